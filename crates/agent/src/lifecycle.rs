@@ -1,0 +1,344 @@
+//! What a pod's containers are doing, what to do next, and what to report. Pure: time and observations come in, actions and a
+//! status come out.
+//!
+//! A container goes `Waiting → Starting → Running → Ended` and, if its pod restarts it, back to `Waiting` after a pause that
+//! doubles with each failure. Init containers run one after the other before the others start; those with restart policy
+//! Always (sidecars) only have to have started. A pod that is being deleted stops its containers and is `gone` when all of
+//! them have ended.
+
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodStatus};
+use keelson_types::{meta, pods};
+use serde_json::{Value, json};
+
+use crate::runtime::{Action, ContainerId, Happened, Observation};
+
+/// A container that ran so long without ending begins again with the first pause.
+const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(600);
+/// What Kubernetes gives containers to end when the pod does not say.
+const GRACE_SECONDS: i64 = 30;
+
+/// How long to wait before a container is started again.
+#[derive(Clone, Copy, Debug)]
+pub struct Backoff {
+    pub initial: Duration,
+    pub max: Duration,
+}
+
+/// One pod on its node.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    pod: Arc<Pod>,
+    pub(crate) containers: Vec<Container>,
+    backoff: Backoff,
+    started_at: Timestamp,
+    pod_ip: String,
+    host_ip: String,
+    stopping: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub name: String,
+    pub kind: Kind,
+    pub state: State,
+    pub restarts: i32,
+    /// Failures in a row, that the pause grows with.
+    pub failures: u32,
+    /// How the run before ended.
+    pub last: Option<Ended>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Init,
+    Sidecar,
+    Main,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Waiting { reason: String, message: String, not_before: Option<Timestamp> },
+    Starting,
+    Running { since: Timestamp, ready: bool },
+    Ended(Ended),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub code: i32,
+    pub reason: String,
+    pub started_at: Option<Timestamp>,
+    pub at: Timestamp,
+}
+
+/// Something that happened worth an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub warning: bool,
+    pub reason: &'static str,
+    pub message: String,
+}
+
+impl Lifecycle {
+    /// A pod that was bound to the node, or that a former agent of the node left behind: what its status says is running is
+    /// taken to run on.
+    #[must_use]
+    pub fn new(pod: Arc<Pod>, pod_ip: String, host_ip: String, backoff: Backoff, now: Timestamp) -> Self {
+        let status = pod.status.clone().unwrap_or_default();
+        let known = |name: &str| {
+            let lists = [&status.container_statuses, &status.init_container_statuses];
+            lists.into_iter().flatten().flatten().find(|status| status.name == name).cloned()
+        };
+        let spec = pod.spec.as_ref();
+        let init = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten()).map(|spec| {
+            let sidecar = spec.restart_policy.as_deref() == Some("Always");
+            (spec, if sidecar { Kind::Sidecar } else { Kind::Init })
+        });
+        let main = spec.into_iter().flat_map(|spec| &spec.containers).map(|spec| (spec, Kind::Main));
+        let containers = init.chain(main).map(|(spec, kind)| Container::new(spec, kind, known(&spec.name))).collect();
+        let started_at = status.start_time.map_or(now, |time| time.0);
+        let pod_ip = status.pod_ip.unwrap_or(pod_ip);
+        Self { pod, containers, backoff, started_at, pod_ip, host_ip, stopping: false }
+    }
+
+    /// The pod as the API last told it.
+    #[must_use]
+    pub fn pod(&self) -> &Arc<Pod> {
+        &self.pod
+    }
+
+    /// The API told a new state of the same pod.
+    pub fn update(&mut self, pod: Arc<Pod>) {
+        self.pod = pod;
+    }
+
+    /// Actions that make a fresh runtime go on with what runs already.
+    #[must_use]
+    pub fn adopt(&self) -> Vec<Action> {
+        let running = self.containers.iter().filter_map(|container| match container.state {
+            State::Running { since, .. } => Some((container, since)),
+            _ => None,
+        });
+        running
+            .map(|(container, started_at)| Action::Adopt {
+                container: self.id(container),
+                pod: self.pod.clone(),
+                started_at,
+            })
+            .collect()
+    }
+
+    /// Takes over what happened to one of its containers.
+    pub fn observe(&mut self, observation: &Observation) -> Option<Note> {
+        let (policy, backoff, at) = (self.restart_policy().to_owned(), self.backoff, observation.at);
+        let container = self.containers.iter_mut().find(|container| container.name == observation.container.name)?;
+        let name = &container.name;
+        match &observation.what {
+            Happened::Started => {
+                container.state = State::Running { since: at, ready: false };
+                Some(Note { warning: false, reason: "Started", message: format!("Started container {name}") })
+            }
+            Happened::Ready => {
+                if let State::Running { ready, .. } = &mut container.state {
+                    *ready = true;
+                }
+                None
+            }
+            Happened::NotStarted { reason, message } => {
+                let waiting = match reason.as_str() {
+                    // From the second failure on it is the pause that is told, as in Kubernetes.
+                    "ErrImagePull" if container.failures > 0 => "ImagePullBackOff",
+                    other => other,
+                };
+                let note = Note { warning: true, reason: "Failed", message: format!("{reason}: {message}") };
+                container.failures = container.failures.saturating_add(1);
+                container.state = State::Waiting {
+                    reason: waiting.to_owned(),
+                    message: message.clone(),
+                    not_before: Some(backoff.after(container.failures, at)),
+                };
+                Some(note)
+            }
+            Happened::Exited { code, reason } => {
+                let since = match container.state {
+                    State::Running { since, .. } => Some(since),
+                    _ => None,
+                };
+                let ended = Ended { code: *code, reason: reason.clone(), started_at: since, at };
+                let long = since.is_some_and(|since| at.duration_since(since).unsigned_abs() >= BACKOFF_RESET_AFTER);
+                container.failures = if long { 1 } else { container.failures.saturating_add(1) };
+                if self.stopping || !restarts(container.kind, &policy, *code) {
+                    container.state = State::Ended(ended);
+                    return None;
+                }
+                let note = format!("Back-off restarting failed container {name}");
+                container.last = Some(ended);
+                container.restarts += 1;
+                container.state = State::Waiting {
+                    reason: "CrashLoopBackOff".to_owned(),
+                    message: format!("back-off restarting container {name}"),
+                    not_before: Some(backoff.after(container.failures, at)),
+                };
+                Some(Note { warning: true, reason: "BackOff", message: note })
+            }
+        }
+    }
+
+    /// What to do now.
+    pub fn step(&mut self, now: Timestamp) -> Vec<Action> {
+        if self.pod.metadata.deletion_timestamp.is_some() {
+            return self.stop();
+        }
+        let mut actions = Vec::new();
+        for index in 0..self.containers.len() {
+            let container = &self.containers[index];
+            let due = match &container.state {
+                State::Waiting { not_before, .. } => not_before.is_none_or(|not_before| not_before <= now),
+                _ => false,
+            };
+            if due && !pods::is_terminal(&self.pod) {
+                // The shell resolves the environment before it hands this on.
+                let container = self.id(container);
+                actions.push(Action::Start { container, pod: self.pod.clone(), environment: Vec::new() });
+                self.containers[index].state = State::Starting;
+            }
+            // What comes after waits until this one is done, if it is one that others wait for.
+            if !self.containers[index].lets_others_start() {
+                break;
+            }
+        }
+        actions
+    }
+
+    fn stop(&mut self) -> Vec<Action> {
+        if std::mem::replace(&mut self.stopping, true) {
+            return Vec::new();
+        }
+        let metadata = &self.pod.metadata;
+        let spec_grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        let grace_seconds = metadata.deletion_grace_period_seconds.or(spec_grace).unwrap_or(GRACE_SECONDS);
+        let mut actions = Vec::new();
+        for container in &self.containers {
+            if matches!(container.state, State::Running { .. } | State::Starting) {
+                actions.push(Action::Stop { container: self.id(container), grace_seconds });
+            }
+        }
+        actions
+    }
+
+    /// Whether the pod is being deleted and nothing of it runs any more.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.stopping && !self.containers.iter().any(|c| matches!(c.state, State::Running { .. } | State::Starting))
+    }
+
+    /// When [`Lifecycle::step`] has something to do without anything happening before.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Timestamp> {
+        if self.stopping {
+            return None;
+        }
+        let pauses = self.containers.iter().filter_map(|container| match &container.state {
+            State::Waiting { not_before, .. } => *not_before,
+            _ => None,
+        });
+        pauses.min()
+    }
+
+    /// What to report.
+    #[must_use]
+    pub fn status(&self, now: Timestamp) -> PodStatus {
+        status::of(self, now)
+    }
+
+    /// The status as a strategic merge patch. Conditions are merged by their type, so what one no longer has must be said.
+    #[must_use]
+    pub fn status_patch(&self, now: Timestamp) -> Value {
+        let mut patch = json!({ "metadata": { "uid": self.pod.metadata.uid }, "status": self.status(now) });
+        let conditions = patch["status"]["conditions"].as_array_mut();
+        for condition in conditions.into_iter().flatten().filter_map(Value::as_object_mut) {
+            for field in ["reason", "message"] {
+                condition.entry(field).or_insert(Value::Null);
+            }
+        }
+        patch
+    }
+
+    fn restart_policy(&self) -> &str {
+        self.pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always")
+    }
+
+    fn id(&self, container: &Container) -> ContainerId {
+        ContainerId { pod_uid: meta::uid(&*self.pod).to_owned(), name: container.name.clone() }
+    }
+}
+
+impl Container {
+    fn new(spec: &Spec, kind: Kind, known: Option<ContainerStatus>) -> Self {
+        let waiting = || {
+            let reason = if kind == Kind::Main { "ContainerCreating" } else { "PodInitializing" };
+            State::Waiting { reason: reason.to_owned(), message: String::new(), not_before: None }
+        };
+        let Some(known) = known else {
+            return Self { name: spec.name.clone(), kind, state: waiting(), restarts: 0, failures: 0, last: None };
+        };
+        let ended = |state: Option<k8s_openapi::api::core::v1::ContainerState>| {
+            let ended = state?.terminated?;
+            Some(Ended {
+                code: ended.exit_code,
+                reason: ended.reason.unwrap_or_default(),
+                started_at: ended.started_at.map(|time| time.0),
+                at: ended.finished_at.map(|time| time.0)?,
+            })
+        };
+        let running = known.state.as_ref().and_then(|state| state.running.as_ref());
+        let state = match (running, ended(known.state.clone())) {
+            (Some(running), _) => {
+                let since = running.started_at.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+                State::Running { since, ready: known.ready }
+            }
+            (None, Some(ended)) => State::Ended(ended),
+            (None, None) => waiting(),
+        };
+        Self {
+            name: spec.name.clone(),
+            kind,
+            state,
+            restarts: known.restart_count,
+            failures: 0,
+            last: ended(known.last_state),
+        }
+    }
+
+    fn lets_others_start(&self) -> bool {
+        match self.kind {
+            Kind::Main => true,
+            Kind::Sidecar => matches!(self.state, State::Running { .. }),
+            Kind::Init => matches!(&self.state, State::Ended(ended) if ended.code == 0),
+        }
+    }
+}
+
+fn restarts(kind: Kind, policy: &str, code: i32) -> bool {
+    match kind {
+        Kind::Sidecar => true,
+        Kind::Init => code != 0 && policy != "Never",
+        Kind::Main => policy == "Always" || (policy == "OnFailure" && code != 0),
+    }
+}
+
+impl Backoff {
+    fn after(self, failures: u32, at: Timestamp) -> Timestamp {
+        let pause = self.initial.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.max);
+        at.saturating_add(SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests;

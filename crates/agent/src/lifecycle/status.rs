@@ -1,0 +1,152 @@
+//! A pod's status, from what its containers are doing.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
+    PodCondition, PodIP, PodStatus,
+};
+use keelson_types::{meta, pods};
+
+use super::{Container, Ended, Kind, Lifecycle, State};
+
+/// The status to report at `now`. Conditions keep the time of their last change.
+pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
+    let pod = &lifecycle.pod;
+    let phase = phase(lifecycle);
+    let ended = matches!(phase, "Succeeded" | "Failed");
+    let init_done =
+        lifecycle.containers.iter().filter(|container| container.kind != Kind::Main).all(Container::lets_others_start);
+    let ready = lifecycle.containers.iter().filter(|container| container.kind != Kind::Init).all(is_ready);
+    let condition = |kind: &str, holds: bool, reason: &str, message: String| {
+        let status = if holds { "True" } else { "False" };
+        let before = pods::condition(pod, kind).filter(|before| before.status == status);
+        PodCondition {
+            type_: kind.to_owned(),
+            status: status.to_owned(),
+            observed_generation: pod.metadata.generation,
+            last_transition_time: before
+                .and_then(|before| before.last_transition_time.clone())
+                .or_else(|| Some(meta::whole_seconds(now))),
+            reason: (!holds).then(|| reason.to_owned()),
+            message: (!holds && !message.is_empty()).then_some(message),
+            ..PodCondition::default()
+        }
+    };
+    let unready = || {
+        let names: Vec<&str> = lifecycle
+            .containers
+            .iter()
+            .filter(|container| container.kind != Kind::Init && !is_ready(container))
+            .map(|container| container.name.as_str())
+            .collect();
+        format!("containers with unready status: [{}]", names.join(" "))
+    };
+    let not_ready_reason = if phase == "Succeeded" { "PodCompleted" } else { "ContainersNotReady" };
+    let of_kind = |main: bool| -> Option<Vec<ContainerStatus>> {
+        let statuses: Vec<_> = lifecycle
+            .containers
+            .iter()
+            .filter(|container| (container.kind == Kind::Main) == main)
+            .map(|container| container_status(lifecycle, container))
+            .collect();
+        (!statuses.is_empty()).then_some(statuses)
+    };
+    PodStatus {
+        phase: Some(phase.to_owned()),
+        observed_generation: pod.metadata.generation,
+        conditions: Some(vec![
+            condition("PodReadyToStartContainers", !ended, "", String::new()),
+            condition("Initialized", init_done, "ContainersNotInitialized", String::new()),
+            condition("ContainersReady", ready && !ended, not_ready_reason, unready()),
+            condition("Ready", ready && !ended, not_ready_reason, unready()),
+        ]),
+        host_ip: Some(lifecycle.host_ip.clone()),
+        host_ips: Some(vec![HostIP { ip: lifecycle.host_ip.clone() }]),
+        pod_ip: Some(lifecycle.pod_ip.clone()),
+        pod_ips: Some(vec![PodIP { ip: lifecycle.pod_ip.clone() }]),
+        start_time: Some(meta::whole_seconds(lifecycle.started_at)),
+        init_container_statuses: of_kind(false),
+        container_statuses: of_kind(true),
+        ..PodStatus::default()
+    }
+}
+
+fn is_ready(container: &Container) -> bool {
+    matches!(container.state, State::Running { ready: true, .. })
+}
+
+fn phase(lifecycle: &Lifecycle) -> &'static str {
+    let main = || lifecycle.containers.iter().filter(|container| container.kind == Kind::Main);
+    let failed_init = lifecycle.containers.iter().any(|container| {
+        container.kind == Kind::Init && matches!(&container.state, State::Ended(ended) if ended.code != 0)
+    });
+    if failed_init {
+        return "Failed";
+    }
+    let codes: Vec<i32> = main()
+        .filter_map(|container| match &container.state {
+            State::Ended(ended) => Some(ended.code),
+            _ => None,
+        })
+        .collect();
+    if main().count() > 0 && codes.len() == main().count() {
+        return if codes.iter().all(|code| *code == 0) { "Succeeded" } else { "Failed" };
+    }
+    // A pod has run as soon as one of its containers has, even if it waits to be started again.
+    let has_run = main().any(|container| {
+        matches!(container.state, State::Running { .. } | State::Ended(_)) || container.last.is_some()
+    });
+    if has_run { "Running" } else { "Pending" }
+}
+
+fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerStatus {
+    let id = format!("simulated://{}/{}/{}", meta::uid(&*lifecycle.pod), container.name, container.restarts);
+    let spec = lifecycle.pod.spec.as_ref();
+    let specs = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let image = specs.into_iter().find(|spec| spec.name == container.name).and_then(|spec| spec.image.clone());
+    let image = image.unwrap_or_default();
+    let state = match &container.state {
+        State::Waiting { reason, message, .. } => waiting(reason, message),
+        State::Starting => waiting("ContainerCreating", ""),
+        State::Running { since, .. } => ContainerState {
+            running: Some(ContainerStateRunning { started_at: Some(meta::whole_seconds(*since)) }),
+            ..ContainerState::default()
+        },
+        State::Ended(ended) => terminated(ended, &id),
+    };
+    let has_run = !matches!(container.state, State::Waiting { .. } | State::Starting) || container.last.is_some();
+    ContainerStatus {
+        name: container.name.clone(),
+        ready: is_ready(container) || (container.kind == Kind::Init && container.lets_others_start()),
+        started: Some(matches!(container.state, State::Running { .. })),
+        restart_count: container.restarts,
+        image_id: if has_run { format!("simulated://{image}") } else { String::new() },
+        container_id: has_run.then(|| id.clone()),
+        image,
+        state: Some(state),
+        last_state: Some(container.last.as_ref().map_or_else(ContainerState::default, |ended| terminated(ended, &id))),
+        ..ContainerStatus::default()
+    }
+}
+
+fn waiting(reason: &str, message: &str) -> ContainerState {
+    let message = (!message.is_empty()).then(|| message.to_owned());
+    ContainerState {
+        waiting: Some(ContainerStateWaiting { reason: Some(reason.to_owned()), message }),
+        ..ContainerState::default()
+    }
+}
+
+fn terminated(ended: &Ended, container_id: &str) -> ContainerState {
+    ContainerState {
+        terminated: Some(ContainerStateTerminated {
+            exit_code: ended.code,
+            reason: Some(ended.reason.clone()),
+            started_at: ended.started_at.map(meta::whole_seconds),
+            finished_at: Some(meta::whole_seconds(ended.at)),
+            container_id: Some(container_id.to_owned()),
+            ..ContainerStateTerminated::default()
+        }),
+        ..ContainerState::default()
+    }
+}

@@ -1,0 +1,210 @@
+use std::fmt::Write as _;
+
+use super::*;
+
+const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(10), max: Duration::from_secs(300) };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
+}
+
+fn pod(spec: Value, deleting: bool) -> Arc<Pod> {
+    let mut pod =
+        json!({ "metadata": { "name": "p", "namespace": "default", "uid": "u", "generation": 1 }, "spec": spec });
+    if deleting {
+        pod["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:00Z");
+        pod["metadata"]["deletionGracePeriodSeconds"] = json!(7);
+    }
+    Arc::new(serde_json::from_value(pod).expect("a pod"))
+}
+
+struct Scenario {
+    lifecycle: Lifecycle,
+    text: String,
+}
+
+impl Scenario {
+    fn new(spec: Value) -> Self {
+        let lifecycle = Lifecycle::new(pod(spec, false), "10.0.0.1".to_owned(), "10.1.0.1".to_owned(), BACKOFF, at(0));
+        Self { lifecycle, text: String::new() }
+    }
+
+    /// Notes what is done and reported at a moment, on one line.
+    fn look(&mut self, seconds: i64) -> &mut Self {
+        let actions = self.lifecycle.step(at(seconds));
+        let actions: Vec<String> = actions
+            .iter()
+            .map(|action| match action {
+                Action::Start { container, .. } => format!("start {}", container.name),
+                Action::Stop { container, grace_seconds } => {
+                    format!("stop {} within {grace_seconds} s", container.name)
+                }
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let status = self.lifecycle.status(at(seconds));
+        let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+        let states: Vec<String> = status
+            .init_container_statuses
+            .iter()
+            .chain(&status.container_statuses)
+            .flatten()
+            .map(|container| {
+                let state = container.state.clone().unwrap_or_default();
+                let text = match (state.waiting, state.running, state.terminated) {
+                    (Some(waiting), _, _) => waiting.reason.unwrap_or_default(),
+                    (_, Some(_), _) => "running".to_owned(),
+                    (_, _, Some(ended)) => format!("ended {}", ended.exit_code),
+                    _ => "nothing".to_owned(),
+                };
+                format!("{}={text}×{}", container.name, container.restart_count)
+            })
+            .collect();
+        let phase = status.phase.unwrap_or_default();
+        let ready = if ready { " ready" } else { "" };
+        let gone = if self.lifecycle.is_gone() { " gone" } else { "" };
+        writeln!(self.text, "{seconds}s [{}] {phase}{ready}{gone}: {}", actions.join(", "), states.join(" "))
+            .expect("text");
+        self
+    }
+
+    fn happen(&mut self, seconds: i64, container: &str, what: Happened) -> &mut Self {
+        let container = ContainerId { pod_uid: "u".to_owned(), name: container.to_owned() };
+        self.lifecycle.observe(&Observation { container, at: at(seconds), what });
+        self.look(seconds)
+    }
+
+    fn expect(&self, expected: &str) {
+        let expected: String = expected.trim().lines().map(|line| format!("{}\n", line.trim())).collect();
+        assert_eq!(self.text, expected);
+    }
+}
+
+fn exited(code: i32) -> Happened {
+    Happened::Exited { code, reason: if code == 0 { "Completed" } else { "Error" }.to_owned() }
+}
+
+#[test]
+fn a_plain_pod_runs_and_becomes_ready() {
+    let mut scenario = Scenario::new(json!({ "containers": [{ "name": "a" }, { "name": "b" }] }));
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    scenario.happen(3, "b", Happened::Started).happen(4, "b", Happened::Ready);
+    scenario.expect(
+        "0s [start a, start b] Pending: a=ContainerCreating×0 b=ContainerCreating×0
+         1s [] Running: a=running×0 b=ContainerCreating×0
+         2s [] Running: a=running×0 b=ContainerCreating×0
+         3s [] Running: a=running×0 b=running×0
+         4s [] Running ready: a=running×0 b=running×0",
+    );
+}
+
+#[test]
+fn init_containers_run_one_after_the_other_and_sidecars_only_have_to_start() {
+    let mut scenario = Scenario::new(json!({
+        "initContainers": [{ "name": "i" }, { "name": "s", "restartPolicy": "Always" }],
+        "containers": [{ "name": "m" }],
+    }));
+    scenario.look(0).happen(1, "i", Happened::Started).happen(2, "i", exited(0));
+    scenario.happen(3, "s", Happened::Started).happen(4, "m", Happened::Started);
+    scenario.happen(5, "s", Happened::Ready).happen(6, "m", Happened::Ready);
+    scenario.expect(
+        "0s [start i] Pending: i=ContainerCreating×0 s=PodInitializing×0 m=ContainerCreating×0
+         1s [] Pending: i=running×0 s=PodInitializing×0 m=ContainerCreating×0
+         2s [start s] Pending: i=ended 0×0 s=ContainerCreating×0 m=ContainerCreating×0
+         3s [start m] Pending: i=ended 0×0 s=running×0 m=ContainerCreating×0
+         4s [] Running: i=ended 0×0 s=running×0 m=running×0
+         5s [] Running: i=ended 0×0 s=running×0 m=running×0
+         6s [] Running ready: i=ended 0×0 s=running×0 m=running×0",
+    );
+}
+
+#[test]
+fn a_crashing_container_is_started_again_after_longer_and_longer_pauses() {
+    let mut scenario = Scenario::new(json!({ "containers": [{ "name": "a" }] }));
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", exited(1)).look(11).look(12);
+    scenario.happen(13, "a", Happened::Started).happen(14, "a", exited(1)).look(33).look(34);
+    scenario.expect(
+        "0s [start a] Pending: a=ContainerCreating×0
+         1s [] Running: a=running×0
+         2s [] Running: a=CrashLoopBackOff×1
+         11s [] Running: a=CrashLoopBackOff×1
+         12s [start a] Running: a=ContainerCreating×1
+         13s [] Running: a=running×1
+         14s [] Running: a=CrashLoopBackOff×2
+         33s [] Running: a=CrashLoopBackOff×2
+         34s [start a] Running: a=ContainerCreating×2",
+    );
+}
+
+#[test]
+fn the_restart_policy_decides_how_a_pod_ends() {
+    for (policy, code, last) in [
+        ("Never", 0, "2s [] Succeeded: a=ended 0×0"),
+        ("Never", 3, "2s [] Failed: a=ended 3×0"),
+        ("OnFailure", 0, "2s [] Succeeded: a=ended 0×0"),
+        ("OnFailure", 3, "2s [] Running: a=CrashLoopBackOff×1"),
+        ("Always", 0, "2s [] Running: a=CrashLoopBackOff×1"),
+    ] {
+        let mut scenario = Scenario::new(json!({ "restartPolicy": policy, "containers": [{ "name": "a" }] }));
+        scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", exited(code));
+        assert_eq!(scenario.text.lines().last(), Some(last), "{policy} {code}");
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_pulled_is_tried_again() {
+    let missing = || Happened::NotStarted { reason: "ErrImagePull".to_owned(), message: "not found".to_owned() };
+    let mut scenario = Scenario::new(json!({ "containers": [{ "name": "a" }] }));
+    scenario.look(0).happen(1, "a", missing()).look(11).happen(12, "a", missing()).look(31).look(32);
+    scenario.expect(
+        "0s [start a] Pending: a=ContainerCreating×0
+         1s [] Pending: a=ErrImagePull×0
+         11s [start a] Pending: a=ContainerCreating×0
+         12s [] Pending: a=ImagePullBackOff×0
+         31s [] Pending: a=ImagePullBackOff×0
+         32s [start a] Pending: a=ContainerCreating×0",
+    );
+}
+
+#[test]
+fn a_deleted_pod_stops_its_containers_and_is_gone_when_they_have_ended() {
+    let spec = json!({ "containers": [{ "name": "a" }, { "name": "b" }] });
+    let mut scenario = Scenario::new(spec.clone());
+    scenario.look(0).happen(1, "a", Happened::Started).happen(1, "b", Happened::Started);
+    scenario.lifecycle.update(pod(spec, true));
+    scenario.look(5).look(6).happen(7, "a", exited(0)).happen(8, "b", exited(137));
+    scenario.expect(
+        "0s [start a, start b] Pending: a=ContainerCreating×0 b=ContainerCreating×0
+         1s [] Running: a=running×0 b=ContainerCreating×0
+         1s [] Running: a=running×0 b=running×0
+         5s [stop a within 7 s, stop b within 7 s] Running: a=running×0 b=running×0
+         6s [] Running: a=running×0 b=running×0
+         7s [] Running: a=ended 0×0 b=running×0
+         8s [] Failed gone: a=ended 0×0 b=ended 137×0",
+    );
+}
+
+#[test]
+fn what_a_former_agent_left_running_runs_on() {
+    let mut first = Scenario::new(json!({ "containers": [{ "name": "a" }] }));
+    first.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    let mut left = (**first.lifecycle.pod()).clone();
+    left.status = Some(first.lifecycle.status(at(3)));
+    let mut second = Lifecycle::new(Arc::new(left), "10.9.9.9".to_owned(), "10.1.0.1".to_owned(), BACKOFF, at(100));
+    assert_eq!(second.step(at(100)).len(), 0);
+    assert!(matches!(&second.adopt()[..], [Action::Adopt { started_at, .. }] if *started_at == at(1)));
+    assert_eq!(second.status(at(100)).pod_ip.as_deref(), Some("10.0.0.1"));
+}
+
+#[test]
+fn a_condition_that_holds_again_takes_its_reason_back() {
+    let mut scenario = Scenario::new(json!({ "containers": [{ "name": "a" }] }));
+    let reason = |scenario: &Scenario| {
+        let patch = scenario.lifecycle.status_patch(at(9));
+        let conditions = patch["status"]["conditions"].as_array().expect("conditions").clone();
+        conditions.into_iter().find(|condition| condition["type"] == "Ready").expect("Ready")["reason"].clone()
+    };
+    assert_eq!(reason(&scenario), "ContainersNotReady");
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    assert_eq!(reason(&scenario), Value::Null);
+}

@@ -1,0 +1,93 @@
+//! What runs containers, as the agent sees it: it is told what to do, and tells what happened. Neither waits.
+//!
+//! A runtime that talks to a real container engine does its I/O on tasks of its own behind these calls; the simulated one has
+//! nothing to wait for. Time comes in as an argument.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+
+/// A container of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerId {
+    pub pod_uid: String,
+    /// The container's name in its pod.
+    pub name: String,
+}
+
+/// What the agent wants done.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Pull the image, create the container and start it. Told by `Started` or `NotStarted`.
+    Start {
+        container: ContainerId,
+        pod: Arc<Pod>,
+        /// Environment variables by name, references resolved; a secret's value is marked.
+        environment: Vec<Variable>,
+    },
+    /// The container runs since before this agent; go on watching it.
+    Adopt { container: ContainerId, pod: Arc<Pod>, started_at: Timestamp },
+    /// Ask the container to end, and end it after `grace_seconds`. Told by `Exited`.
+    Stop { container: ContainerId, grace_seconds: i64 },
+    /// Forget everything of a pod, its logs included. Whatever still runs is ended at once.
+    Remove { pod_uid: String },
+}
+
+/// An environment variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    pub name: String,
+    pub value: String,
+    /// The value comes from a Secret and must not be shown.
+    pub secret: bool,
+}
+
+/// What happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    pub container: ContainerId,
+    pub at: Timestamp,
+    pub what: Happened,
+}
+
+/// See [`Observation`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happened {
+    Started,
+    /// The readiness probe succeeds, or there is none.
+    Ready,
+    /// Tried again by the agent after a pause.
+    NotStarted {
+        /// "ErrImagePull", "CreateContainerConfigError", …
+        reason: String,
+        message: String,
+    },
+    Exited {
+        code: i32,
+        /// "Completed", "Error", "OOMKilled".
+        reason: String,
+    },
+}
+
+/// A line of a container's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub at: Timestamp,
+    pub text: String,
+}
+
+/// Runs containers.
+pub trait Runtime: Send + 'static {
+    /// Does what is wanted, or begins to. An action for a container that is not known is passed over.
+    fn act(&mut self, action: Action, now: Timestamp);
+
+    /// What has happened up to `now`, in order.
+    fn poll(&mut self, now: Timestamp) -> Vec<Observation>;
+
+    /// When something will have happened next; `None` when nothing will without an action.
+    fn next_at(&self) -> Option<Timestamp>;
+
+    /// The lines of a container's present run (or of the one before) up to `now`; `None` when there was no such run.
+    fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Vec<Line>>;
+}

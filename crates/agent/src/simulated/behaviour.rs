@@ -1,0 +1,114 @@
+//! What one simulated container does: read from its pod's annotations, drawn from the seed where they are silent.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use keelson_types::meta;
+
+use crate::runtime::ContainerId;
+
+const PREFIX: &str = "simulation.keelson.dev/";
+/// Delays that no annotation names are drawn from this range, in milliseconds.
+const DRAWN_MILLIS: std::ops::Range<u64> = 50..250;
+
+/// What one container does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Behaviour {
+    pub image: String,
+    pub start_delay: Duration,
+    pub ready_delay: Duration,
+    /// Runs until it is stopped without it.
+    pub exit_after: Option<Duration>,
+    pub exit_code: i32,
+    pub stop_delay: Duration,
+    /// The image cannot be pulled, and why.
+    pub image_pull_error: Option<String>,
+}
+
+impl Behaviour {
+    /// Reads the annotations that count for the container.
+    ///
+    /// # Errors
+    /// Names the annotation whose value is none that it may have.
+    pub fn of(pod: &Pod, container: &ContainerId, seed: u64) -> Result<Self, String> {
+        let value = |name: &str| {
+            let own = meta::annotation(pod, &format!("{PREFIX}{name}.{}", container.name));
+            own.or_else(|| meta::annotation(pod, &format!("{PREFIX}{name}")))
+        };
+        let duration = |name: &str| match value(name) {
+            None => Ok(None),
+            Some(text) => parse_duration(text)
+                .map(Some)
+                .ok_or_else(|| format!("annotation {PREFIX}{name}: {text:?} is no duration such as 250ms, 2s or 5m")),
+        };
+        let drawn = |what: &str| {
+            let mut hasher = DefaultHasher::new();
+            (seed, what, &container.pod_uid, &container.name).hash(&mut hasher);
+            let span = DRAWN_MILLIS.end - DRAWN_MILLIS.start;
+            Duration::from_millis(DRAWN_MILLIS.start + hasher.finish() % span)
+        };
+        let exit_code = match value("exit-code") {
+            None => 0,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|code| (0..=255).contains(code))
+                .ok_or_else(|| format!("annotation {PREFIX}exit-code: {text:?} is no number from 0 to 255"))?,
+        };
+        let image = image(pod, &container.name);
+        let missing = image.ends_with(":does-not-exist").then(|| format!("failed to pull image {image:?}: not found"));
+        Ok(Self {
+            start_delay: duration("start-delay")?.unwrap_or_else(|| drawn("start")),
+            ready_delay: duration("ready-delay")?.unwrap_or_else(|| drawn("ready")),
+            exit_after: duration("exit-after")?,
+            exit_code,
+            stop_delay: duration("stop-delay")?.unwrap_or(Duration::ZERO),
+            image_pull_error: value("image-pull-error").map(str::to_owned).or(missing),
+            image,
+        })
+    }
+}
+
+fn image(pod: &Pod, name: &str) -> String {
+    let spec = pod.spec.as_ref();
+    let containers =
+        spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    let image = containers.into_iter().find(|container| container.name == name).and_then(|found| found.image.clone());
+    image.unwrap_or_default()
+}
+
+/// `250ms`, `2s`, `5m`, `1h`. Nothing else, so that a typing mistake is told instead of guessed at.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let number: u64 = text[..digits].parse().ok()?;
+    match &text[digits..] {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3_600)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, expected) in [
+            ("250ms", Some(Duration::from_millis(250))),
+            ("2s", Some(Duration::from_secs(2))),
+            ("5m", Some(Duration::from_secs(300))),
+            ("1h", Some(Duration::from_secs(3_600))),
+            ("2", None),
+            ("s", None),
+            ("-1s", None),
+            ("1.5s", None),
+            ("99999999999999999999s", None),
+        ] {
+            assert_eq!(parse_duration(text), expected, "{text}");
+        }
+    }
+}

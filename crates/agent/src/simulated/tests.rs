@@ -1,0 +1,122 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn pod(annotations: Value) -> Arc<Pod> {
+    let pod = json!({
+        "metadata": { "name": "p", "namespace": "default", "uid": "u", "annotations": annotations },
+        "spec": { "containers": [{ "name": "main", "image": "web:1" }] },
+    });
+    Arc::new(serde_json::from_value(pod).expect("a pod"))
+}
+
+fn main_container() -> ContainerId {
+    ContainerId { pod_uid: "u".to_owned(), name: "main".to_owned() }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millisecond(1_800_000_000_000 + millis).expect("a time")
+}
+
+fn start(runtime: &mut Simulated, pod: Arc<Pod>) {
+    let environment = vec![
+        Variable { name: "A".to_owned(), value: "1".to_owned(), secret: false },
+        Variable { name: "B".to_owned(), value: "hidden".to_owned(), secret: true },
+    ];
+    runtime.act(Action::Start { container: main_container(), pod, environment }, at(0));
+}
+
+/// Polls at each moment that the runtime names, up to `until`.
+fn observe(runtime: &mut Simulated, until: i64) -> Vec<(i64, Happened)> {
+    let mut seen = Vec::new();
+    while let Some(next) = runtime.next_at()
+        && next <= at(until)
+    {
+        for observation in runtime.poll(next) {
+            seen.push((observation.at.as_millisecond() - at(0).as_millisecond(), observation.what));
+        }
+    }
+    seen
+}
+
+#[test]
+fn annotations_decide_what_happens_when() {
+    let mut runtime = Simulated::new(1);
+    start(
+        &mut runtime,
+        pod(json!({
+            "simulation.keelson.dev/start-delay": "100ms",
+            "simulation.keelson.dev/ready-delay.main": "50ms",
+            "simulation.keelson.dev/exit-after": "2s",
+            "simulation.keelson.dev/exit-code": "3",
+        })),
+    );
+    let exited = Happened::Exited { code: 3, reason: "Error".to_owned() };
+    assert_eq!(observe(&mut runtime, 60_000), [(100, Happened::Started), (150, Happened::Ready), (2_100, exited)]);
+}
+
+#[test]
+fn a_container_that_is_asked_to_end_ends_and_one_that_will_not_is_killed() {
+    for (stop_delay, grace_seconds, expected) in [("1s", 30, (6_000, 0)), ("60s", 5, (10_000, KILLED))] {
+        let mut runtime = Simulated::new(1);
+        start(&mut runtime, pod(json!({ "simulation.keelson.dev/stop-delay": stop_delay })));
+        observe(&mut runtime, 5_000);
+        runtime.act(Action::Stop { container: main_container(), grace_seconds }, at(5_000));
+        let seen = observe(&mut runtime, 60_000);
+        assert!(matches!(&seen[..], [(when, Happened::Exited { code, .. })] if (*when, *code) == expected), "{seen:?}");
+    }
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_told() {
+    let mut runtime = Simulated::new(1);
+    start(&mut runtime, pod(json!({ "simulation.keelson.dev/image-pull-error": "no such image" })));
+    let seen = observe(&mut runtime, 5_000);
+    assert!(
+        matches!(&seen[..], [(_, Happened::NotStarted { reason, message })] if reason == "ErrImagePull" && message == "no such image"),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn a_wrong_annotation_is_told_and_not_guessed_at() {
+    let mut runtime = Simulated::new(1);
+    start(&mut runtime, pod(json!({ "simulation.keelson.dev/exit-after": "soon" })));
+    let seen = observe(&mut runtime, 5_000);
+    assert!(
+        matches!(&seen[..], [(_, Happened::NotStarted { message, .. })] if message.contains("exit-after") && message.contains("soon")),
+        "{seen:?}"
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let run = |seed| {
+        let mut runtime = Simulated::new(seed);
+        start(&mut runtime, pod(json!({})));
+        observe(&mut runtime, 5_000)
+    };
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn logs_show_the_environment_but_no_secret_and_keep_the_run_before() {
+    let mut runtime = Simulated::new(1);
+    start(&mut runtime, pod(json!({})));
+    observe(&mut runtime, 5_000);
+    let text = |runtime: &Simulated, previous, now| {
+        let lines = runtime.log(&main_container(), previous, at(now)).expect("a log");
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
+    };
+    let now = text(&runtime, false, 12_000);
+    assert!(now.contains(&"environment: A=1".to_owned()) && now.contains(&"environment: B=(from a secret)".to_owned()));
+    assert!(!now.iter().any(|line| line.contains("hidden")));
+    assert!(now.contains(&"still running after 10 s".to_owned()), "{now:?}");
+    assert_eq!(runtime.log(&main_container(), true, at(0)), None);
+    start(&mut runtime, pod(json!({})));
+    assert!(text(&runtime, true, 12_000).contains(&"running".to_owned()));
+}

@@ -1,0 +1,216 @@
+//! What this member knows of every kind: each object once, as encoded bytes, and the recent changes.
+//!
+//! One [`feed`] follows the store's watch for all kinds, so that one revision number says how far everything is complete
+//! and a kind that nobody writes never holds a reader up.
+//!
+//! **Invariant**: a snapshot and its revision belong together: it holds exactly the changes of its kind up to that
+//! revision. Readers never wait for a writer longer than it takes to clone a persistent map, which is constant.
+
+mod feed;
+mod history;
+mod object;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use imbl::OrdMap;
+use keelson_types::status::Status;
+use keelson_types::{Kind, registry};
+use parking_lot::RwLock;
+use tokio::sync::{Notify, watch};
+
+use crate::keys;
+
+pub use feed::run;
+#[cfg(test)]
+pub use feed::{advance, apply};
+pub use history::{Batch, Change, ChangeKind, Limits};
+pub use object::{Error, Object};
+
+use history::History;
+
+/// Objects by path (`namespace/name`), in the store's order. Cloning is constant and shares everything.
+pub type Objects = OrdMap<Arc<str>, Arc<Object>>;
+
+/// A reader that waits for a revision gives up after this: the store answers barriers, but this member's feed hangs.
+const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How often a reader that waits asks how far the store is.
+const DEMAND_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The caches of all kinds.
+#[derive(Debug)]
+pub struct Caches {
+    kinds: Vec<Arc<Cache>>,
+    /// The keys of all allocated addresses and ports.
+    allocations: RwLock<HashSet<Box<[u8]>>>,
+    /// Everything up to here is in the caches; 0 until they were filled for the first time.
+    revision: watch::Sender<i64>,
+    /// Somebody waits for a revision: the feed asks the store for a progress notice.
+    demand: Notify,
+}
+
+/// The cache of one kind.
+#[derive(Debug)]
+pub struct Cache {
+    kind: &'static Kind,
+    prefix: String,
+    limits: Limits,
+    state: RwLock<State>,
+    /// The revision of the newest change of this kind.
+    changed: watch::Sender<i64>,
+}
+
+#[derive(Debug)]
+struct State {
+    objects: Objects,
+    history: History,
+    /// The newest change applied, or the revision of the fill.
+    newest: i64,
+}
+
+/// What a watcher finds after its cursor.
+#[derive(Debug)]
+pub enum Since {
+    Batches(Vec<Arc<Batch>>),
+    /// Nothing happened up to this revision.
+    Nothing {
+        revision: i64,
+    },
+    /// The window has moved on; the store's history may have it.
+    Lost,
+}
+
+impl Caches {
+    pub fn new(limits: Limits) -> Arc<Caches> {
+        let kinds = registry::all().iter().map(|kind| Arc::new(Cache::new(kind, limits))).collect();
+        Arc::new(Caches {
+            kinds,
+            allocations: RwLock::default(),
+            revision: watch::Sender::new(0),
+            demand: Notify::new(),
+        })
+    }
+
+    /// # Panics
+    /// Never: every registered kind has its cache.
+    pub fn of(&self, kind: &'static Kind) -> &Arc<Cache> {
+        self.kinds.iter().find(|cache| std::ptr::eq(cache.kind, kind)).expect("every registered kind has its cache")
+    }
+
+    /// Everything up to here is in the caches; 0 until they were filled for the first time.
+    pub fn revision(&self) -> i64 {
+        *self.revision.borrow()
+    }
+
+    /// Waits until the caches contain everything up to `revision`.
+    ///
+    /// # Errors
+    /// Timeout when that takes too long.
+    pub async fn wait(&self, revision: i64) -> Result<(), Status> {
+        if self.revision() >= revision {
+            return Ok(());
+        }
+        let mut receiver = self.revision.subscribe();
+        let reached = async {
+            loop {
+                // Asked again, since the store itself may not have been there when it was asked first.
+                self.demand.notify_one();
+                let reached = receiver.wait_for(|current| *current >= revision);
+                if tokio::time::timeout(DEMAND_INTERVAL, reached).await.is_ok() {
+                    return;
+                }
+            }
+        };
+        match tokio::time::timeout(WAIT_MAX, reached).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Status::timeout(format_args!(
+                "Too large resource version: {revision}, current: {}",
+                self.revision()
+            ))),
+        }
+    }
+
+    /// Objects and their revision, which belong together.
+    pub fn snapshot(&self, kind: &'static Kind) -> (Objects, i64) {
+        // Read before the lock: whatever the feed finished is in the cache by then.
+        let complete = self.revision();
+        let state = self.of(kind).state.read();
+        (state.objects.clone(), complete.max(state.newest))
+    }
+
+    pub fn get(&self, kind: &'static Kind, path: &str) -> Option<Arc<Object>> {
+        self.of(kind).state.read().objects.get(path).cloned()
+    }
+
+    /// Whether somebody holds an address or a port, by its key.
+    pub fn is_allocated(&self, key: &str) -> bool {
+        self.allocations.read().contains(key.as_bytes())
+    }
+
+    /// At most `max` revisions' changes of a kind right after `cursor`.
+    pub fn since(&self, kind: &'static Kind, cursor: i64, max: usize) -> Since {
+        let complete = self.revision();
+        let state = self.of(kind).state.read();
+        match state.history.after(cursor, max) {
+            None => Since::Lost,
+            Some(batches) if batches.is_empty() => Since::Nothing { revision: complete.max(state.newest) },
+            Some(batches) => Since::Batches(batches),
+        }
+    }
+
+    /// From this revision on, [`Caches::since`] knows the changes of a kind.
+    pub fn history_start(&self, kind: &'static Kind) -> i64 {
+        self.of(kind).state.read().history.start()
+    }
+
+    /// Wakes at each change of a kind.
+    pub fn changed(&self, kind: &'static Kind) -> watch::Receiver<i64> {
+        self.of(kind).changed.subscribe()
+    }
+}
+
+impl Cache {
+    fn new(kind: &'static Kind, limits: Limits) -> Cache {
+        let state = State { objects: Objects::new(), history: History::new(limits, 0), newest: 0 };
+        Cache { kind, prefix: keys::prefix(kind), limits, state: RwLock::new(state), changed: watch::Sender::new(0) }
+    }
+
+    /// Starts over with everything that exists at `revision`. Watchers that are older go to the store's history.
+    fn fill(&self, objects: Objects, revision: i64) {
+        let history = History::new(self.limits, revision);
+        *self.state.write() = State { objects, history, newest: revision };
+        self.changed.send_replace(revision);
+    }
+
+    /// Applies the changes of one revision. A path without an object is one that was removed.
+    fn apply(&self, revision: i64, puts: Vec<(Arc<str>, Option<Arc<Object>>)>) {
+        let mut state = self.state.write();
+        let mut changes = Vec::with_capacity(puts.len());
+        for (path, object) in puts {
+            let change = match object {
+                Some(object) => {
+                    let previous = state.objects.insert(path, object.clone());
+                    let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
+                    Change { kind, object, previous }
+                }
+                None => {
+                    let Some(previous) = state.objects.remove(&path) else { continue };
+                    let object = Arc::new(previous.at_revision(revision));
+                    Change { kind: ChangeKind::Deleted, object, previous: Some(previous) }
+                }
+            };
+            changes.push(change);
+        }
+        if changes.is_empty() {
+            return;
+        }
+        state.newest = revision;
+        state.history.push(Batch { revision, changes });
+        drop(state);
+        self.changed.send_replace(revision);
+    }
+}

@@ -1,0 +1,201 @@
+//! Keeps the caches filled: a paginated read of every kind at one revision, then the store's watch from there.
+//!
+//! Starts over when the store has compacted what it would need next, which happens only to a member that was cut off
+//! for long; its watchers then continue from the store's history, or are told that it is gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use keelson_proto::etcdserverpb::RangeRequest;
+use keelson_proto::mvccpb::{Event, KeyValue, event::EventType};
+use keelson_store::{Handle, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Cache, Caches, Object, Objects};
+use crate::keys;
+
+/// Objects a page of the first fill: a page of the largest objects still fits in memory, of usual ones is a megabyte.
+const PAGE: i64 = 500;
+/// What the store may buffer for the feed before it serves it from history.
+const BUFFER_BYTES_MAX: usize = 16 << 20;
+const RETRY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("reading the store failed")]
+    Store(#[from] keelson_store::Error),
+    #[error("the history needed was compacted at revision {0}")]
+    Compacted(i64),
+    #[error("the store stopped")]
+    Stopped,
+}
+
+/// Runs until `shutdown`, or until the store is gone.
+pub async fn run(caches: Arc<Caches>, store: Handle, shutdown: CancellationToken) {
+    loop {
+        let outcome = tokio::select! {
+            () = shutdown.cancelled() => return,
+            outcome = follow(&caches, &store) => outcome,
+        };
+        match outcome {
+            Error::Stopped | Error::Store(keelson_store::Error::Stopped) => return,
+            Error::Compacted(revision) => info!(revision, "the caches start over behind a compaction"),
+            error => warn!(error = &error as &dyn std::error::Error, "filling the caches failed; trying again"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
+
+async fn follow(caches: &Caches, store: &Handle) -> Error {
+    let revision = match fill(caches, store).await {
+        Ok(revision) => revision,
+        Err(error) => return error,
+    };
+    let mut watcher = store.watch(watch::Options {
+        key: Bytes::from_static(keys::ROOT.as_bytes()),
+        range_end: Bytes::from_static(keys::ROOT_END.as_bytes()),
+        start_revision: revision + 1,
+        prev_kv: false,
+        no_put: false,
+        no_delete: false,
+        max_buffered_bytes: BUFFER_BYTES_MAX,
+    });
+    loop {
+        let item = tokio::select! {
+            item = watcher.next() => item,
+            () = caches.demand.notified() => {
+                watcher.request_progress();
+                continue;
+            }
+        };
+        match item {
+            Some(watch::Item::Events { revision, events }) => {
+                apply(caches, revision, events);
+                advance(caches, revision);
+            }
+            Some(watch::Item::Progress { revision }) => advance(caches, revision),
+            Some(watch::Item::Compacted { compact_revision }) => return Error::Compacted(compact_revision),
+            None => return Error::Stopped,
+        }
+    }
+}
+
+pub fn advance(caches: &Caches, revision: i64) {
+    caches.revision.send_if_modified(|current| {
+        let newer = revision > *current;
+        *current = revision.max(*current);
+        newer
+    });
+}
+
+/// Reads every kind at one revision, which it returns.
+async fn fill(caches: &Caches, store: &Handle) -> Result<i64, Error> {
+    // Local state will do: the watch continues from exactly there.
+    let probe =
+        RangeRequest { key: Bytes::from_static(keys::ROOT.as_bytes()), serializable: true, ..RangeRequest::default() };
+    let header = store.range(probe).await?.header.unwrap_or_default();
+    // Revision 0 would mean "the newest", and a store without writes is at 1.
+    let revision = header.revision.max(1);
+    for cache in &caches.kinds {
+        let objects = read(cache, store, revision).await?;
+        cache.fill(objects, revision);
+    }
+    let mut allocations = HashSet::new();
+    pages(store, keys::RANGES, revision, |kv| {
+        allocations.insert(Box::from(&*kv.key));
+    })
+    .await?;
+    *caches.allocations.write() = allocations;
+    info!(revision, "the caches are filled");
+    advance(caches, revision);
+    Ok(revision)
+}
+
+async fn read(cache: &Cache, store: &Handle, revision: i64) -> Result<Objects, Error> {
+    let mut objects = Objects::new();
+    pages(store, &cache.prefix, revision, |kv| {
+        if let Some((path, Some(object))) = decode(cache, &kv.key, Some((&kv.value, kv.mod_revision))) {
+            objects.insert(path, object);
+        }
+    })
+    .await?;
+    Ok(objects)
+}
+
+/// Reads everything below a prefix, in pages at one revision.
+async fn pages(store: &Handle, prefix: &str, revision: i64, mut take: impl FnMut(&KeyValue)) -> Result<(), Error> {
+    let range_end = Bytes::from(keys::range_end(prefix));
+    let mut key = Bytes::from(prefix.to_owned());
+    loop {
+        let request = RangeRequest {
+            key,
+            range_end: range_end.clone(),
+            limit: PAGE,
+            revision,
+            serializable: true,
+            ..RangeRequest::default()
+        };
+        let page = store.range(request).await?;
+        let Some(last) = page.kvs.last() else { return Ok(()) };
+        let mut next = last.key.to_vec();
+        next.push(0);
+        key = next.into();
+        page.kvs.iter().for_each(&mut take);
+        if !page.more {
+            return Ok(());
+        }
+    }
+}
+
+/// Applies the events of one revision.
+pub fn apply(caches: &Caches, revision: i64, events: Vec<Event>) {
+    // The events of one revision are few and mostly of one kind.
+    let mut rest = events;
+    for cache in &caches.kinds {
+        if rest.is_empty() {
+            return;
+        }
+        let mut own = Vec::new();
+        rest.retain(|event| {
+            let Some(kv) = &event.kv else { return false };
+            if !kv.key.starts_with(cache.prefix.as_bytes()) {
+                return true;
+            }
+            let put = event.r#type() == EventType::Put;
+            own.extend(decode(cache, &kv.key, put.then_some((&kv.value, revision))));
+            false
+        });
+        if !own.is_empty() {
+            cache.apply(revision, own);
+        }
+    }
+    for event in &rest {
+        let Some(kv) = event.kv.as_ref().filter(|kv| kv.key.starts_with(keys::RANGES.as_bytes())) else { continue };
+        let mut allocations = caches.allocations.write();
+        if event.r#type() == EventType::Put {
+            allocations.insert(Box::from(&*kv.key));
+        } else {
+            allocations.remove(&*kv.key);
+        }
+    }
+}
+
+/// What the API cannot read is treated as absent, so that one bad value, which only somebody who writes to the store
+/// directly can have put there, does not stop the control plane.
+fn decode(cache: &Cache, key: &[u8], put: Option<(&Bytes, i64)>) -> Option<(Arc<str>, Option<Arc<Object>>)> {
+    let path = std::str::from_utf8(key.get(cache.prefix.len()..)?).ok()?;
+    let Some((value, revision)) = put else { return Some((path.into(), None)) };
+    match Object::decode(cache.kind, path, value, revision) {
+        Ok(object) => Some((object.path().clone(), Some(Arc::new(object)))),
+        Err(error) => {
+            warn!(kind = cache.kind.plural, error = &error as &dyn std::error::Error, "a stored value is unreadable");
+            Some((path.into(), None))
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The gRPC front: `keelson.api.v1` and `keelson.node.v1`, as thin as it gets over the pipeline.
+//!
+//! Errors are gRPC statuses that carry the whole Kubernetes status; see [`crate::status_code`].
+
+mod cluster;
+mod convert;
+mod nodes;
+mod objects;
+mod pods;
+
+use std::sync::Arc;
+
+use axum::Router;
+use keelson_proto::keelson::api::v1::cluster_server::ClusterServer;
+use keelson_proto::keelson::api::v1::objects_server::ObjectsServer;
+use keelson_proto::keelson::api::v1::pods_server::PodsServer;
+use keelson_proto::keelson::node::v1::nodes_server::NodesServer;
+use keelson_types::status::Status;
+use tonic::Request;
+use tonic::service::Routes;
+
+use crate::options::Options;
+use crate::pipeline::{BATCH_BYTES_MAX, Peer, Pipeline, User};
+use crate::status_code::grpc;
+
+/// A batch with its envelopes. Everything else is smaller.
+const MESSAGE_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
+/// A log chunk or an announcement of the largest agent.
+const TUNNEL_BYTES_MAX: usize = 4 << 20;
+
+/// The services, by path.
+pub fn router(pipeline: &Arc<Pipeline>, options: &Options) -> Router {
+    let objects = ObjectsServer::new(objects::Service::new(pipeline.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(usize::MAX);
+    let cluster = ClusterServer::new(cluster::Service::new(pipeline.clone(), options.api_addresses.clone()));
+    let pods = PodsServer::new(pods::Service::new(pipeline.clone()));
+    let nodes = NodesServer::new(nodes::Service::new(pipeline.clone())).max_decoding_message_size(TUNNEL_BYTES_MAX);
+    Routes::new(objects).add_service(cluster).add_service(pods).add_service(nodes).prepare().into_axum_router()
+}
+
+/// Who sent a request.
+fn user<T>(pipeline: &Pipeline, request: &Request<T>) -> Result<Arc<User>, tonic::Status> {
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| grpc(&Status::unauthorized()))?;
+    pipeline.authenticate(peer).map_err(|status| grpc(&status))
+}

@@ -1,0 +1,139 @@
+//! Between the wire's messages and the pipeline's values.
+
+use bytes::Bytes;
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_types::registry;
+use keelson_types::status::Status;
+
+use crate::cache::Object;
+use crate::pipeline::{
+    DeleteOptions, FieldValidation, Operation, PatchType, Propagation, ReadVersion, Subresource, Target, WriteOptions,
+};
+
+/// # Errors
+/// NotFound for a kind or a subresource that does not exist, BadRequest for a namespace that does not fit.
+pub fn target(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let name = name.ok_or_else(|| Status::bad_request("name is missing"))?;
+    let resource = name.resource.ok_or_else(|| Status::bad_request("name.resource is missing"))?;
+    let kind = registry::by_resource(&resource.group, &resource.resource)
+        .filter(|kind| resource.version.is_empty() || resource.version == kind.version)
+        .ok_or_else(Status::no_such_path)?;
+    let subresource = match name.subresource.as_str() {
+        "" => Subresource::None,
+        "status" => Subresource::Status,
+        "scale" => Subresource::Scale,
+        "binding" => Subresource::Binding,
+        "finalize" => Subresource::Finalize,
+        _ => return Err(Status::no_such_path()),
+    };
+    if !kind.namespaced && !name.namespace.is_empty() {
+        return Err(Status::bad_request(format!("{} have no namespace", kind.plural)));
+    }
+    Ok(Target { kind, namespace: name.namespace, name: name.name, subresource })
+}
+
+/// The same for what names one object.
+pub fn one(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = in_namespace(name)?;
+    if target.name.is_empty() {
+        return Err(Status::bad_request("name.name is missing"));
+    }
+    Ok(target)
+}
+
+/// The same for what is about one namespace, with the name left open.
+pub fn in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = target(name)?;
+    if target.kind.namespaced && target.namespace.is_empty() {
+        return Err(Status::bad_request("an empty namespace may not be set during creation"));
+    }
+    Ok(target)
+}
+
+pub fn body(object: Option<proto::Object>) -> Result<Bytes, Status> {
+    object.map(|object| object.json).ok_or_else(|| Status::bad_request("object is missing"))
+}
+
+pub fn write_options(options: Option<proto::WriteOptions>) -> WriteOptions {
+    let options = options.unwrap_or_default();
+    let field_validation = match options.field_validation() {
+        proto::FieldValidation::Ignore => FieldValidation::Ignore,
+        proto::FieldValidation::Warn => FieldValidation::Warn,
+        proto::FieldValidation::Strict | proto::FieldValidation::Unspecified => FieldValidation::Strict,
+    };
+    WriteOptions {
+        fence_term: options.fence_term,
+        dry_run: options.dry_run,
+        field_validation,
+        field_manager: options.field_manager,
+    }
+}
+
+pub fn delete_options(options: Option<proto::DeleteOptions>) -> DeleteOptions {
+    let options = options.unwrap_or_default();
+    let propagation = match options.propagation() {
+        proto::Propagation::Foreground => Propagation::Foreground,
+        proto::Propagation::Orphan => Propagation::Orphan,
+        proto::Propagation::Background | proto::Propagation::Unspecified => Propagation::Background,
+    };
+    DeleteOptions {
+        propagation: Some(propagation),
+        grace_period_seconds: options.grace_period_seconds,
+        uid: options.uid,
+        resource_version: options.resource_version,
+    }
+}
+
+/// # Errors
+/// BadRequest for an unspecified type.
+pub fn patch_type(patch_type: proto::patch_request::Type) -> Result<PatchType, Status> {
+    match patch_type {
+        proto::patch_request::Type::Json => Ok(PatchType::Json),
+        proto::patch_request::Type::Merge => Ok(PatchType::Merge),
+        proto::patch_request::Type::Strategic => Ok(PatchType::Strategic),
+        proto::patch_request::Type::Unspecified => Err(Status::bad_request("type of the patch is missing")),
+    }
+}
+
+/// # Errors
+/// BadRequest for what is no number.
+pub fn read_version(text: &str) -> Result<ReadVersion, Status> {
+    match text {
+        "" => Ok(ReadVersion::MostRecent),
+        "0" => Ok(ReadVersion::Any),
+        number => revision(number).map(ReadVersion::NotOlderThan),
+    }
+}
+
+/// # Errors
+/// BadRequest for what is no number.
+pub fn revision(text: &str) -> Result<i64, Status> {
+    let number = text.parse().ok().filter(|number| *number >= 0);
+    number.ok_or_else(|| Status::bad_request(format!("resource version {text:?} is not a number")))
+}
+
+/// # Errors
+/// As the single conversions.
+pub fn operation(operation: proto::write_request::Operation) -> Result<Operation, Status> {
+    use proto::write_request::operation::Operation as Wire;
+    match operation.operation.ok_or_else(|| Status::bad_request("operation is missing"))? {
+        Wire::Create(create) => {
+            Ok(Operation::Create { target: in_namespace(create.name)?, body: body(create.object)? })
+        }
+        Wire::Update(update) => Ok(Operation::Update { target: one(update.name)?, body: body(update.object)? }),
+        Wire::Patch(patch) => {
+            let patch_type = patch_type(patch.r#type())?;
+            Ok(Operation::Patch { target: one(patch.name)?, patch_type, patch: patch.patch })
+        }
+        Wire::Delete(delete) => {
+            Ok(Operation::Delete { target: one(delete.name)?, options: delete_options(delete.delete) })
+        }
+        Wire::Bind(bind) => {
+            Ok(Operation::Bind { namespace: bind.namespace, pod: bind.pod, uid: bind.uid, node: bind.node })
+        }
+    }
+}
+
+pub fn object(object: &Object) -> proto::Object {
+    proto::Object { json: object.json().clone() }
+}

@@ -1,0 +1,125 @@
+//! One pipeline behind both fronts: authenticate → authorize → decode → default → admit → validate → write.
+//!
+//! **Invariant**: whatever a request decides on is guarded by the transaction that writes it. Decisions are made from this
+//! member's caches, which may lag; a decision that the store's state contradicts is made again, and an answer that would
+//! write nothing (an error, or "unchanged") is given only from a state at least as new as the request.
+//!
+//! Nothing here knows HTTP or gRPC: fronts bring [`request`] values and take JSON text or a [`Status`] back.
+
+mod admit;
+mod authenticate;
+mod authorize;
+mod bootstrap;
+mod decode;
+mod events;
+mod list;
+mod logs;
+mod plan;
+mod read;
+pub mod request;
+mod scale;
+mod watch;
+mod write;
+
+use std::net::Ipv4Addr;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use keelson_store::Handle;
+use keelson_types::status::Status;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::Caches;
+use crate::node_tunnel::Tunnels;
+
+pub use authorize::{Verb, authorize_path};
+pub use list::{Items, List};
+pub use logs::LogStream;
+pub use request::*;
+pub use watch::{Change, ChangeKind, Watch, WatchItem};
+pub use write::{BATCH_BYTES_MAX, Batch, OPERATIONS_MAX};
+
+use events::EventLeases;
+use plan::Kinds;
+
+/// The largest object, as stored.
+pub const OBJECT_BYTES_MAX: usize = 3 << 19; // 1.5 MiB
+/// The largest transaction that a batch may become, in bytes of objects. A binding is small, but writes its whole pod.
+const TXN_BYTES_MAX: usize = 10 << 20;
+/// What the store must take in one request for batches to fit: the objects, with their keys and guards.
+pub const STORE_REQUEST_BYTES_MAX: usize = 14 << 20;
+/// What the store must take as operations of one transaction: a Service's takes an address and ports beside itself.
+pub const STORE_TXN_OPS_MAX: usize = 4 * OPERATIONS_MAX;
+/// Services' addresses: 10.96.0.0/12.
+const FIRST_CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 0);
+/// How many there are; the first and the last are never given.
+const CLUSTER_IPS_MAX: u32 = (1 << 20) - 1;
+/// The first of them are drawn last, so that those who ask for a fixed one mostly find it free.
+const CLUSTER_IPS_RESERVED: u32 = 256;
+/// Services' node ports.
+const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
+
+/// What differs between installations.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a pod stays on a node that is not ready or unreachable, unless it says; None leaves pods without.
+    pub default_toleration_seconds: Option<u32>,
+    /// The port at which the API is reached from outside.
+    pub advertised_port: u16,
+    pub clock: fn() -> Timestamp,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { default_toleration_seconds: Some(300), advertised_port: 6443, clock: Timestamp::now }
+    }
+}
+
+/// The pipeline. Fronts share one by `Arc`; [`Peer`] is in the extensions of every request.
+pub struct Pipeline {
+    store: Handle,
+    caches: Arc<Caches>,
+    kinds: Kinds,
+    settings: Settings,
+    event_leases: EventLeases,
+    tunnels: Arc<Tunnels>,
+    shutdown: CancellationToken,
+}
+
+impl Pipeline {
+    /// A pipeline over caches that somebody else fills ([`crate::cache::run`]). Its watches end with `shutdown`.
+    ///
+    /// # Errors
+    /// Internal, when a kind is not registered that the pipeline knows by name.
+    pub fn new(
+        store: Handle,
+        caches: Arc<Caches>,
+        tunnels: Arc<Tunnels>,
+        settings: Settings,
+        shutdown: CancellationToken,
+    ) -> Result<Pipeline, Status> {
+        let kinds = Kinds::find()?;
+        let event_leases = EventLeases::default();
+        Ok(Pipeline { store, caches, kinds, settings, event_leases, tunnels, shutdown })
+    }
+
+    /// Whether the caches are filled: this member can serve.
+    pub fn is_ready(&self) -> bool {
+        self.caches.revision() > 0
+    }
+
+    /// The store behind, for what is about the cluster rather than about objects.
+    pub fn store(&self) -> &Handle {
+        &self.store
+    }
+
+    pub fn tunnels(&self) -> &Arc<Tunnels> {
+        &self.tunnels
+    }
+
+    /// Cancelled when the server stops: long answers end then.
+    pub fn shutdown(&self) -> &CancellationToken {
+        &self.shutdown
+    }
+}

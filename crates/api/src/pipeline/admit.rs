@@ -1,0 +1,98 @@
+//! What the system adds to a new object or refuses about it, beyond what its kind alone can say.
+
+use keelson_types::status::{Cause, Status};
+use serde_json::{Value, json};
+
+use super::plan::{Guard, Planner};
+use super::request::Target;
+use crate::keys;
+use crate::value;
+
+/// Namespaces without which the system does not work.
+pub const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
+/// Of these, the ones that may not be deleted, as in Kubernetes.
+const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+
+impl Planner<'_> {
+    /// The namespace of a new object must exist and stay: the write is guarded by it.
+    pub(super) fn admit_namespace(&self, target: &Target, name: &str) -> Result<Option<Guard>, Status> {
+        if !target.kind.namespaced {
+            return Ok(None);
+        }
+        let namespace = target.namespace.as_str();
+        let found = self.cached(self.kinds.namespaces, "", namespace)?;
+        let object = found.value().map_err(Status::internal)?;
+        if value::is_deleting(&object) {
+            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+            let mut status = Status::forbidden(target.kind.group, target.kind.plural, name, &why);
+            if let Some(details) = &mut status.details {
+                details.causes.push(Cause {
+                    reason: "NamespaceTerminating".to_owned(),
+                    message: format!("namespace {namespace} is being terminated"),
+                    field: "metadata.namespace".to_owned(),
+                });
+            }
+            return Err(status);
+        }
+        Ok(Some(Guard::unmodified(keys::object(self.kinds.namespaces, namespace), found.revision())))
+    }
+
+    /// Fills in what depends on the cluster.
+    pub(super) fn admit_create(&self, target: &Target, object: &mut Value) {
+        if std::ptr::eq(target.kind, self.kinds.pods) {
+            self.admit_pod(object);
+        }
+        if std::ptr::eq(target.kind, self.kinds.namespaces) {
+            admit_new_namespace(object);
+        }
+    }
+
+    fn admit_pod(&self, pod: &mut Value) {
+        let Some(spec) = value::map(pod, "spec") else { return };
+        let account = spec.get("serviceAccountName").or_else(|| spec.get("serviceAccount")).and_then(Value::as_str);
+        let account = account.filter(|account| !account.is_empty()).unwrap_or("default").to_owned();
+        spec.insert("serviceAccountName".to_owned(), account.clone().into());
+        spec.insert("serviceAccount".to_owned(), account.into());
+        let Some(seconds) = self.settings.default_toleration_seconds else { return };
+        let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+        let Some(tolerations) = tolerations.as_array_mut() else { return };
+        for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+            let tolerated = tolerations.iter().any(|toleration| {
+                let own = toleration["key"].as_str().unwrap_or_default();
+                let effect = toleration["effect"].as_str().unwrap_or_default();
+                (own == key || own.is_empty()) && (effect == "NoExecute" || effect.is_empty())
+            });
+            if !tolerated {
+                tolerations.push(json!({
+                    "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds,
+                }));
+            }
+        }
+    }
+}
+
+fn admit_new_namespace(namespace: &mut Value) {
+    let name = value::metadata_text(namespace, "name").to_owned();
+    if let Some(metadata) = value::map(namespace, "metadata") {
+        let labels = metadata.entry("labels").or_insert_with(|| json!({}));
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert("kubernetes.io/metadata.name".to_owned(), name.into());
+        }
+    }
+    if let Some(spec) = value::map(namespace, "spec") {
+        spec.insert("finalizers".to_owned(), json!(["kubernetes"]));
+    }
+    if let Some(status) = value::map(namespace, "status") {
+        status.insert("phase".to_owned(), "Active".into());
+    }
+}
+
+/// # Errors
+/// Forbidden for a namespace that the system lives in.
+pub fn admit_delete(target: &Target) -> Result<(), Status> {
+    let kind = target.kind;
+    if kind.plural == "namespaces" && IMMORTAL.contains(&target.name.as_str()) {
+        return Err(Status::forbidden(kind.group, kind.plural, &target.name, "this namespace may not be deleted"));
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! Container logs: found by the pod, fetched from its node.
+
+use bytes::Bytes;
+use keelson_proto::keelson::api::v1::LogsRequest;
+use keelson_types::status::Status;
+use serde_json::Value;
+
+use super::Pipeline;
+use super::authorize::{Verb, authorize};
+use super::request::{ReadVersion, Subresource, Target, User};
+use crate::node_tunnel::Reply;
+
+/// A container's log as it arrives. Dropping it ends the request on the node.
+#[derive(Debug)]
+pub struct LogStream {
+    reply: Reply,
+    shutdown: tokio_util::sync::CancellationToken,
+}
+
+impl LogStream {
+    /// Whole lines; None at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// When the node goes away or refuses.
+    pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
+        tokio::select! {
+            next = self.reply.next() => next,
+            () = self.shutdown.cancelled() => None,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Opens a container's log.
+    ///
+    /// # Errors
+    /// NotFound, BadRequest when the container is not one of the pod or has not started, ServiceUnavailable when the node
+    /// has no connection to this member.
+    pub async fn logs(&self, user: &User, mut request: LogsRequest) -> Result<LogStream, Status> {
+        let target = Target {
+            kind: self.kinds.pods,
+            namespace: request.namespace.clone(),
+            name: request.pod.clone(),
+            subresource: Subresource::None,
+        };
+        authorize(user, Verb::Get, &target)?;
+        self.await_version(ReadVersion::MostRecent).await?;
+        let pod = self.cached(self.kinds.pods, &request.namespace, &request.pod)?.value().map_err(Status::internal)?;
+        request.container = container(&pod, &request.pod, &request.container)?;
+        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        if node.is_empty() {
+            return Err(Status::bad_request(format!("pod {} does not have a host assigned", request.pod)));
+        }
+        check_started(&pod, &request)?;
+        let reply = self.tunnels.logs(node, request)?;
+        Ok(LogStream { reply, shutdown: self.shutdown.clone() })
+    }
+}
+
+/// The container asked for, or the only one.
+fn container(pod: &Value, name: &str, asked: &str) -> Result<String, Status> {
+    let names = |field: &str| -> Vec<String> {
+        let list = pod["spec"][field].as_array().into_iter().flatten();
+        list.filter_map(|container| container["name"].as_str()).map(str::to_owned).collect()
+    };
+    let (containers, init) = (names("containers"), names("initContainers"));
+    match (asked, containers.as_slice()) {
+        ("", [only]) => Ok(only.clone()),
+        ("", several) => Err(Status::bad_request(format!(
+            "a container name must be specified for pod {name}, choose one of: [{}]",
+            several.join(" ")
+        ))),
+        (asked, _) if containers.iter().chain(&init).any(|own| own == asked) => Ok(asked.to_owned()),
+        (asked, _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {name}"))),
+    }
+}
+
+fn check_started(pod: &Value, request: &LogsRequest) -> Result<(), Status> {
+    let (container, name) = (request.container.as_str(), request.pod.as_str());
+    let statuses = ["containerStatuses", "initContainerStatuses"].into_iter();
+    let found = statuses
+        .flat_map(|field| pod["status"][field].as_array().into_iter().flatten())
+        .find(|status| status["name"] == container);
+    let restarted = found.is_some_and(|status| status["lastState"]["terminated"].is_object());
+    if request.previous {
+        if restarted {
+            return Ok(());
+        }
+        let message = format!("previous terminated container {container:?} in pod {name:?} not found");
+        return Err(Status::bad_request(message));
+    }
+    let state = found.map(|status| &status["state"]).unwrap_or(&Value::Null);
+    if restarted || state["running"].is_object() || state["terminated"].is_object() {
+        return Ok(());
+    }
+    let why = state["waiting"]["reason"].as_str().unwrap_or("ContainerCreating");
+    Err(Status::bad_request(format!("container {container:?} in pod {name:?} is waiting to start: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_container_is_the_only_one_or_the_one_named() {
+        let one = json!({"spec": {"containers": [{"name": "a"}]}});
+        let two = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}]}});
+        assert_eq!(container(&one, "p", ""), Ok("a".to_owned()));
+        assert_eq!(container(&two, "p", "i"), Ok("i".to_owned()));
+        assert_eq!(
+            container(&two, "p", "").expect_err("is ambiguous").message,
+            "a container name must be specified for pod p, choose one of: [a b]"
+        );
+        assert_eq!(container(&one, "p", "x").expect_err("is none").message, "container x is not valid for pod p");
+    }
+
+    #[test]
+    fn a_container_that_has_not_started_has_no_log() {
+        let pod = |state: Value, last: Value| json!({"status": {"containerStatuses": [{"name": "a", "state": state, "lastState": last}]}});
+        let ask = |previous| LogsRequest { pod: "p".into(), container: "a".into(), previous, ..LogsRequest::default() };
+        let waiting = pod(json!({"waiting": {"reason": "ImagePullBackOff"}}), json!({}));
+        assert_eq!(
+            check_started(&waiting, &ask(false)).expect_err("waits").message,
+            "container \"a\" in pod \"p\" is waiting to start: ImagePullBackOff"
+        );
+        assert!(check_started(&pod(json!({"running": {}}), json!({})), &ask(false)).is_ok());
+        assert!(check_started(&pod(json!({"waiting": {}}), json!({"terminated": {}})), &ask(false)).is_ok());
+        assert!(check_started(&pod(json!({"running": {}}), json!({})), &ask(true)).is_err());
+        assert!(check_started(&pod(json!({"running": {}}), json!({"terminated": {}})), &ask(true)).is_ok());
+    }
+}

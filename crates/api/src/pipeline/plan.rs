@@ -1,0 +1,283 @@
+//! What an operation comes to, decided against the caches: pure but for the UIDs and free numbers that it draws.
+//!
+//! A plan carries the guards under which its decision holds. Whoever executes it puts them into the same transaction.
+
+mod allocate;
+mod create;
+mod delete;
+#[cfg(test)]
+mod tests;
+mod update;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use keelson_types::status::Status;
+use keelson_types::{Kind, registry};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::request::{Operation, Outcome, PatchType, Subresource, Target, WriteOptions};
+use super::{OBJECT_BYTES_MAX, Settings};
+use crate::cache::{Caches, Object};
+use crate::keys;
+
+/// The kinds that the pipeline itself knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Kinds {
+    pub namespaces: &'static Kind,
+    pub pods: &'static Kind,
+    pub services: &'static Kind,
+    pub events: &'static Kind,
+}
+
+impl Kinds {
+    /// # Errors
+    /// Internal, when one of them is not registered.
+    pub fn find() -> Result<Kinds, Status> {
+        let kind = |name| registry::by_resource("", name).ok_or_else(|| Status::internal(format!("no kind {name}")));
+        Ok(Kinds {
+            namespaces: kind("namespaces")?,
+            pods: kind("pods")?,
+            services: kind("services")?,
+            events: kind("events")?,
+        })
+    }
+}
+
+/// What must still be so when the transaction is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    pub key: String,
+    /// 0 means that the key does not exist.
+    pub mod_revision: i64,
+}
+
+impl Guard {
+    pub fn absent(key: String) -> Guard {
+        Guard { key, mod_revision: 0 }
+    }
+
+    pub fn unmodified(key: String, mod_revision: i64) -> Guard {
+        Guard { key, mod_revision }
+    }
+}
+
+/// What a plan writes to one key.
+#[derive(Clone, Debug)]
+pub enum Write {
+    Put {
+        value: Bytes,
+        /// 0 means none.
+        lease: i64,
+    },
+    Delete,
+}
+
+impl Write {
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Write::Put { value, .. } => value.len(),
+            Write::Delete => 0,
+        }
+    }
+}
+
+/// What to answer once the plan is executed.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// What was put, with the revision of the transaction.
+    Stored { value: Bytes, outcome: Outcome },
+    /// What was there.
+    Existing { object: Arc<Object>, outcome: Outcome },
+    /// Nothing but that it was done.
+    Bound,
+}
+
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub guards: Vec<Guard>,
+    pub writes: BTreeMap<String, Write>,
+    pub answer: Answer,
+    pub as_scale: bool,
+    pub warnings: Vec<String>,
+}
+
+/// An operation whose body is decoded, as far as that needs no state.
+#[derive(Clone, Debug)]
+pub enum Prepared {
+    Create { target: Target, object: Value, warnings: Vec<String> },
+    Update { target: Target, object: Value, warnings: Vec<String> },
+    Patch { target: Target, patch_type: PatchType, patch: Bytes },
+    Apply { target: Target, object: Value, warnings: Vec<String> },
+    Delete { target: Target, options: super::request::DeleteOptions },
+    Bind { target: Target, uid: String, node: String },
+}
+
+impl Prepared {
+    pub fn target(&self) -> &Target {
+        match self {
+            Prepared::Create { target, .. }
+            | Prepared::Update { target, .. }
+            | Prepared::Patch { target, .. }
+            | Prepared::Apply { target, .. }
+            | Prepared::Delete { target, .. }
+            | Prepared::Bind { target, .. } => target,
+        }
+    }
+
+    /// The resourceVersion that the caller has seen, or 0.
+    pub fn seen_revision(&self) -> i64 {
+        match self {
+            Prepared::Update { object, .. } | Prepared::Apply { object, .. } => {
+                crate::value::metadata_text(object, "resourceVersion").parse().unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// Decodes an operation's body.
+///
+/// # Errors
+/// BadRequest, MethodNotAllowed, NotFound for a subresource that the kind has not.
+pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> Result<Prepared, Status> {
+    let validation = options.field_validation;
+    match operation {
+        Operation::Create { target, body } => match target.subresource {
+            Subresource::None => {
+                let (object, warnings) = super::decode::object(target, body, validation)?;
+                Ok(Prepared::Create { target: target.clone(), object, warnings })
+            }
+            Subresource::Binding if std::ptr::eq(target.kind, kinds.pods) => binding(target, body),
+            _ => Err(Status::method_not_allowed()),
+        },
+        Operation::Update { target, body } => {
+            check_subresource(kinds, target)?;
+            let (object, warnings) = match target.subresource {
+                Subresource::Scale => (json_body("Scale", body)?, Vec::new()),
+                Subresource::Binding => return Err(Status::method_not_allowed()),
+                _ => super::decode::object(target, body, validation)?,
+            };
+            Ok(Prepared::Update { target: target.clone(), object, warnings })
+        }
+        Operation::Patch { target, patch_type, patch } => {
+            check_subresource(kinds, target)?;
+            if matches!(target.subresource, Subresource::Binding | Subresource::Finalize) {
+                return Err(Status::method_not_allowed());
+            }
+            Ok(Prepared::Patch { target: target.clone(), patch_type: *patch_type, patch: patch.clone() })
+        }
+        Operation::Apply { target, body } => {
+            if target.subresource != Subresource::None {
+                return Err(Status::method_not_allowed());
+            }
+            let (object, warnings) = super::decode::object(target, body, validation)?;
+            if crate::value::metadata_text(&object, "name").is_empty() {
+                return Err(Status::bad_request("name must be provided to apply"));
+            }
+            let mut target = target.clone();
+            crate::value::metadata_text(&object, "name").clone_into(&mut target.name);
+            Ok(Prepared::Apply { target, object, warnings })
+        }
+        Operation::Delete { target, options } => {
+            if target.subresource != Subresource::None {
+                return Err(Status::method_not_allowed());
+            }
+            Ok(Prepared::Delete { target: target.clone(), options: options.clone() })
+        }
+        Operation::Bind { namespace, pod, uid, node } => {
+            let target = Target {
+                kind: kinds.pods,
+                namespace: namespace.clone(),
+                name: pod.clone(),
+                subresource: Subresource::Binding,
+            };
+            Ok(Prepared::Bind { target, uid: uid.clone(), node: node.clone() })
+        }
+    }
+}
+
+fn check_subresource(kinds: &Kinds, target: &Target) -> Result<(), Status> {
+    let kind = target.kind;
+    let offered = match target.subresource {
+        Subresource::None => true,
+        Subresource::Status => kind.status,
+        Subresource::Scale => kind.scale,
+        Subresource::Binding => std::ptr::eq(kind, kinds.pods),
+        Subresource::Finalize => std::ptr::eq(kind, kinds.namespaces),
+    };
+    if offered { Ok(()) } else { Err(Status::no_such_path()) }
+}
+
+fn json_body(kind: &str, body: &[u8]) -> Result<Value, Status> {
+    serde_json::from_slice(body).map_err(|error| Status::cannot_be_handled(kind, "v1", &error.to_string()))
+}
+
+fn binding(target: &Target, body: &[u8]) -> Result<Prepared, Status> {
+    let binding = json_body("Binding", body)?;
+    let kind = binding["target"]["kind"].as_str().unwrap_or_default();
+    let node = binding["target"]["name"].as_str().unwrap_or_default();
+    if !(kind.is_empty() || kind == "Node") || node.is_empty() {
+        return Err(Status::cannot_be_handled("Binding", "v1", "target must name a Node"));
+    }
+    let mut target = target.clone();
+    if target.name.is_empty() {
+        crate::value::metadata_text(&binding, "name").clone_into(&mut target.name);
+    }
+    let uid = crate::value::metadata_text(&binding, "uid").to_owned();
+    Ok(Prepared::Bind { target, uid, node: node.to_owned() })
+}
+
+/// Plans against one state of the caches.
+pub struct Planner<'a> {
+    pub caches: &'a Caches,
+    pub kinds: &'a Kinds,
+    pub settings: &'a Settings,
+    pub options: &'a WriteOptions,
+    pub now: Timestamp,
+    /// The lease that new Events get; 0 for none.
+    pub event_lease: i64,
+    /// Allocations that earlier operations of the same batch took.
+    pub taken: Mutex<BTreeSet<String>>,
+}
+
+impl Planner<'_> {
+    /// # Errors
+    /// Why the operation is refused in this state.
+    pub fn plan(&self, operation: &Prepared) -> Result<Plan, Status> {
+        match operation {
+            Prepared::Create { target, object, warnings } => self.create(target, object.clone(), warnings.clone()),
+            Prepared::Update { target, object, warnings } => self.replace(target, object, warnings),
+            Prepared::Patch { target, patch_type, patch } => self.patch(target, *patch_type, patch),
+            Prepared::Apply { target, object, warnings } => self.apply(target, object, warnings),
+            Prepared::Delete { target, options } => self.delete(target, options),
+            Prepared::Bind { target, uid, node } => self.bind(target, uid, node),
+        }
+    }
+
+    pub(super) fn cached(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+        self.caches
+            .get(kind, &keys::path(namespace, name))
+            .ok_or_else(|| Status::not_found(kind.group, kind.plural, name))
+    }
+
+    fn lease(&self, kind: &'static Kind) -> i64 {
+        if std::ptr::eq(kind, self.kinds.events) { self.event_lease } else { 0 }
+    }
+
+    fn now_text(&self) -> Value {
+        keelson_types::meta::time_text(self.now).into()
+    }
+}
+
+/// An object's text as it is stored.
+fn encode(object: &Value) -> Result<Bytes, Status> {
+    let text = serde_json::to_vec(object).map_err(Status::internal)?;
+    if text.len() > OBJECT_BYTES_MAX {
+        return Err(Status::request_entity_too_large(OBJECT_BYTES_MAX));
+    }
+    Ok(text.into())
+}

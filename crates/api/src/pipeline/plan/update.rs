@@ -1,0 +1,234 @@
+//! A successor of an object that exists: by replacement, patch, apply, subresource or binding.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keelson_types::status::Status;
+use keelson_types::{Target as Part, field};
+use serde_json::{Value, json};
+
+use super::{Answer, Guard, Plan, Planner, Write, encode};
+use crate::cache::Object;
+use crate::keys;
+use crate::patch;
+use crate::pipeline::request::{Outcome, PatchType, Subresource, Target};
+use crate::pipeline::{decode, scale};
+use crate::value;
+
+/// Where kubectl keeps the configuration that was applied last; `apply` shares it, so that the two take turns well.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Metadata that only the system sets.
+const SYSTEM_METADATA: [&str; 5] =
+    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"];
+
+impl Planner<'_> {
+    pub(super) fn replace(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
+        let found = self.cached(target.kind, &target.namespace, &target.name)?;
+        let new = match target.subresource {
+            Subresource::Scale => scale::set(&found.value().map_err(Status::internal)?, object)?,
+            _ => object.clone(),
+        };
+        self.succeed(target, &found, new, warnings.to_vec())
+    }
+
+    pub(super) fn patch(&self, target: &Target, patch_type: PatchType, text: &[u8]) -> Result<Plan, Status> {
+        let found = self.cached(target.kind, &target.namespace, &target.name)?;
+        let old = found.value().map_err(Status::internal)?;
+        if target.subresource == Subresource::Scale {
+            // A Scale has no lists, so a strategic patch of it is a merge patch.
+            let patch_type = if patch_type == PatchType::Strategic { PatchType::Merge } else { patch_type };
+            let patched = patch::patch(patch_type, scale::value(&old), text, target.kind)?;
+            return self.succeed(target, &found, scale::set(&old, &patched)?, Vec::new());
+        }
+        let patched = patch::patch(patch_type, old, text, target.kind)?;
+        let (new, warnings) = decode::patched(target, patched, text, self.options.field_validation)?;
+        self.succeed(target, &found, new, warnings)
+    }
+
+    /// Creates the object, or merges it into the one that exists.
+    pub(super) fn apply(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
+        let modified = with_last_applied(object)?;
+        let Ok(found) = self.cached(target.kind, &target.namespace, &target.name) else {
+            return self.create(target, modified, warnings.to_vec());
+        };
+        let old = found.value().map_err(Status::internal)?;
+        let original = old["metadata"]["annotations"][LAST_APPLIED].as_str().map(serde_json::from_str::<Value>);
+        let original = original.transpose().map_err(|error| {
+            Status::bad_request(format!("the annotation {LAST_APPLIED} of the object is not JSON: {error}"))
+        })?;
+        let merged = patch::three_way(original.as_ref(), &modified, old, target.kind)?;
+        let (new, _) = decode::patched(target, merged, b"", self.options.field_validation)?;
+        self.succeed(target, &found, new, warnings.to_vec())
+    }
+
+    /// Checks and completes `new` as the successor of `found`, and plans what that takes.
+    fn succeed(
+        &self,
+        target: &Target,
+        found: &Arc<Object>,
+        mut new: Value,
+        warnings: Vec<String>,
+    ) -> Result<Plan, Status> {
+        let kind = target.kind;
+        let mut old = found.value().map_err(Status::internal)?;
+        self.check_preconditions(target, found, &old, &new)?;
+        value::remove_metadata(&mut old, "resourceVersion");
+        value::remove_metadata(&mut new, "resourceVersion");
+        for field in SYSTEM_METADATA {
+            value::keep_metadata(&mut new, &old, field);
+        }
+        match target.subresource {
+            Subresource::Finalize => {
+                let finalizers = new["spec"]["finalizers"].take();
+                new = old.clone();
+                if let Some(spec) = value::map(&mut new, "spec") {
+                    spec.remove("finalizers");
+                    if finalizers.as_array().is_some_and(|finalizers| !finalizers.is_empty()) {
+                        spec.insert("finalizers".to_owned(), finalizers);
+                    }
+                }
+            }
+            Subresource::Status => {
+                kind.default(&mut new);
+                kind.prepare_update(&mut new, &old, Part::Status);
+            }
+            Subresource::None | Subresource::Scale | Subresource::Binding => {
+                kind.default(&mut new);
+                if std::ptr::eq(kind, self.kinds.namespaces) {
+                    // Only `finalize` changes them.
+                    if let (Some(spec), Some(finalizers)) =
+                        (value::map(&mut new, "spec"), old["spec"].get("finalizers"))
+                    {
+                        spec.insert("finalizers".to_owned(), finalizers.clone());
+                    }
+                }
+                kind.prepare_update(&mut new, &old, Part::Object);
+            }
+        }
+        let mut errors: Vec<field::Error> = Vec::new();
+        let mut allocations = super::allocate::Changes::default();
+        if std::ptr::eq(kind, self.kinds.services) {
+            allocations = self.allocate(&mut new, Some(&old), &mut errors)?;
+        }
+        errors.extend(kind.validate_update(&new, &old));
+        if !errors.is_empty() {
+            return Err(Status::invalid(kind.group, kind.kind, found.name(), &errors));
+        }
+        let key = keys::object(kind, found.path());
+        let mut guards = vec![Guard::unmodified(key.clone(), found.revision())];
+        let as_scale = target.subresource == Subresource::Scale;
+        if new == old {
+            let answer = Answer::Existing { object: found.clone(), outcome: Outcome::Unchanged };
+            return Ok(Plan { guards, writes: BTreeMap::new(), answer, as_scale, warnings });
+        }
+        let text = encode(&new)?;
+        let (write, outcome) = if is_finished(&new) {
+            if std::ptr::eq(kind, self.kinds.services) {
+                allocations = super::allocate::Changes::release(&old);
+            }
+            (Write::Delete, Outcome::Removed)
+        } else {
+            (Write::Put { value: text.clone(), lease: self.lease(kind) }, Outcome::Configured)
+        };
+        let mut writes = BTreeMap::from([(key, write)]);
+        allocations.add_to(found.path(), &mut guards, &mut writes);
+        Ok(Plan { guards, writes, answer: Answer::Stored { value: text, outcome }, as_scale, warnings })
+    }
+
+    /// A resourceVersion or UID in the new object is a condition.
+    fn check_preconditions(&self, target: &Target, found: &Object, old: &Value, new: &Value) -> Result<(), Status> {
+        let kind = target.kind;
+        let uid = value::metadata_text(new, "uid");
+        let old_uid = value::metadata_text(old, "uid");
+        if !uid.is_empty() && uid != old_uid {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
+            return Err(Status::conflict(kind.group, kind.plural, found.name(), &why));
+        }
+        match value::metadata_text(new, "resourceVersion") {
+            "" => Ok(()),
+            // An unparsable version is one that never was.
+            version if version.parse() == Ok(found.revision()) => Ok(()),
+            version if version.parse::<i64>().is_err() => {
+                let path = field::Path::new("metadata");
+                let error = field::Error::invalid(&path.child("resourceVersion"), version, "must be a number");
+                Err(Status::invalid(kind.group, kind.kind, found.name(), &[error]))
+            }
+            _ => Err(Status::modified(kind.group, kind.plural, found.name())),
+        }
+    }
+
+    /// Assigns a pod to a node.
+    pub(super) fn bind(&self, target: &Target, uid: &str, node: &str) -> Result<Plan, Status> {
+        let kind = target.kind;
+        let found = self.cached(kind, &target.namespace, &target.name)?;
+        let mut pod = found.value().map_err(Status::internal)?;
+        let conflict = |why: &str| Err(Status::conflict(kind.group, "pods/binding", &target.name, why));
+        let own = value::metadata_text(&pod, "uid");
+        if !uid.is_empty() && uid != own {
+            return conflict(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"));
+        }
+        if value::is_deleting(&pod) {
+            return conflict(&format!("pod {} is being deleted, cannot be assigned to a host", target.name));
+        }
+        match pod["spec"]["nodeName"].as_str() {
+            None | Some("") => {}
+            Some(bound) => return conflict(&format!("pod {} is already assigned to node {bound:?}", target.name)),
+        }
+        value::remove_metadata(&mut pod, "resourceVersion");
+        if let Some(spec) = value::map(&mut pod, "spec") {
+            spec.insert("nodeName".to_owned(), node.into());
+        }
+        if let Some(status) = value::map(&mut pod, "status") {
+            let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+            if let Some(conditions) = conditions.as_array_mut() {
+                conditions.retain(|condition| condition["type"] != "PodScheduled");
+                conditions.push(json!({
+                    "type": "PodScheduled", "status": "True", "lastProbeTime": null,
+                    "lastTransitionTime": self.now_text(),
+                }));
+            }
+        }
+        let key = keys::object(kind, found.path());
+        let value = encode(&pod)?;
+        Ok(Plan {
+            guards: vec![Guard::unmodified(key.clone(), found.revision())],
+            writes: BTreeMap::from([(key, Write::Put { value, lease: 0 })]),
+            answer: Answer::Bound,
+            as_scale: false,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// Whether nothing keeps an object any more that is marked for deletion. A pod that still has time to end is kept.
+fn is_finished(object: &Value) -> bool {
+    value::is_deleting(object)
+        && value::finalizers(object).is_empty()
+        && value::spec_finalizers(object).is_empty()
+        && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
+}
+
+/// The configuration with itself in its annotation, text for text as kubectl writes it.
+fn with_last_applied(object: &Value) -> Result<Value, Status> {
+    let mut plain = object.clone();
+    for field in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+        value::remove_metadata(&mut plain, field);
+    }
+    if let Some(fields) = plain.as_object_mut() {
+        fields.remove("status");
+    }
+    let mut modified = plain.clone();
+    if let Some(annotations) = value::map(&mut plain["metadata"], "annotations") {
+        annotations.remove(LAST_APPLIED);
+    }
+    let mut text = serde_json::to_string(&plain).map_err(Status::internal)?;
+    text.push('\n');
+    if let Some(annotations) = value::map(&mut modified["metadata"], "annotations") {
+        annotations.insert(LAST_APPLIED.to_owned(), text.into());
+    }
+    // A resourceVersion in the file is a condition, not configuration.
+    if let Some(version) = object["metadata"].get("resourceVersion") {
+        value::set_metadata(&mut modified, "resourceVersion", version.clone());
+    }
+    Ok(modified)
+}

@@ -1,0 +1,293 @@
+//! Watches: initial objects from a snapshot, then changes from the cache's window, or from the store's history for whoever
+//! is behind it.
+//!
+//! A watcher pulls; nothing is queued for it. One that reads slowly falls back to history, and when that is compacted it
+//! ends with Expired, alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use keelson_proto::mvccpb::{Event, KeyValue, event::EventType};
+use keelson_store::watch::Item;
+use keelson_types::Kind;
+use keelson_types::status::Status;
+use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Pipeline;
+use super::authorize::{Verb, authorize};
+use super::list::Items;
+use super::request::{Target, User, WatchOptions, WatchStart};
+use crate::cache::{self, Batch, Caches, Object, Since};
+use crate::keys;
+use crate::select::Selection;
+
+pub use crate::cache::ChangeKind;
+
+/// Revisions that are handed out at once.
+const BATCHES_MAX: usize = 256;
+/// Bytes of objects after which no further revision is added. A single revision is never split, whatever its size.
+const CHANGES_BYTES_MAX: usize = 1 << 20;
+/// Initial objects that are handed out at once.
+const INITIAL_MAX: usize = 500;
+/// Bytes of them.
+const INITIAL_BYTES_MAX: usize = 1 << 20;
+/// How often an idle watcher is told how far it is. Often enough that the revision it resumes from is rarely compacted.
+const BOOKMARK_INTERVAL: Duration = Duration::from_secs(15);
+/// What the store may buffer for a watcher that reads history.
+const CATCH_UP_BYTES_MAX: usize = 4 << 20;
+
+/// A change as one watcher sees it.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub kind: ChangeKind,
+    /// For `Deleted` the last state, with the revision of the deletion.
+    pub object: Arc<Object>,
+}
+
+#[derive(Clone, Debug)]
+pub enum WatchItem {
+    /// Whole revisions, in order. `revision` is how far the stream is complete; for initial objects, the snapshot's.
+    Changes { revision: i64, changes: Vec<Change> },
+    /// Everything up to `revision` was sent.
+    Bookmark { revision: i64, initial_events_end: bool },
+}
+
+/// A running watch. Dropping it ends it.
+pub struct Watch {
+    kind: &'static Kind,
+    selection: Arc<Selection>,
+    caches: Arc<Caches>,
+    store: keelson_store::Handle,
+    changed: Receiver<i64>,
+    phase: Phase,
+    /// Everything up to here was handed out.
+    cursor: i64,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    bookmark_due: bool,
+    deadline: Option<Instant>,
+    shutdown: CancellationToken,
+}
+
+enum Phase {
+    Initial(Items),
+    Live,
+    CatchUp(keelson_store::watch::Watcher),
+    Ended,
+}
+
+impl Pipeline {
+    /// Watches a collection.
+    ///
+    /// # Errors
+    /// Forbidden; BadRequest for a selector that is not one. Expired comes from the stream.
+    pub async fn watch(&self, user: &User, target: &Target, options: WatchOptions) -> Result<Watch, Status> {
+        authorize(user, Verb::Watch, target)?;
+        let kind = target.kind;
+        let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
+        let selection = Arc::new(selection);
+        let (phase, cursor) = match options.start {
+            WatchStart::Initial(version) => {
+                self.await_version(version).await?;
+                let (objects, revision) = self.caches.snapshot(kind);
+                (Phase::Initial(Items::snapshot(objects, selection.clone())), revision)
+            }
+            WatchStart::After(revision) => (Phase::Live, revision),
+        };
+        let now = Instant::now();
+        Ok(Watch {
+            kind,
+            selection,
+            caches: self.caches.clone(),
+            store: self.store.clone(),
+            changed: self.caches.changed(kind),
+            phase,
+            cursor,
+            bookmarks: options.bookmarks,
+            next_bookmark: now + BOOKMARK_INTERVAL,
+            bookmark_due: false,
+            deadline: options.timeout.map(|timeout| now + timeout),
+            shutdown: self.shutdown.clone(),
+        })
+    }
+}
+
+/// What to do next.
+enum Step {
+    Give(WatchItem),
+    Again,
+    Wait,
+    End(Option<Status>),
+}
+
+impl Watch {
+    /// The next item; None when the watch ended normally: its time is over or the server stops. Cancel-safe.
+    ///
+    /// # Errors
+    /// Expired when the history needed is compacted. The watch is over then.
+    pub async fn next(&mut self) -> Option<Result<WatchItem, Status>> {
+        loop {
+            let step = match &mut self.phase {
+                Phase::Ended => return None,
+                Phase::Initial(items) => {
+                    let objects = items.chunk(INITIAL_MAX, INITIAL_BYTES_MAX);
+                    self.initial(objects)
+                }
+                Phase::Live => self.live(),
+                Phase::CatchUp(watcher) => {
+                    let item = tokio::select! {
+                        item = watcher.next() => item,
+                        () = ended(self.deadline, &self.shutdown) => {
+                            self.phase = Phase::Ended;
+                            return None;
+                        }
+                    };
+                    self.catch_up(item)
+                }
+            };
+            match step {
+                Step::Give(item) => return Some(Ok(item)),
+                Step::Again => {}
+                Step::End(outcome) => {
+                    self.phase = Phase::Ended;
+                    return outcome.map(Err);
+                }
+                Step::Wait => tokio::select! {
+                    outcome = self.changed.changed() => {
+                        if outcome.is_err() {
+                            self.phase = Phase::Ended;
+                        }
+                    }
+                    () = tokio::time::sleep_until(self.next_bookmark), if self.bookmarks => {
+                        // Looks once more first, to tell the newest revision.
+                        self.bookmark_due = true;
+                    }
+                    () = ended(self.deadline, &self.shutdown) => {
+                        self.phase = Phase::Ended;
+                    }
+                },
+            }
+        }
+    }
+
+    fn initial(&mut self, objects: Vec<Arc<Object>>) -> Step {
+        if !objects.is_empty() {
+            let changes = objects.into_iter().map(|object| Change { kind: ChangeKind::Added, object }).collect();
+            return Step::Give(WatchItem::Changes { revision: self.cursor, changes });
+        }
+        self.phase = Phase::Live;
+        if self.bookmarks {
+            Step::Give(WatchItem::Bookmark { revision: self.cursor, initial_events_end: true })
+        } else {
+            Step::Again
+        }
+    }
+
+    fn live(&mut self) -> Step {
+        // Marked as seen before looking, so that a change after the look wakes us.
+        self.changed.borrow_and_update();
+        match self.caches.since(self.kind, self.cursor, BATCHES_MAX) {
+            Since::Batches(batches) => self.give(&batches),
+            Since::Nothing { revision } => {
+                self.cursor = self.cursor.max(revision);
+                if !std::mem::take(&mut self.bookmark_due) {
+                    return Step::Wait;
+                }
+                self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
+                Step::Give(WatchItem::Bookmark { revision: self.cursor, initial_events_end: false })
+            }
+            Since::Lost => {
+                let prefix = keys::prefix(self.kind);
+                self.phase = Phase::CatchUp(self.store.watch(keelson_store::watch::Options {
+                    range_end: Bytes::from(keys::range_end(&prefix)),
+                    key: Bytes::from(prefix),
+                    start_revision: self.cursor + 1,
+                    prev_kv: true,
+                    no_put: false,
+                    no_delete: false,
+                    max_buffered_bytes: CATCH_UP_BYTES_MAX,
+                }));
+                Step::Again
+            }
+        }
+    }
+
+    fn catch_up(&mut self, item: Option<Item>) -> Step {
+        let step = match item {
+            Some(Item::Events { revision, events }) => {
+                let changes = events.iter().filter_map(|event| historic(self.kind, event)).collect();
+                self.give(&[Arc::new(Batch { revision, changes })])
+            }
+            Some(Item::Progress { revision }) => {
+                self.cursor = self.cursor.max(revision);
+                Step::Again
+            }
+            Some(Item::Compacted { compact_revision }) => {
+                return Step::End(Some(Status::too_old_resource_version(self.cursor, compact_revision)));
+            }
+            None => return Step::End(Some(Status::unavailable("this member is stopping; watch another"))),
+        };
+        if self.cursor >= self.caches.history_start(self.kind) {
+            self.phase = Phase::Live;
+        }
+        step
+    }
+
+    /// Moves the cursor past batches, as many as fit into one item, and gives what is seen of them.
+    fn give(&mut self, batches: &[Arc<Batch>]) -> Step {
+        let mut changes = Vec::new();
+        let mut bytes = 0;
+        for batch in batches {
+            if bytes >= CHANGES_BYTES_MAX {
+                break;
+            }
+            self.cursor = self.cursor.max(batch.revision);
+            let seen = batch.changes.iter().filter_map(|change| self.selection.see(change));
+            changes.extend(seen.map(|(kind, object)| {
+                bytes += object.json().len();
+                Change { kind, object }
+            }));
+        }
+        if changes.is_empty() {
+            return Step::Again;
+        }
+        self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
+        Step::Give(WatchItem::Changes { revision: self.cursor, changes })
+    }
+}
+
+/// A change as the store's history tells it. What cannot be read is passed over, as the caches do.
+fn historic(kind: &'static Kind, event: &Event) -> Option<cache::Change> {
+    let prefix = keys::prefix(kind).len();
+    let decode = |kv: &KeyValue, revision| {
+        let path = std::str::from_utf8(kv.key.get(prefix..)?).ok()?;
+        Object::decode(kind, path, &kv.value, revision).ok()
+    };
+    let kv = event.kv.as_ref()?;
+    let previous = event.prev_kv.as_ref().and_then(|kv| decode(kv, kv.mod_revision)).map(Arc::new);
+    if event.r#type() == EventType::Put {
+        let object = Arc::new(decode(kv, kv.mod_revision)?);
+        let created = kv.create_revision == kv.mod_revision;
+        let change = if created { ChangeKind::Added } else { ChangeKind::Modified };
+        // A state before that is compacted cannot be compared: to be seen, the object must have matched then as now.
+        let previous = if created { None } else { previous.or_else(|| Some(object.clone())) };
+        return Some(cache::Change { kind: change, object, previous });
+    }
+    let previous = previous?;
+    let object = Arc::new(previous.at_revision(kv.mod_revision));
+    Some(cache::Change { kind: ChangeKind::Deleted, object, previous: Some(previous) })
+}
+
+/// Returns at the deadline, if there is one, or when the server stops.
+async fn ended(deadline: Option<Instant>, shutdown: &CancellationToken) {
+    match deadline {
+        Some(deadline) => tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {}
+            () = shutdown.cancelled() => {}
+        },
+        None => shutdown.cancelled().await,
+    }
+}

@@ -1,0 +1,251 @@
+//! Discovery: which groups, versions and resources there are, in both of Kubernetes' forms.
+//!
+//! Everything comes from the registry of kinds and never changes while a member runs, so that each document is made once.
+
+mod aggregated;
+mod legacy;
+
+use bytes::Bytes;
+use keelson_types::{Kind, registry};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::negotiate::DiscoveryForm;
+
+const JSON: &str = "application/json";
+
+/// A document that is made once and served with its hash, which changes when and only when the content does.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub content_type: &'static str,
+    pub body: Bytes,
+    /// Quoted, as the header wants it.
+    pub etag: String,
+}
+
+impl Document {
+    pub(super) fn new(content_type: &'static str, value: &Value) -> Self {
+        Self::raw(content_type, value.to_string().into())
+    }
+
+    pub(super) fn raw(content_type: &'static str, body: Bytes) -> Self {
+        let digest = Sha256::digest(&body);
+        let etag = digest.iter().fold(String::from("\""), |text, byte| text + &format!("{byte:02X}")) + "\"";
+        Self { content_type, body, etag }
+    }
+
+    /// The hash without its quotes.
+    pub(super) fn hash(&self) -> &str {
+        self.etag.trim_matches('"')
+    }
+}
+
+/// `/api` or `/apis`, in each form.
+#[derive(Debug)]
+struct Root {
+    legacy: Document,
+    v2: Document,
+    v2_beta1: Document,
+}
+
+impl Root {
+    fn get(&self, form: DiscoveryForm) -> &Document {
+        match form {
+            DiscoveryForm::Legacy => &self.legacy,
+            DiscoveryForm::AggregatedV2 => &self.v2,
+            DiscoveryForm::AggregatedV2Beta1 => &self.v2_beta1,
+        }
+    }
+}
+
+/// Every discovery document.
+#[derive(Debug)]
+pub(super) struct Documents {
+    core: Root,
+    groups: Root,
+    /// `/apis/<group>`, by group.
+    group: Vec<(&'static str, Document)>,
+    /// `/api/v1` and `/apis/<group>/<version>`.
+    resources: Vec<((&'static str, &'static str), Document)>,
+}
+
+impl Documents {
+    pub(super) fn new() -> Self {
+        let root = |core: bool, legacy: Value| Root {
+            legacy: Document::new(JSON, &legacy),
+            v2: Document::new(aggregated::V2, &aggregated::list(core, "apidiscovery.k8s.io/v2")),
+            v2_beta1: Document::new(aggregated::V2_BETA1, &aggregated::list(core, "apidiscovery.k8s.io/v2beta1")),
+        };
+        Self {
+            core: root(true, legacy::core_versions()),
+            groups: root(false, legacy::groups()),
+            group: groups().map(|group| (group, Document::new(JSON, &legacy::group_document(group)))).collect(),
+            resources: group_versions()
+                .into_iter()
+                .map(|(group, version)| ((group, version), Document::new(JSON, &legacy::resources(group, version))))
+                .collect(),
+        }
+    }
+
+    pub(super) fn core(&self, form: DiscoveryForm) -> &Document {
+        self.core.get(form)
+    }
+
+    pub(super) fn groups(&self, form: DiscoveryForm) -> &Document {
+        self.groups.get(form)
+    }
+
+    pub(super) fn group(&self, group: &str) -> Option<&Document> {
+        self.group.iter().find(|(name, _)| *name == group).map(|(_, document)| document)
+    }
+
+    pub(super) fn resources(&self, group: &str, version: &str) -> Option<&Document> {
+        self.resources.iter().find(|(key, _)| *key == (group, version)).map(|(_, document)| document)
+    }
+}
+
+/// The named groups (not the core group), in the order of the registry.
+fn groups() -> impl Iterator<Item = &'static str> {
+    let mut seen = Vec::new();
+    registry::all().iter().map(|kind| kind.group).filter(move |group| {
+        let first = !group.is_empty() && !seen.contains(group);
+        if first {
+            seen.push(*group);
+        }
+        first
+    })
+}
+
+/// Every group and version, the core group's among them.
+pub(super) fn group_versions() -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    for kind in registry::all() {
+        if !found.contains(&(kind.group, kind.version)) {
+            found.push((kind.group, kind.version));
+        }
+    }
+    found
+}
+
+pub(super) fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
+    registry::all().iter().copied().filter(move |kind| kind.group == group && kind.version == version)
+}
+
+fn versions_of(group: &str) -> Vec<&'static str> {
+    group_versions().into_iter().filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
+}
+
+/// What can be done with a kind.
+pub(super) fn verbs(kind: &Kind) -> &'static [&'static str] {
+    // Namespaces go one by one, since each takes its content with it.
+    if kind.group.is_empty() && kind.plural == "namespaces" {
+        &["create", "delete", "get", "list", "patch", "update", "watch"]
+    } else {
+        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+    }
+}
+
+/// A subresource as discovery shows it.
+pub(super) struct Subresource {
+    pub name: &'static str,
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub verbs: &'static [&'static str],
+}
+
+pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
+    let own = |name, verbs| Subresource { name, group: kind.group, version: kind.version, kind: kind.kind, verbs };
+    let mut found = Vec::new();
+    if kind.group.is_empty() && kind.plural == "pods" {
+        found.push(Subresource { kind: "Binding", ..own("binding", &["create"]) });
+        found.push(own("log", &["get"]));
+    }
+    if kind.group.is_empty() && kind.plural == "namespaces" {
+        found.push(own("finalize", &["update"]));
+    }
+    if kind.scale {
+        found.push(Subresource {
+            name: "scale",
+            group: "autoscaling",
+            version: "v1",
+            kind: "Scale",
+            verbs: &["get", "patch", "update"],
+        });
+    }
+    if kind.status {
+        found.push(own("status", &["get", "patch", "update"]));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(document: &Document) -> Value {
+        serde_json::from_slice(&document.body).expect("documents are JSON")
+    }
+
+    #[test]
+    fn both_forms_tell_of_the_same_resources() {
+        let documents = Documents::new();
+        for (root, groups) in [
+            (documents.core(DiscoveryForm::AggregatedV2), vec![""]),
+            (documents.groups(DiscoveryForm::AggregatedV2), groups().collect()),
+        ] {
+            let aggregated = json(root);
+            let items = aggregated["items"].as_array().expect("a list");
+            assert_eq!(items.len(), groups.len());
+            for (item, group) in items.iter().zip(groups) {
+                assert_eq!(item["metadata"]["name"].as_str().unwrap_or_default(), group);
+                for version in item["versions"].as_array().expect("a list") {
+                    let legacy = json(
+                        documents.resources(group, version["version"].as_str().expect("text")).expect("is served"),
+                    );
+                    let mut told: Vec<String> = Vec::new();
+                    for resource in version["resources"].as_array().expect("a list") {
+                        let name = resource["resource"].as_str().expect("text");
+                        told.push(name.to_owned());
+                        for sub in resource["subresources"].as_array().into_iter().flatten() {
+                            told.push(format!("{name}/{}", sub["subresource"].as_str().expect("text")));
+                        }
+                    }
+                    let listed: Vec<&str> = legacy["resources"]
+                        .as_array()
+                        .expect("a list")
+                        .iter()
+                        .filter_map(|r| r["name"].as_str())
+                        .collect();
+                    assert_eq!(told, listed);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_deployment_is_discovered_as_kubernetes_tells_it() {
+        let documents = Documents::new();
+        let apps = json(documents.resources("apps", "v1").expect("is served"));
+        let deployment = &apps["resources"][0];
+        assert_eq!(
+            *deployment,
+            serde_json::json!({
+                "name": "deployments", "singularName": "deployment", "namespaced": true, "kind": "Deployment",
+                "verbs": ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+                "shortNames": ["deploy"], "categories": ["all"],
+            })
+        );
+        assert_eq!(apps["resources"][1]["name"], "deployments/scale");
+        assert_eq!(apps["resources"][1]["group"], "autoscaling");
+    }
+
+    #[test]
+    fn the_hash_tells_content_apart() {
+        let one = Document::new(JSON, &serde_json::json!({"a": 1}));
+        let same = Document::new(JSON, &serde_json::json!({"a": 1}));
+        let other = Document::new(JSON, &serde_json::json!({"a": 2}));
+        assert_eq!(one.etag, same.etag);
+        assert_ne!(one.etag, other.etag);
+    }
+}

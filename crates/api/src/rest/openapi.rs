@@ -1,0 +1,288 @@
+//! OpenAPI, as much of it as clients act on: version 3, and an empty document of version 2.
+//!
+//! kubectl reads a group's document before it creates, applies or compares: when the PATCH operation of a kind lists the
+//! parameter `fieldValidation`, the server validates and kubectl does not. Requests name `*/*` as their content on
+//! purpose: were strategic merge patch listed, kubectl would compute patches by the merge keys of these schemas, which do
+//! not have them; so it uses those of its own types.
+//!
+//! Schemas name each kind and its standard fields and leave the rest open. Documents are made once.
+
+use bytes::Bytes;
+use keelson_types::Kind;
+use serde_json::{Map, Value, json};
+
+use super::discovery::{self, Document};
+
+const JSON: &str = "application/json";
+
+/// The type of a version 2 document in protobuf, the only form in which kubectl asks for it.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
+/// The document at `/openapi/v2`, which describes nothing.
+///
+/// kubectl turns to it for kinds that version 3 does not have, and must find them missing rather than fail: only then does
+/// it say that there is no such kind. Encoded, an empty protobuf message is no bytes at all.
+pub(super) fn v2() -> Document {
+    Document::raw(V2_PROTOBUF, Bytes::new())
+}
+
+/// The index at `/openapi/v3`, and a document for each group and version.
+#[derive(Debug)]
+pub(super) struct Documents {
+    pub index: Document,
+    group_versions: Vec<((&'static str, &'static str), Document)>,
+}
+
+impl Documents {
+    pub(super) fn new(server_version: &str) -> Self {
+        let mut paths = Map::new();
+        let mut group_versions = Vec::new();
+        for (group, version) in discovery::group_versions() {
+            let document = Document::new(JSON, &group_version(group, version, server_version));
+            let path = base_path(group, version);
+            let url = format!("/openapi/v3{path}?hash={}", document.hash());
+            paths.insert(path.trim_start_matches('/').to_owned(), json!({"serverRelativeURL": url}));
+            group_versions.push(((group, version), document));
+        }
+        Self { index: Document::new(JSON, &json!({"paths": paths})), group_versions }
+    }
+
+    pub(super) fn group_version(&self, group: &str, version: &str) -> Option<&Document> {
+        self.group_versions.iter().find(|(key, _)| *key == (group, version)).map(|(_, document)| document)
+    }
+}
+
+fn base_path(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
+}
+
+fn group_version(group: &str, version: &str, server_version: &str) -> Value {
+    let mut paths = Map::new();
+    let mut schemas = Map::new();
+    for kind in discovery::kinds_of(group, version) {
+        add_paths(&mut paths, kind);
+        add_schemas(&mut schemas, kind);
+    }
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Keelson", "version": server_version},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    })
+}
+
+fn add_paths(paths: &mut Map<String, Value>, kind: &'static Kind) {
+    let base = base_path(kind.group, kind.version);
+    let plural = kind.plural;
+    let (collection, scope) = if kind.namespaced {
+        (format!("{base}/namespaces/{{namespace}}/{plural}"), vec![path_parameter("namespace")])
+    } else {
+        (format!("{base}/{plural}"), Vec::new())
+    };
+    if kind.namespaced {
+        paths.insert(format!("{base}/{plural}"), json!({"get": operation(kind, "list", LIST)}));
+    }
+    let mut operations = json!({
+        "get": operation(kind, "list", LIST),
+        "post": with_body(operation(kind, "post", WRITE), kind),
+        "parameters": scope,
+    });
+    if discovery::verbs(kind).contains(&"deletecollection") {
+        operations["delete"] = operation(kind, "deletecollection", LIST);
+    }
+    paths.insert(collection.clone(), operations);
+
+    let mut scope = scope;
+    scope.push(path_parameter("name"));
+    paths.insert(
+        format!("{collection}/{{name}}"),
+        json!({
+            "get": operation(kind, "get", &[]),
+            "put": with_body(operation(kind, "put", WRITE), kind),
+            "patch": with_open_body(operation(kind, "patch", PATCH)),
+            "delete": operation(kind, "delete", DELETE),
+            "parameters": scope,
+        }),
+    );
+    if kind.status {
+        paths.insert(
+            format!("{collection}/{{name}}/status"),
+            json!({
+                "get": operation(kind, "get", &[]),
+                "put": with_body(operation(kind, "put", WRITE), kind),
+                "patch": with_open_body(operation(kind, "patch", PATCH)),
+                "parameters": scope,
+            }),
+        );
+    }
+}
+
+/// A query parameter: name, type, description.
+type Parameter = (&'static str, &'static str, &'static str);
+
+const LIST: &[Parameter] = &[
+    ("labelSelector", "string", "Restricts the answer to objects with these labels."),
+    ("fieldSelector", "string", "Restricts the answer to objects with these fields."),
+    ("limit", "integer", "The most objects in one page; 0 is no limit."),
+    ("continue", "string", "Where the page before ended."),
+    ("resourceVersion", "string", "The version to read."),
+    ("resourceVersionMatch", "string", "How resourceVersion is understood: Exact or NotOlderThan."),
+    ("watch", "boolean", "Stream changes instead of listing."),
+    ("allowWatchBookmarks", "boolean", "Send events that only tell how far a watch has come."),
+    ("sendInitialEvents", "boolean", "Begin a watch with what exists."),
+    ("timeoutSeconds", "integer", "How long a watch lasts."),
+];
+const WRITE: &[Parameter] = &[
+    ("dryRun", "string", "All: everything but the write itself happens."),
+    ("fieldManager", "string", "Who writes."),
+    ("fieldValidation", "string", "What happens to unknown and duplicate fields: Ignore, Warn or Strict."),
+];
+const PATCH: &[Parameter] = WRITE;
+const DELETE: &[Parameter] = &[
+    ("dryRun", "string", "All: everything but the write itself happens."),
+    ("gracePeriodSeconds", "integer", "How long the object may take to end; 0 is at once."),
+    ("propagationPolicy", "string", "What happens to dependents: Background, Foreground or Orphan."),
+];
+
+fn operation(kind: &Kind, action: &str, parameters: &[Parameter]) -> Value {
+    let parameters: Vec<Value> = parameters
+        .iter()
+        .map(|(name, kind, description)| {
+            json!({"name": name, "in": "query", "description": description, "schema": {"type": kind, "uniqueItems": true}})
+        })
+        .collect();
+    let schema = if matches!(action, "list") { kind.list_kind } else { kind.kind };
+    json!({
+        "parameters": parameters,
+        "responses": {"200": {"description": "OK", "content": {JSON: {"schema": reference(kind, schema)}}}},
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": gvk(kind, kind.kind),
+    })
+}
+
+fn with_body(mut operation: Value, kind: &Kind) -> Value {
+    operation["requestBody"] = json!({"required": true, "content": {"*/*": {"schema": reference(kind, kind.kind)}}});
+    operation
+}
+
+fn with_open_body(mut operation: Value) -> Value {
+    operation["requestBody"] = json!({"required": true, "content": {"*/*": {"schema": {"type": "object"}}}});
+    operation
+}
+
+fn path_parameter(name: &str) -> Value {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string", "uniqueItems": true}})
+}
+
+fn add_schemas(schemas: &mut Map<String, Value>, kind: &Kind) {
+    let text = |description: &str| json!({"type": "string", "description": description});
+    let api_version = text("The version of the schema that this object follows.");
+    let kind_name = text("The kind of this object.");
+    schemas.insert(
+        schema_name(kind, kind.kind),
+        json!({
+            "type": "object",
+            "description": format!("{} of {}.", kind.kind, kind.api_version()),
+            "properties": {
+                "apiVersion": api_version,
+                "kind": kind_name,
+                "metadata": {"type": "object", "description": "Name, labels and the like.", "x-kubernetes-preserve-unknown-fields": true},
+            },
+            "x-kubernetes-preserve-unknown-fields": true,
+            "x-kubernetes-group-version-kind": [gvk(kind, kind.kind)],
+        }),
+    );
+    schemas.insert(
+        schema_name(kind, kind.list_kind),
+        json!({
+            "type": "object",
+            "description": format!("A list of objects of kind {}.", kind.kind),
+            "required": ["items"],
+            "properties": {
+                "apiVersion": api_version,
+                "kind": kind_name,
+                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
+                "items": {"type": "array", "items": reference(kind, kind.kind)},
+            },
+            "x-kubernetes-group-version-kind": [gvk(kind, kind.list_kind)],
+        }),
+    );
+}
+
+fn schema_name(kind: &Kind, name: &str) -> String {
+    let group = if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
+    format!("io.k8s.api.{group}.{}.{name}", kind.version)
+}
+
+fn reference(kind: &Kind, name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{}", schema_name(kind, name))})
+}
+
+fn gvk(kind: &Kind, name: &str) -> Value {
+    json!({"group": kind.group, "version": kind.version, "kind": name})
+}
+
+#[cfg(test)]
+mod tests {
+    use keelson_types::registry;
+
+    use super::*;
+
+    /// What kubectl looks for (`supportsQueryParamV3`): a PATCH operation of the kind that lists `fieldValidation`.
+    fn validates_on_the_server(document: &Value, kind: &Kind) -> bool {
+        let paths = document["paths"].as_object().expect("paths");
+        paths.values().filter_map(|path| path.get("patch")).any(|patch| {
+            patch["x-kubernetes-group-version-kind"] == gvk(kind, kind.kind)
+                && patch["parameters"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .any(|p| p["name"] == "fieldValidation" && p["in"] == "query")
+        })
+    }
+
+    #[test]
+    fn kubectl_finds_server_side_validation_for_every_kind() {
+        let documents = Documents::new("v1.36.0");
+        for kind in registry::all() {
+            let document = documents.group_version(kind.group, kind.version).expect("is served");
+            let document: Value = serde_json::from_slice(&document.body).expect("documents are JSON");
+            assert!(validates_on_the_server(&document, kind), "{}", kind.kind);
+        }
+    }
+
+    #[test]
+    fn the_index_names_every_document_by_its_hash() {
+        let documents = Documents::new("v1.36.0");
+        let index: Value = serde_json::from_slice(&documents.index.body).expect("documents are JSON");
+        let core = documents.group_version("", "v1").expect("is served");
+        assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], format!("/openapi/v3/api/v1?hash={}", core.hash()));
+        assert!(index["paths"]["apis/apps/v1"].is_object());
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+                        found.push(reference);
+                    }
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let documents = Documents::new("v1.36.0");
+        for (_, document) in &documents.group_versions {
+            let document: Value = serde_json::from_slice(&document.body).expect("documents are JSON");
+            let mut found = Vec::new();
+            references(&document, &mut found);
+            assert!(!found.is_empty());
+            for reference in found {
+                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+            }
+        }
+    }
+}

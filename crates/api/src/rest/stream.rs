@@ -1,0 +1,149 @@
+//! Bodies that are made while they are sent: lists, watches and logs.
+//!
+//! **Invariant**: a body holds one step of what it sends, whatever the size of the list and however slowly the client
+//! reads. Nothing runs ahead of the connection.
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream;
+use http::HeaderValue;
+use jiff::Timestamp;
+use keelson_types::status::Status;
+
+use super::frames::Frames;
+use super::respond;
+use super::view::{ListMeta, View, error_event};
+use crate::pipeline::{ChangeKind, Items, List, LogStream, Watch, WatchItem};
+
+/// Objects that one step of a list renders.
+const STEP_OBJECTS_MAX: usize = 500;
+/// Bytes of their stored text.
+const STEP_BYTES_MAX: usize = 256 << 10;
+
+/// Why a body breaks off. The client sees a truncated answer, the only honest one after the head is sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    #[error("an object could not be rendered")]
+    Render(#[from] serde_json::Error),
+    #[error("the log ended: {0}")]
+    Log(Status),
+}
+
+/// A list in the form of the view.
+pub(super) fn list(view: View, list: List) -> Response {
+    let meta = ListMeta {
+        resource_version: list.resource_version,
+        continue_token: list.continue_token,
+        remaining: list.remaining,
+    };
+    let walk = Walk { view, meta: Some(meta), items: list.items, sent: 0, now: Timestamp::now() };
+    respond::streamed_json(stream::unfold(Some(walk), |walk| async move {
+        let mut walk = walk?;
+        match walk.step() {
+            Ok((frames, more)) => Some((Ok(frames), more.then_some(walk))),
+            Err(error) => {
+                tracing::error!(%error, kind = walk.view.kind.kind, "a list broke off");
+                Some((Err(Error::Render(error)), None))
+            }
+        }
+    }))
+}
+
+struct Walk {
+    view: View,
+    /// Until the list's head is sent.
+    meta: Option<ListMeta>,
+    items: Items,
+    sent: usize,
+    /// One instant for all ages in the list.
+    now: Timestamp,
+}
+
+impl Walk {
+    /// The next frames, and whether there are more.
+    fn step(&mut self) -> serde_json::Result<(Vec<Bytes>, bool)> {
+        let mut frames = Frames::default();
+        if let Some(meta) = self.meta.take() {
+            self.view.list_open(&meta, &mut frames)?;
+        }
+        let objects = self.items.chunk(STEP_OBJECTS_MAX, STEP_BYTES_MAX);
+        for object in &objects {
+            self.view.list_item(object.json(), self.sent == 0, self.now, &mut frames)?;
+            self.sent += 1;
+        }
+        let more = !objects.is_empty();
+        if !more {
+            self.view.list_close(&mut frames);
+        }
+        Ok((frames.take(), more))
+    }
+}
+
+/// A watch in the form of the view, one JSON document a line.
+///
+/// `annotate` says whether the client asked for the bookmark after the initial events to be marked.
+pub(super) fn watch(view: View, watch: Watch, annotate: bool) -> Response {
+    let follow = Follow { view, watch, annotate, first: true };
+    respond::streamed_json(stream::unfold(Some(follow), |follow| async move {
+        let mut follow = follow?;
+        let item = follow.watch.next().await?;
+        let mut frames = Frames::default();
+        let (rendered, last) = match item {
+            Ok(item) => (follow.render(&item, &mut frames), false),
+            Err(status) => (error_event(&status, &mut frames), true),
+        };
+        match rendered {
+            Ok(()) => Some((Ok(frames.take()), (!last).then_some(follow))),
+            Err(error) => {
+                tracing::error!(%error, kind = follow.view.kind.kind, "a watch broke off");
+                Some((Err(Error::Render(error)), None))
+            }
+        }
+    }))
+}
+
+struct Follow {
+    view: View,
+    watch: Watch,
+    annotate: bool,
+    /// No event has been sent yet.
+    first: bool,
+}
+
+impl Follow {
+    fn render(&mut self, item: &WatchItem, frames: &mut Frames) -> serde_json::Result<()> {
+        match item {
+            WatchItem::Changes { changes, .. } => {
+                let now = Timestamp::now();
+                for change in changes {
+                    let event = match change.kind {
+                        ChangeKind::Added => "ADDED",
+                        ChangeKind::Modified => "MODIFIED",
+                        ChangeKind::Deleted => "DELETED",
+                    };
+                    let first = std::mem::take(&mut self.first);
+                    self.view.event(event, change.object.json(), first, now, frames)?;
+                }
+                Ok(())
+            }
+            WatchItem::Bookmark { revision, initial_events_end } => {
+                self.view.bookmark(*revision, *initial_events_end && self.annotate, frames)
+            }
+        }
+    }
+}
+
+/// A container's log as plain text.
+pub(super) fn logs(log: LogStream) -> Response {
+    let steps = stream::unfold(Some(log), |log| async move {
+        let mut log = log?;
+        match log.next().await? {
+            Ok(lines) => Some((Ok(vec![lines]), Some(log))),
+            Err(status) => {
+                tracing::warn!(%status, "a log broke off");
+                Some((Err(Error::Log(status)), None))
+            }
+        }
+    });
+    respond::streamed(HeaderValue::from_static("text/plain"), steps)
+}

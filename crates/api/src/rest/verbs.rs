@@ -1,0 +1,251 @@
+//! Methods on objects and collections, as calls of the pipeline.
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode, Uri};
+use jiff::Timestamp;
+use keelson_proto::keelson::api::v1::LogsRequest;
+use keelson_types::Kind;
+use keelson_types::status::Status;
+use serde_json::{Value, json};
+
+use super::frames::Frames;
+use super::negotiate::{self, Form};
+use super::parameters::Parameters;
+use super::view::View;
+use super::{accept, body, respond, stream};
+use crate::pipeline::{ListOptions, Outcome, Pipeline, Subresource, Target, User, WatchStart, WriteOptions, Written};
+
+/// GET, POST and DELETE of a collection.
+pub(super) async fn collection(
+    pipeline: &Pipeline,
+    user: &User,
+    target: Target,
+    request: Request,
+) -> Result<Response, Status> {
+    let (parts, sent) = request.into_parts();
+    let parameters = Parameters::parse(&parts.uri)?;
+    let view = view(target.kind, &parameters, &parts.headers)?;
+    // Objects of a namespaced kind are made and deleted within a namespace; only reading spans all.
+    let writable = !target.kind.namespaced || !target.namespace.is_empty();
+    match parts.method {
+        Method::GET if parameters.flag("watch")? => watch(pipeline, user, &target, &parameters, view).await,
+        Method::GET => {
+            let list = pipeline.list(user, &target, parameters.list()?).await?;
+            Ok(stream::list(view, list))
+        }
+        Method::POST if writable => {
+            let options = parameters.write()?;
+            let object = body::object(&parts.headers, body::read(sent).await?)?;
+            let written = pipeline.create(user, target, object, &options).await?;
+            answer(&view, StatusCode::CREATED, written)
+        }
+        Method::DELETE if writable => {
+            let (options, dry_run) = body::delete_options(&parts.headers, body::read(sent).await?)?;
+            let options = parameters.delete(options)?;
+            let write = WriteOptions { dry_run: dry_run || parameters.dry_run()?, ..WriteOptions::default() };
+            let selectors = parameters.list()?;
+            let kind = target.kind;
+            pipeline.delete_collection(user, target, selectors, options, &write).await?;
+            Ok(respond::json(StatusCode::OK, success(kind, "", "").to_string()))
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// GET, PUT, PATCH and DELETE of an object, or of a subresource.
+pub(super) async fn object(
+    pipeline: &Pipeline,
+    user: &User,
+    target: Target,
+    request: Request,
+) -> Result<Response, Status> {
+    let (parts, sent) = request.into_parts();
+    let parameters = Parameters::parse(&parts.uri)?;
+    let mut view = view(target.kind, &parameters, &parts.headers)?;
+    if target.subresource == Subresource::Scale {
+        // A Scale has no columns of its own; clients print what they get.
+        view.form = Form::Object;
+    }
+    let plain = target.subresource == Subresource::None;
+    match parts.method {
+        Method::GET if plain && parameters.flag("watch")? => {
+            let mut target = target;
+            let name = std::mem::take(&mut target.name);
+            watch_one(pipeline, user, &target, &name, &parameters, view).await
+        }
+        Method::GET => {
+            let object = pipeline.get(user, &target, parameters.read_version()?).await?;
+            rendered(&view, StatusCode::OK, &object)
+        }
+        Method::POST if target.subresource == Subresource::Binding => {
+            let options = parameters.write()?;
+            let binding = body::object(&parts.headers, body::read(sent).await?)?;
+            let written = pipeline.create(user, target, binding, &options).await?;
+            let mut response = respond::json(StatusCode::CREATED, plain_success().to_string());
+            respond::warn(&mut response, &written.warnings);
+            Ok(response)
+        }
+        Method::PUT if target.subresource != Subresource::Binding => {
+            let options = parameters.write()?;
+            let object = body::object(&parts.headers, body::read(sent).await?)?;
+            let written = pipeline.update(user, target, object, &options).await?;
+            answer(&view, StatusCode::OK, written)
+        }
+        Method::PATCH if !matches!(target.subresource, Subresource::Binding | Subresource::Finalize) => {
+            let options = parameters.write()?;
+            let patch_type = body::patch_type(&parts.headers)?;
+            let patch = body::read(sent).await?;
+            let written = pipeline.patch(user, target, patch_type, patch, &options).await?;
+            answer(&view, StatusCode::OK, written)
+        }
+        Method::DELETE if plain => {
+            let (options, dry_run) = body::delete_options(&parts.headers, body::read(sent).await?)?;
+            let options = parameters.delete(options)?;
+            let write = WriteOptions { dry_run: dry_run || parameters.dry_run()?, ..WriteOptions::default() };
+            let written = pipeline.delete(user, target, options, &write).await?;
+            deleted(&view, written)
+        }
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// GET of a pod's log.
+pub(super) async fn log(
+    pipeline: &Pipeline,
+    user: &User,
+    namespace: String,
+    pod: String,
+    uri: Uri,
+) -> Result<Response, Status> {
+    let parameters = Parameters::parse(&uri)?;
+    let since_seconds = match (parameters.number("sinceSeconds")?, parameters.get("sinceTime")) {
+        (Some(_), Some(_)) => {
+            return Err(Status::bad_request("at most one of sinceTime or sinceSeconds may be specified"));
+        }
+        (seconds, None) => seconds,
+        (None, Some(time)) => Some(seconds_since(time, Timestamp::now())?),
+    };
+    let request = LogsRequest {
+        namespace,
+        pod,
+        container: parameters.get("container").unwrap_or_default().to_owned(),
+        follow: parameters.flag("follow")?,
+        previous: parameters.flag("previous")?,
+        tail_lines: parameters.number("tailLines")?,
+        timestamps: parameters.flag("timestamps")?,
+        since_seconds,
+        limit_bytes: parameters.number("limitBytes")?,
+    };
+    Ok(stream::logs(pipeline.logs(user, request).await?))
+}
+
+/// Whole seconds from an RFC 3339 time until now, rounded up so that nothing younger is left out.
+fn seconds_since(time: &str, now: Timestamp) -> Result<i64, Status> {
+    let then: Timestamp =
+        time.parse().map_err(|error| Status::bad_request(format!("sinceTime: Invalid value: {time:?}: {error}")))?;
+    Ok(now.duration_since(then).as_secs_f64().ceil().max(1.0) as i64)
+}
+
+async fn watch_one(
+    pipeline: &Pipeline,
+    user: &User,
+    target: &Target,
+    name: &str,
+    parameters: &Parameters,
+    view: View,
+) -> Result<Response, Status> {
+    let mut watch = parameters.watch()?;
+    let only = format!("metadata.name={name}");
+    watch.options.field_selector =
+        if watch.options.field_selector.is_empty() { only } else { format!("{only},{}", watch.options.field_selector) };
+    start(pipeline, user, target, watch, view).await
+}
+
+async fn watch(
+    pipeline: &Pipeline,
+    user: &User,
+    target: &Target,
+    parameters: &Parameters,
+    view: View,
+) -> Result<Response, Status> {
+    start(pipeline, user, target, parameters.watch()?, view).await
+}
+
+async fn start(
+    pipeline: &Pipeline,
+    user: &User,
+    target: &Target,
+    mut watch: super::parameters::Watch,
+    view: View,
+) -> Result<Response, Status> {
+    if watch.from_now {
+        let now = pipeline.list(user, target, ListOptions { limit: 1, ..ListOptions::default() }).await?;
+        watch.options.start = WatchStart::After(now.resource_version);
+    }
+    let running = pipeline.watch(user, target, watch.options).await?;
+    Ok(stream::watch(view, running, watch.send_initial_events))
+}
+
+fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap) -> Result<View, Status> {
+    Ok(View { kind, form: negotiate::form(accept(headers))?, include: parameters.include_object()? })
+}
+
+fn rendered(view: &View, code: StatusCode, object: &Bytes) -> Result<Response, Status> {
+    let mut frames = Frames::default();
+    view.object(object, Timestamp::now(), &mut frames).map_err(Status::internal)?;
+    Ok(respond::json(code, frames.into_bytes()))
+}
+
+fn answer(view: &View, code: StatusCode, written: Written) -> Result<Response, Status> {
+    // A PUT may create.
+    let code = if written.outcome == Outcome::Created { StatusCode::CREATED } else { code };
+    let mut response = rendered(view, code, &written.json)?;
+    respond::warn(&mut response, &written.warnings);
+    Ok(response)
+}
+
+/// What is gone is answered by a Status that names it; what goes later, by itself. A pod is always answered by itself, as
+/// Kubernetes does.
+fn deleted(view: &View, written: Written) -> Result<Response, Status> {
+    let pod = view.kind.group.is_empty() && view.kind.plural == "pods";
+    if pod || written.outcome != Outcome::Removed {
+        return answer(view, StatusCode::OK, written);
+    }
+    let object: Value = serde_json::from_slice(&written.json).map_err(Status::internal)?;
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    let mut response = respond::json(StatusCode::OK, success(view.kind, text("name"), text("uid")).to_string());
+    respond::warn(&mut response, &written.warnings);
+    Ok(response)
+}
+
+/// The Status of something done to an object, or with an empty name to a collection.
+fn success(kind: &Kind, name: &str, uid: &str) -> Value {
+    let mut status = plain_success();
+    let mut details = json!({"kind": kind.plural});
+    for (field, value) in [("name", name), ("group", kind.group), ("uid", uid)] {
+        if !value.is_empty() {
+            details[field] = value.into();
+        }
+    }
+    status["details"] = details;
+    status
+}
+
+fn plain_success() -> Value {
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_since_time_becomes_seconds() {
+        let now: Timestamp = "2026-01-01T00:01:00.5Z".parse().expect("a time");
+        assert_eq!(seconds_since("2026-01-01T00:00:00Z", now).expect("seconds"), 61);
+        assert_eq!(seconds_since("2027-01-01T00:00:00Z", now).expect("seconds"), 1);
+        assert_eq!(seconds_since("yesterday", now).expect_err("no time").code, 400);
+    }
+}

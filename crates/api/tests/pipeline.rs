@@ -1,0 +1,386 @@
+//! The whole API of one member over a real store in a temporary folder: the pipeline, both watches and lists through it, and
+//! the port with its certificates.
+
+#[path = "pipeline/pki.rs"]
+mod pki;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use keelson_api::pipeline::{
+    ChangeKind, DeleteOptions, ListOptions, Operation, Outcome, PatchType, Pipeline, ReadVersion,
+    STORE_REQUEST_BYTES_MAX, STORE_TXN_OPS_MAX, Subresource, Target, User, Watch, WatchItem, WatchOptions, WatchStart,
+    WriteOptions,
+};
+use keelson_api::{Options, Service, tls};
+use keelson_proto::etcdserverpb::CompactionRequest;
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::objects_client::ObjectsClient;
+use keelson_store::{Peer, Store, Tls};
+use keelson_types::registry;
+use keelson_types::status::Status;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+/// Whatever is waited for comes within this, or the test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running member. Stops when dropped.
+struct Member {
+    pipeline: Arc<Pipeline>,
+    address: SocketAddr,
+    authority: pki::Authority,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    _folder: tempfile::TempDir,
+}
+
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
+    listener.local_addr().expect("has an address")
+}
+
+impl Member {
+    async fn start() -> Member {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let authority = pki::Authority::new("test CA");
+        let files = authority.server_files(folder.path());
+        let store_tls = Tls { ca: files.ca.clone(), certificate: files.certificate.clone(), key: files.key.clone() };
+        let (peer, store) = (free_port(), free_port());
+        let peers = vec![Peer { name: "m1".to_owned(), address: peer.to_string() }];
+        let mut options =
+            keelson_store::Options::new("m1", folder.path().join("data"), peers, peer, store, store_tls.clone());
+        options.store_tls = Some(store_tls);
+        options.min_free_disk_bytes = 0;
+        options.max_txn_ops = STORE_TXN_OPS_MAX;
+        options.max_request_bytes = STORE_REQUEST_BYTES_MAX;
+        let (handle, service) = Store::open(options).await.expect("the store opens");
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let stop = shutdown.clone();
+        tasks.spawn(async move { service.run(stop).await.expect("the store runs") });
+
+        let api_files = tls::Files { ca: files.ca, certificate: files.certificate, key: files.key };
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut options = Options::new(any, api_files);
+        options.history.batches_max = 8;
+        let service = Service::bind(options, handle).await.expect("the API binds");
+        let (pipeline, address) = (service.pipeline().clone(), service.address());
+        let stop = shutdown.clone();
+        tasks.spawn(async move { service.run(stop).await });
+        let member = Member { pipeline, address, authority, shutdown, tasks, _folder: folder };
+        member.wait_for_the_system().await;
+        member
+    }
+
+    /// Until the bootstrap is done: its last object is the Service.
+    async fn wait_for_the_system(&self) {
+        let target = target("services", "default", "kubernetes");
+        let ready = async {
+            while self.pipeline.get(&admin(), &target, ReadVersion::MostRecent).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("the member gets ready");
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        tokio::time::timeout(PATIENCE, self.tasks.wait()).await.expect("the member stops");
+    }
+
+    async fn create(&self, resource: &str, object: Value) -> Result<Value, Status> {
+        let body = Bytes::from(object.to_string());
+        let namespace = if resource == "namespaces" { "" } else { "default" };
+        let target = target(resource, namespace, "");
+        let written = self.pipeline.create(&admin(), target, body, &WriteOptions::default()).await?;
+        Ok(serde_json::from_slice(&written.json).expect("is JSON"))
+    }
+
+    async fn update(&self, resource: &str, object: &Value) -> Result<Value, Status> {
+        let name = object["metadata"]["name"].as_str().expect("has a name");
+        let target = target(resource, "default", name);
+        let body = Bytes::from(object.to_string());
+        let written = self.pipeline.update(&admin(), target, body, &WriteOptions::default()).await?;
+        Ok(serde_json::from_slice(&written.json).expect("is JSON"))
+    }
+
+    async fn merge(&self, resource: &str, name: &str, patch: Value) -> Result<Value, Status> {
+        let target = target(resource, "default", name);
+        let patch = Bytes::from(patch.to_string());
+        let options = WriteOptions::default();
+        let written = self.pipeline.patch(&admin(), target, PatchType::Merge, patch, &options).await?;
+        Ok(serde_json::from_slice(&written.json).expect("is JSON"))
+    }
+
+    async fn delete(&self, resource: &str, name: &str) -> Result<Outcome, Status> {
+        let target = target(resource, "default", name);
+        let options = WriteOptions::default();
+        let written = self.pipeline.delete(&admin(), target, DeleteOptions::default(), &options).await?;
+        Ok(written.outcome)
+    }
+
+    async fn list(&self, resource: &str, options: ListOptions) -> Result<(Vec<String>, i64, String), Status> {
+        let list = self.pipeline.list(&admin(), &target(resource, "default", ""), options).await?;
+        let names = list.items.map(|object| object.name().to_owned()).collect();
+        Ok((names, list.resource_version, list.continue_token))
+    }
+
+    async fn watch(&self, resource: &str, start: WatchStart, labels: &str) -> Watch {
+        let options = WatchOptions {
+            label_selector: labels.to_owned(),
+            field_selector: String::new(),
+            start,
+            bookmarks: true,
+            timeout: None,
+        };
+        self.pipeline.watch(&admin(), &target(resource, "default", ""), options).await.expect("watches")
+    }
+
+    async fn dial(&self, identity: Option<Identity>) -> Channel {
+        let mut tls =
+            ClientTlsConfig::new().ca_certificate(Certificate::from_pem(self.authority.pem())).domain_name("localhost");
+        if let Some(identity) = identity {
+            tls = tls.identity(identity);
+        }
+        let endpoint = Endpoint::from_shared(format!("https://{}", self.address)).expect("is an address");
+        endpoint.tls_config(tls).expect("is a configuration").connect().await.expect("connects")
+    }
+}
+
+fn admin() -> User {
+    User { name: "kubernetes-admin".to_owned(), groups: vec!["system:masters".to_owned()] }
+}
+
+fn controller() -> User {
+    User { name: "system:kube-controller-manager".to_owned(), groups: Vec::new() }
+}
+
+fn target(resource: &str, namespace: &str, name: &str) -> Target {
+    Target {
+        kind: registry::by_name(resource).expect("is registered"),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        subresource: Subresource::None,
+    }
+}
+
+fn config_map(name: &str, app: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": app}}, "data": {"k": "v"}})
+}
+
+fn version(object: &Value) -> i64 {
+    object["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok()).expect("has a version")
+}
+
+/// The next changes, bookmarks passed over.
+async fn changes(watch: &mut Watch) -> Vec<(ChangeKind, String)> {
+    let next = async {
+        loop {
+            match watch.next().await.expect("goes on").expect("is no error") {
+                WatchItem::Changes { changes, .. } => {
+                    return changes.iter().map(|change| (change.kind, change.object.name().to_owned())).collect();
+                }
+                WatchItem::Bookmark { .. } => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, next).await.expect("comes in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_are_read_back_guarded_and_conflicts_are_told() {
+    let member = Member::start().await;
+    let created = member.create("configmaps", config_map("a", "web")).await.expect("creates");
+    assert_eq!(member.create("configmaps", config_map("a", "web")).await.expect_err("is taken").code, 409);
+    let json = member.pipeline.get(&admin(), &target("configmaps", "default", "a"), ReadVersion::MostRecent).await;
+    assert_eq!(serde_json::from_slice::<Value>(&json.expect("is there")).expect("is JSON"), created);
+
+    let mut changed = created.clone();
+    changed["data"]["k"] = "w".into();
+    let updated = member.update("configmaps", &changed).await.expect("updates");
+    assert!(version(&updated) > version(&created));
+    assert_eq!(member.update("configmaps", &changed).await.expect_err("is stale").code, 409);
+    let same = member.update("configmaps", &updated).await.expect("is the same");
+    assert_eq!(version(&same), version(&updated), "an unchanged update writes nothing");
+
+    let patched = member.merge("configmaps", "a", json!({"data": {"l": "x"}})).await.expect("patches");
+    assert_eq!(patched["data"], json!({"k": "w", "l": "x"}));
+    assert_eq!(member.delete("configmaps", "a").await, Ok(Outcome::Removed));
+    assert_eq!(member.delete("configmaps", "a").await.expect_err("is gone").code, 404);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contending_patches_all_land() {
+    let member = Arc::new(Member::start().await);
+    member.create("configmaps", config_map("a", "web")).await.expect("creates");
+    let patches = (0..16).map(|i| {
+        let member = member.clone();
+        async move { member.merge("configmaps", "a", json!({"data": {format!("k{i}"): "v"}})).await }
+    });
+    for patched in futures::future::join_all(patches).await {
+        patched.expect("lands");
+    }
+    let json = member.pipeline.get(&admin(), &target("configmaps", "default", "a"), ReadVersion::MostRecent).await;
+    let object: Value = serde_json::from_slice(&json.expect("is there")).expect("is JSON");
+    assert_eq!(object["data"].as_object().map(serde_json::Map::len), Some(17));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_paged_at_one_revision_until_it_is_compacted() {
+    let member = Member::start().await;
+    for name in ["a", "b", "c", "d"] {
+        member.create("configmaps", config_map(name, "web")).await.expect("creates");
+    }
+    let limited = ListOptions { limit: 2, ..ListOptions::default() };
+    let (names, revision, token) = member.list("configmaps", limited.clone()).await.expect("lists");
+    assert_eq!(names, ["a", "b"]);
+    member.delete("configmaps", "c").await.expect("deletes");
+    let next = ListOptions { continue_token: token, ..limited };
+    let (names, same, end) = member.list("configmaps", next.clone()).await.expect("lists");
+    assert_eq!((names, same, end.as_str()), (vec!["c".to_owned(), "d".to_owned()], revision, ""));
+    let (names, _, _) = member.list("configmaps", ListOptions::default()).await.expect("lists");
+    assert_eq!(names, ["a", "b", "d"]);
+
+    let compaction = CompactionRequest { revision: revision + 1, physical: false };
+    member.pipeline.store().compact(compaction).await.expect("compacts");
+    let expired = member.list("configmaps", next).await.expect_err("is compacted");
+    assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_begins_with_what_is_there_and_sees_selectors_change() {
+    use ChangeKind::{Added, Deleted, Modified};
+    let member = Member::start().await;
+    member.create("configmaps", config_map("a", "web")).await.expect("creates");
+    member.create("configmaps", config_map("b", "db")).await.expect("creates");
+    let mut watch = member.watch("configmaps", WatchStart::Initial(ReadVersion::MostRecent), "app=web").await;
+    assert_eq!(changes(&mut watch).await, [(Added, "a".to_owned())]);
+    let marked = watch.next().await.expect("goes on").expect("is no error");
+    assert!(matches!(marked, WatchItem::Bookmark { initial_events_end: true, .. }), "{marked:?}");
+    member.merge("configmaps", "b", json!({"metadata": {"labels": {"app": "web"}}})).await.expect("patches");
+    assert_eq!(changes(&mut watch).await, [(Added, "b".to_owned())]);
+    member.merge("configmaps", "b", json!({"data": {"k": "w"}})).await.expect("patches");
+    assert_eq!(changes(&mut watch).await, [(Modified, "b".to_owned())]);
+    member.merge("configmaps", "b", json!({"metadata": {"labels": {"app": "db"}}})).await.expect("patches");
+    assert_eq!(changes(&mut watch).await, [(Deleted, "b".to_owned())]);
+    member.delete("configmaps", "a").await.expect("deletes");
+    assert_eq!(changes(&mut watch).await, [(Deleted, "a".to_owned())]);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_resumes_from_the_stores_history_and_expires_with_it() {
+    let member = Member::start().await;
+    let first = member.create("configmaps", config_map("a", "web")).await.expect("creates");
+    // More than the window holds.
+    for i in 0..20 {
+        member.merge("configmaps", "a", json!({"data": {"k": i.to_string()}})).await.expect("patches");
+    }
+    let mut watch = member.watch("configmaps", WatchStart::After(version(&first)), "app=web").await;
+    let mut seen = 0;
+    while seen < 20 {
+        let batch = changes(&mut watch).await;
+        assert!(batch.iter().all(|(kind, _)| *kind == ChangeKind::Modified), "{batch:?}");
+        seen += batch.len();
+    }
+    assert_eq!(seen, 20);
+    member.merge("configmaps", "a", json!({"data": {"k": "live"}})).await.expect("patches");
+    assert_eq!(changes(&mut watch).await.len(), 1);
+
+    let compaction = CompactionRequest { revision: version(&first) + 5, physical: false };
+    member.pipeline.store().compact(compaction).await.expect("compacts");
+    let mut late = member.watch("configmaps", WatchStart::After(version(&first)), "").await;
+    let outcome = tokio::time::timeout(PATIENCE, late.next()).await.expect("comes in time").expect("is told");
+    let expired = outcome.expect_err("is compacted");
+    assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
+    assert!(late.next().await.is_none());
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_is_written_whole_or_not_at_all_and_only_by_the_leader_of_its_term() {
+    let member = Member::start().await;
+    let create = |name: &str| Operation::Create {
+        target: target("configmaps", "default", ""),
+        body: Bytes::from(config_map(name, "web").to_string()),
+    };
+    let write = |operations, fence_term| {
+        let options = WriteOptions { fence_term, ..WriteOptions::default() };
+        let pipeline = member.pipeline.clone();
+        async move { pipeline.write(&controller(), operations, &options).await }
+    };
+    let term = member.pipeline.store().leadership().borrow().term;
+    let many: Vec<Operation> = (0..300).map(|i| create(&format!("many-{i}"))).collect();
+    let batch = write(many, term).await.expect("writes");
+    assert_eq!(batch.results.len(), 300);
+    let refused = write(vec![create("x"), create("many-7")], term).await.expect_err("is taken");
+    assert_eq!((refused.code, refused.message.as_str()), (409, "operation 1: configmaps \"many-7\" already exists"));
+    let fenced = write(vec![create("x")], term + 1).await.expect_err("is fenced");
+    assert_eq!(fenced.reason.as_str(), "Fenced");
+    let read = member.pipeline.get(&admin(), &target("configmaps", "default", "x"), ReadVersion::MostRecent).await;
+    assert_eq!(read.expect_err("was never written").code, 404);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_our_certificates_are_let_in_and_others_are_told_so() {
+    let member = Member::start().await;
+    let name = proto::ObjectName {
+        resource: Some(proto::Resource { resource: "namespaces".to_owned(), ..proto::Resource::default() }),
+        name: "default".to_owned(),
+        ..proto::ObjectName::default()
+    };
+    let get = |identity: Option<Identity>| {
+        let (member, name) = (&member, name.clone());
+        async move {
+            let mut client = ObjectsClient::new(member.dial(identity).await);
+            client.get(proto::GetRequest { name: Some(name) }).await
+        }
+    };
+    let ours = &member.authority;
+    let object = get(Some(ours.client("kubernetes-admin", &["system:masters"]))).await.expect("is let in");
+    let json = object.into_inner().object.expect("has an object").json;
+    assert_eq!(serde_json::from_slice::<Value>(&json).expect("is JSON")["status"]["phase"], "Active");
+    let stranger = get(Some(ours.client("jane", &[]))).await.expect_err("may not");
+    assert_eq!(stranger.code(), tonic::Code::PermissionDenied);
+    let theirs = pki::Authority::new("another CA").client("kubernetes-admin", &["system:masters"]);
+    for identity in [None, Some(theirs)] {
+        let refused = get(identity).await.expect_err("is nobody");
+        assert_eq!((refused.code(), refused.message()), (tonic::Code::Unauthenticated, "Unauthorized"));
+    }
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_and_watches_stream_over_grpc() {
+    let member = Member::start().await;
+    member.create("configmaps", config_map("a", "web")).await.expect("creates");
+    let channel = member.dial(Some(member.authority.client("kubernetes-admin", &["system:masters"]))).await;
+    let mut client = ObjectsClient::new(channel);
+    let name = proto::ObjectName {
+        resource: Some(proto::Resource { resource: "configmaps".to_owned(), ..proto::Resource::default() }),
+        namespace: "default".to_owned(),
+        ..proto::ObjectName::default()
+    };
+    let list = proto::ListRequest { name: Some(name.clone()), ..proto::ListRequest::default() };
+    let mut chunks = client.list(list).await.expect("lists").into_inner();
+    let chunk = chunks.message().await.expect("is no error").expect("has a chunk");
+    assert_eq!(chunk.objects.len(), 1);
+    assert!(chunks.message().await.expect("is no error").is_none());
+
+    let resource_version = chunk.resource_version;
+    let watch = proto::WatchRequest { name: Some(name), resource_version, ..proto::WatchRequest::default() };
+    let mut events = client.watch(watch).await.expect("watches").into_inner();
+    member.delete("configmaps", "a").await.expect("deletes");
+    let event = tokio::time::timeout(PATIENCE, events.message()).await.expect("comes in time");
+    let event = event.expect("is no error").expect("has an event");
+    assert_eq!(event.events[0].r#type(), proto::watch_response::Type::Deleted);
+    member.stop().await;
+}

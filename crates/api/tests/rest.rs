@@ -1,0 +1,10 @@
+//! The REST front over a real pipeline on a real single-member store: what Kubernetes' clients see, request by request.
+
+#[path = "rest/member.rs"]
+mod member;
+#[path = "rest/objects.rs"]
+mod objects;
+#[path = "rest/refusals.rs"]
+mod refusals;
+#[path = "rest/watches.rs"]
+mod watches;

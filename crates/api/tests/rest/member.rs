@@ -1,0 +1,220 @@
+//! One member for one test: a store, the API's pipeline over it, and the REST router, called without a network.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use keelson_api::pipeline::{Identity, Peer, Pipeline, User};
+use keelson_api::{Options, Service, rest, tls};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+/// How long anything may take before the test fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Member {
+    router: Router,
+    shutdown: CancellationToken,
+    /// Removed when the test is over.
+    _folder: TempDir,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub code: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("no JSON ({error}): {}", self.text))
+    }
+
+    /// The body, after a check of the code.
+    #[track_caller]
+    pub fn expect(&self, code: u16) -> Value {
+        assert_eq!(self.code.as_u16(), code, "{}", self.text);
+        self.json()
+    }
+}
+
+impl Member {
+    /// A member that is ready and has the namespace `default`.
+    pub async fn start() -> Member {
+        let folder = tempfile::tempdir().expect("a folder");
+        let files = certificates(folder.path());
+        let peer_address = free_port();
+        let store_options = keelson_store::Options {
+            insecure_store: true,
+            min_free_disk_bytes: 0,
+            ..keelson_store::Options::new(
+                "m1",
+                folder.path().join("data"),
+                vec![keelson_store::Peer { name: "m1".to_owned(), address: peer_address.to_string() }],
+                peer_address,
+                free_port(),
+                keelson_store::Tls {
+                    ca: files.ca.clone(),
+                    certificate: files.certificate.clone(),
+                    key: files.key.clone(),
+                },
+            )
+        };
+        let (handle, store) = keelson_store::Store::open(store_options).await.expect("the store opens");
+        let shutdown = CancellationToken::new();
+        tokio::spawn(store.run(shutdown.clone()));
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        let service = Service::bind(Options::new(any, files), handle).await.expect("the API binds");
+        let router = rest::router(service.pipeline().clone());
+        let pipeline: Arc<Pipeline> = service.pipeline().clone();
+        tokio::spawn(service.run(shutdown.clone()));
+        let member = Member { router, shutdown, _folder: folder };
+        let ready = async {
+            while !pipeline.is_ready() || member.get("/api/v1/namespaces/default").await.code != StatusCode::OK {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ready).await.expect("the member becomes ready");
+        member
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], "").await
+    }
+
+    /// A request by an administrator.
+    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Answer {
+        self.send_as(administrator(), method, path, headers, body).await
+    }
+
+    pub async fn send_as(
+        &self,
+        identity: Identity,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> Answer {
+        let response = self.open(identity, method, path, headers, body).await;
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("the answer ends").expect("is complete");
+        let text = String::from_utf8(body.to_bytes().to_vec()).expect("is text");
+        Answer { code: parts.status, headers: parts.headers, text }
+    }
+
+    /// Sends a request and leaves the body to be read as it comes.
+    pub async fn open(
+        &self,
+        identity: Identity,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> http::Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(body.into()).expect("a request");
+        request.extensions_mut().insert(Peer { address: ([127, 0, 0, 1], 1).into(), identity });
+        match tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await.expect("is answered") {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    pub async fn post(&self, path: &str, object: &Value) -> Answer {
+        self.send(Method::POST, path, &[("content-type", "application/json")], object.to_string()).await
+    }
+
+    pub async fn put(&self, path: &str, object: &Value) -> Answer {
+        self.send(Method::PUT, path, &[("content-type", "application/json")], object.to_string()).await
+    }
+
+    /// `format` is `json`, `merge` or `strategic-merge`.
+    pub async fn patch(&self, path: &str, format: &str, patch: &Value) -> Answer {
+        let content_type = format!("application/{format}-patch+json");
+        self.send(Method::PATCH, path, &[("content-type", &content_type)], patch.to_string()).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, &[], "").await
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub fn administrator() -> Identity {
+    Identity::Verified(Arc::new(User { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()] }))
+}
+
+/// A watch's lines, one at a time.
+pub struct Lines {
+    body: Body,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    pub fn new(response: http::Response<Body>) -> Lines {
+        assert_eq!(response.status(), StatusCode::OK);
+        Lines { body: response.into_body(), rest: Vec::new() }
+    }
+
+    /// The next line; None at the end.
+    pub async fn next(&mut self) -> Option<Value> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return Some(serde_json::from_slice(&line).expect("a line is JSON"));
+            }
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("something comes")?;
+            if let Ok(data) = frame.expect("the stream goes on").into_data() {
+                self.rest.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn free_port() -> SocketAddr {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("an address")
+}
+
+/// A CA that signed one certificate for everything.
+fn certificates(folder: &Path) -> tls::Files {
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("is written");
+        path
+    };
+    let ca_key = rcgen::KeyPair::generate().expect("a key");
+    let mut ca = rcgen::CertificateParams::new(Vec::new()).expect("parameters");
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca_certificate = ca.self_signed(&ca_key).expect("a certificate");
+    let issuer = rcgen::Issuer::new(ca, ca_key);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut own = rcgen::CertificateParams::new(names).expect("parameters");
+    // Members use the same certificate on both ends of a connection.
+    own.extended_key_usages =
+        vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth, rcgen::ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = own.signed_by(&key, &issuer).expect("a certificate");
+    tls::Files {
+        ca: write("ca.pem", ca_certificate.pem()),
+        certificate: write("server.pem", certificate.pem()),
+        key: write("server.key", key.serialize_pem()),
+    }
+}

@@ -1,0 +1,70 @@
+//! The reflector's task: opens the watch, feeds the state machine, waits after failures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keelson_types::Object;
+
+use super::state::{Effect, State};
+use super::store::Store;
+use crate::backoff::Backoff;
+use crate::{Client, Error, Resource, Watch, WatchOptions};
+
+/// The first retry comes at once after a member died, since the client moves on to another one by itself.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+/// A watch that says nothing for so long hangs: the API sends a bookmark every 15 s. It is opened elsewhere.
+const SILENCE_MAX: Duration = Duration::from_secs(40);
+
+pub(super) async fn run<K: Object>(client: Client, namespace: String, options: WatchOptions, store: Arc<Store<K>>) {
+    let resource = Resource::of::<K>().qualified();
+    let mut state = State::Fresh;
+    let mut failures = 0;
+    loop {
+        let options = WatchOptions { resource_version: state.resume_from(), ..options.clone() };
+        let result = match client.watch::<K>(&namespace, &options).await {
+            Ok(watch) => {
+                state.opened();
+                follow(watch, &mut state, &store, &mut failures).await
+            }
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => state.broke(),
+            Err(error) if error.is_expired() => {
+                tracing::info!(%resource, resource_version = %options.resource_version, "watch expired, listing again");
+                state.expired();
+            }
+            Err(error @ Error::Unavailable { .. }) => {
+                tracing::debug!(%resource, error = &error as &dyn std::error::Error, "watch broke, resuming");
+                state.broke();
+            }
+            Err(error) => {
+                tracing::warn!(%resource, error = &error as &dyn std::error::Error, "watch failed, trying again");
+                state.broke();
+            }
+        }
+        tokio::time::sleep(BACKOFF.delay(failures, rand::random())).await;
+        failures = failures.saturating_add(1);
+    }
+}
+
+/// Follows a watch until it ends.
+async fn follow<K: Object>(
+    mut watch: Watch<K>,
+    state: &mut State<K>,
+    store: &Store<K>,
+    failures: &mut u32,
+) -> Result<(), Error> {
+    while let Ok(batch) = tokio::time::timeout(SILENCE_MAX, watch.next()).await {
+        let Some(batch) = batch? else { return Ok(()) };
+        *failures = 0;
+        match state.received(batch) {
+            Ok(Effect::Nothing) => {}
+            Ok(Effect::Replace { objects, revision }) => store.replace(objects, revision),
+            Ok(Effect::Apply { events, revision }) => store.apply(events, revision),
+            Err(_invalid) => return Err(Error::Incomplete { what: "a numeric resource version" }),
+        }
+    }
+    watch.abandon();
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! The client against scripted members, over real connections.
+
+mod failover;
+mod fake;
+mod follow;
+mod record;
+mod secure;

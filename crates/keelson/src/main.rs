@@ -1,0 +1,37 @@
+//! `keelson`: the server of a control plane's member, the node agent, and the local cluster.
+
+use clap::{Parser, Subcommand};
+
+/// A multi-master control plane for containers.
+#[derive(Debug, Parser)]
+#[command(name = "keelson", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one member: store, API, scheduler and controllers in one process.
+    Server(Box<keelson::server::Arguments>),
+    /// Run nodes: register them, and run the pods that are bound to them.
+    Agent(Box<keelson::agent::Arguments>),
+    /// Run a whole cluster on this machine.
+    Dev(keelson::dev::commands::Dev),
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Command::Server(arguments) => arguments.run(),
+        Command::Agent(arguments) => arguments.run(),
+        Command::Dev(dev) => dev.run(),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("keelson: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

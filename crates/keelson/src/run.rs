@@ -1,0 +1,48 @@
+//! What the long-running commands share: the runtime, the log, and the signals that end them.
+
+use std::future::Future;
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// Runs a service until it ends or the process is told to end by SIGTERM or SIGINT. The first signal asks for a graceful
+/// end; a second one ends at once.
+///
+/// # Errors
+/// With the service's own error.
+pub fn until_signalled<F>(service: impl FnOnce(CancellationToken) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let filter = EnvFilter::try_from_env("KEELSON_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let shutdown = CancellationToken::new();
+        let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut interrupted = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+        let signals = {
+            let shutdown = shutdown.clone();
+            async move {
+                loop {
+                    tokio::select! {
+                        _ = terminated.recv() => {}
+                        _ = interrupted.recv() => {}
+                    }
+                    if shutdown.is_cancelled() {
+                        tracing::warn!("told to end a second time: ending at once");
+                        std::process::exit(1);
+                    }
+                    tracing::info!("told to end");
+                    shutdown.cancel();
+                }
+            }
+        };
+        let signals = tokio::spawn(signals);
+        let done = service(shutdown).await;
+        signals.abort();
+        done
+    })
+}

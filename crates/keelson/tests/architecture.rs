@@ -1,0 +1,86 @@
+//! Holds the direction of dependencies between the crates, from `cargo metadata`: who may import whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+/// For each crate, the crates of this workspace that it may depend on in code that ships.
+const ALLOWED: [(&str, &[&str]); 13] = [
+    ("keelson-proto", &[]),
+    ("keelson-types", &[]),
+    ("keelson-store", &["keelson-proto", "keelson-types"]),
+    ("keelson-client", &["keelson-proto", "keelson-types"]),
+    ("keelson-api", &["keelson-proto", "keelson-types", "keelson-store"]),
+    ("keelson-scheduler", LOOPS),
+    ("keelson-controllers", LOOPS),
+    ("keelson-agent", LOOPS),
+    ("keelson-network", LOOPS),
+    ("keelson-cli", LOOPS),
+    ("keelson", ANY),
+    ("keelson-bench", ANY),
+    ("jepsen-like-tests", ANY),
+];
+/// Clients of the API: they never see the store.
+const LOOPS: &[&str] = &["keelson-proto", "keelson-types", "keelson-client"];
+const ANY: &[&str] = &["*"];
+
+/// Libraries that only some crates may name.
+const CONFINED: [(&str, &[&str]); 4] = [
+    ("openraft", &["keelson-store"]),
+    ("rocksdb", &["keelson-store"]),
+    ("axum", &["keelson-api", "keelson-store"]),
+    ("clap", &["keelson", "keelson-cli", "keelson-bench", "jepsen-like-tests"]),
+];
+
+/// The object model must stay free of I/O.
+const BANNED_FROM_TYPES: [&str; 5] = ["tokio", "tonic", "rocksdb", "prost", "hyper"];
+
+#[test]
+fn crates_depend_only_on_what_the_architecture_allows() {
+    let edges = dependencies();
+    let names: BTreeSet<&str> = edges.keys().map(String::as_str).collect();
+    let mut faults = Vec::new();
+    for (name, dependencies) in &edges {
+        let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
+            faults.push(format!("{name} is not in the table of this test"));
+            continue;
+        };
+        for dependency in dependencies.iter().filter(|dependency| names.contains(dependency.as_str())) {
+            if *allowed != ANY && !allowed.contains(&dependency.as_str()) {
+                faults.push(format!("{name} must not depend on {dependency}"));
+            }
+        }
+        for (library, owners) in CONFINED {
+            if dependencies.contains(library) && !owners.contains(&name.as_str()) {
+                faults.push(format!("{name} must not name {library}; only {owners:?} may"));
+            }
+        }
+    }
+    for library in BANNED_FROM_TYPES {
+        if edges["keelson-types"].contains(library) {
+            faults.push(format!("keelson-types must stay free of {library}"));
+        }
+    }
+    assert!(edges.len() >= 12, "cargo metadata listed only {} crates", edges.len());
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The normal (not dev, not build) dependencies of each crate of the workspace.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
+    let packages = metadata["packages"].as_array().expect("a list of packages");
+    let text = |value: &serde_json::Value| value.as_str().expect("a string").to_owned();
+    packages
+        .iter()
+        .map(|package| {
+            let dependencies = package["dependencies"].as_array().expect("a list of dependencies");
+            let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
+            (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
+        })
+        .collect()
+}

@@ -1,0 +1,26 @@
+//! What the scheduler needs to run.
+
+use keelson_client::Client;
+use keelson_types::Leadership;
+use tokio::sync::watch;
+
+/// How to run the scheduler.
+#[derive(Clone)]
+pub struct Options {
+    /// The API, unfenced; each term fences its own copy.
+    pub client: Client,
+    /// Whether this member leads. The scheduler watches the cluster always, and acts only while leading.
+    pub leadership: watch::Receiver<Leadership>,
+    /// Only pods that name this scheduler are its own.
+    pub scheduler_name: String,
+    /// Seeds the choice between equally good nodes.
+    pub seed: u64,
+}
+
+impl Options {
+    /// The default scheduler.
+    #[must_use]
+    pub fn new(client: Client, leadership: watch::Receiver<Leadership>) -> Self {
+        Self { client, leadership, scheduler_name: "default-scheduler".to_owned(), seed: 0 }
+    }
+}

@@ -1,0 +1,94 @@
+//! What a request to the store can end with, other than its answer.
+//!
+//! Invariant: an outcome that is not known is [`Error::Unknown`] (or [`Error::Timeout`] of a read), never a refusal.
+//! Status codes of a wire protocol are assigned by the front that speaks it, never here.
+
+use keelson_proto::keelson::store::v1::{Refusal, refusal};
+
+use crate::state;
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("revision {requested} has been compacted; the oldest that can be read is {compacted}")]
+    Compacted {
+        /// The revision that was asked for, or 0 when the refusal does not say.
+        requested: i64,
+        /// The compacted revision, or 0 when the refusal does not say.
+        compacted: i64,
+    },
+    #[error("revision {requested} is in the future; the newest is {current}")]
+    FutureRevision {
+        /// The revision that was asked for, or 0 when the refusal does not say.
+        requested: i64,
+        /// The store's newest revision.
+        current: i64,
+    },
+    #[error("lease not found")]
+    LeaseNotFound,
+    #[error("lease already exists")]
+    LeaseExists,
+    #[error("lease time to live is too large")]
+    LeaseTtlTooLarge,
+    #[error("key not found")]
+    KeyNotFound,
+    #[error("key is not provided")]
+    KeyNotProvided,
+    #[error("value is provided together with ignore_value")]
+    ValueProvided,
+    #[error("lease is provided together with ignore_lease")]
+    LeaseProvided,
+    #[error("too many operations in a transaction")]
+    TooManyOps,
+    #[error("duplicate key in a transaction")]
+    DuplicateKey,
+    #[error("invalid sort option")]
+    InvalidSortOption,
+    #[error("request is too large")]
+    TooLarge,
+    #[error("too many requests")]
+    TooManyRequests,
+    #[error("database space exceeded")]
+    NoSpace,
+    #[error("the fence's term is over: the entry's term is {term}")]
+    Fenced {
+        /// The term of the entry that carried the command.
+        term: u64,
+    },
+    #[error("no leader")]
+    NoLeader,
+    #[error("leader changed before the request was proposed")]
+    LeaderChanged,
+    #[error("request timed out")]
+    Timeout,
+    #[error("the outcome is unknown: the request may or may not take effect")]
+    Unknown,
+    #[error("the store is stopped")]
+    Stopped,
+    #[error("this member is not the leader")]
+    NotLeader,
+    #[error("the member cannot take over leadership")]
+    BadTransferee,
+    #[error("storage failed")]
+    Storage(#[from] state::Error),
+    #[error("not implemented: {0}")]
+    Unimplemented(&'static str),
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal.reason() {
+            refusal::Reason::Fenced => Error::Fenced { term: refusal.raft_term },
+            refusal::Reason::Compacted => Error::Compacted { requested: 0, compacted: 0 },
+            refusal::Reason::FutureRevision => Error::FutureRevision { requested: 0, current: refusal.revision },
+            refusal::Reason::LeaseNotFound => Error::LeaseNotFound,
+            refusal::Reason::LeaseExists => Error::LeaseExists,
+            refusal::Reason::KeyNotFound => Error::KeyNotFound,
+            refusal::Reason::Unspecified => {
+                Error::Internal("the command was refused for a reason that this version does not know".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Sends each HTTP request to its service by the first segment of its path.
+//!
+//! A router for any path costs more than the lookup of a fixed handful of names, and this runs for every request.
+
+use std::convert::Infallible;
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use ::http::{Request, Response};
+use hyper::body::Incoming;
+use keelson_proto::etcdserverpb::auth_server::AuthServer;
+use keelson_proto::etcdserverpb::cluster_server::ClusterServer;
+use keelson_proto::etcdserverpb::kv_server::KvServer;
+use keelson_proto::etcdserverpb::lease_server::LeaseServer;
+use keelson_proto::etcdserverpb::maintenance_server::MaintenanceServer;
+use keelson_proto::etcdserverpb::watch_server::WatchServer;
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service as _;
+
+use super::front::Front;
+use super::http;
+
+type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// All services of the port. Cheap to clone: one is made for each connection.
+#[derive(Clone)]
+pub(super) struct Dispatch {
+    front: Arc<Front>,
+    kv: KvServer<Front>,
+    watch: WatchServer<Front>,
+    lease: LeaseServer<Front>,
+    cluster: ClusterServer<Front>,
+    maintenance: MaintenanceServer<Front>,
+    auth: AuthServer<Front>,
+}
+
+impl Dispatch {
+    pub(super) fn new(front: Front) -> Self {
+        let bytes_max = front.message_bytes_max();
+        let front = Arc::new(front);
+        // Answers are as large as what was asked for; only requests are bounded.
+        Self {
+            kv: KvServer::from_arc(Arc::clone(&front))
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(usize::MAX),
+            watch: WatchServer::from_arc(Arc::clone(&front))
+                .max_decoding_message_size(bytes_max)
+                .max_encoding_message_size(usize::MAX),
+            lease: LeaseServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            cluster: ClusterServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            maintenance: MaintenanceServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            auth: AuthServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            front,
+        }
+    }
+}
+
+impl hyper::service::Service<Request<Incoming>> for Dispatch {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path();
+        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service);
+        match service {
+            "etcdserverpb.KV" => self.kv.clone().call(request),
+            "etcdserverpb.Watch" => self.watch.clone().call(request),
+            "etcdserverpb.Lease" => self.lease.clone().call(request),
+            "etcdserverpb.Cluster" => self.cluster.clone().call(request),
+            "etcdserverpb.Maintenance" => self.maintenance.clone().call(request),
+            "etcdserverpb.Auth" => self.auth.clone().call(request),
+            _ if is_grpc(&request) => {
+                let status = Status::unimplemented(format!("unknown service {service}"));
+                Box::pin(ready(Ok(status.into_http())))
+            }
+            _ => {
+                let front = Arc::clone(&self.front);
+                Box::pin(async move { Ok(http::answer(&front, &request).await) })
+            }
+        }
+    }
+}
+
+fn is_grpc(request: &Request<Incoming>) -> bool {
+    request
+        .headers()
+        .get(::http::header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}

@@ -1,0 +1,141 @@
+//! What every etcd service shares: the store's handle, the header of answers, and the checks that come before any request.
+//!
+//! All services are implemented on this one type, each in its own file.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use keelson_proto::etcdserverpb::ResponseHeader;
+use keelson_types::Leadership;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use crate::{Error, Handle, validate};
+
+/// The etcd services over one member's store. Cheap to clone: streams take a clone along.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) handle: Handle,
+    pub(super) leadership: watch::Receiver<Leadership>,
+    /// Ends the streams, which would never end by themselves.
+    pub(super) shutdown: CancellationToken,
+    pub(super) limits: Limits,
+    cluster_id: u64,
+    member_id: u64,
+}
+
+/// Bounds and intervals of the etcd front.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The largest request, in bytes. gRPC messages may be larger by [`GRPC_OVERHEAD_BYTES`]. Fragments of watch answers
+    /// are cut at the sum, too.
+    pub request_bytes_max: usize,
+    /// Operations in one transaction, nested ones included. The store itself may take more, for the API's batches.
+    pub txn_ops_max: usize,
+    /// How often a watch that asked for it, and that had no events meanwhile, is told how far it is; with up to a tenth
+    /// more, so that watches that began together do not report together.
+    pub progress_interval: Duration,
+    /// How long a stream that requires a leader lives on without one.
+    pub no_leader_tolerance: Duration,
+    /// Connections that are served at one time; more wait to be accepted.
+    pub connections_max: usize,
+}
+
+/// What a gRPC message may be larger than the largest request.
+pub const GRPC_OVERHEAD_BYTES: usize = 512 << 10;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_bytes_max: 3 << 19, // 1.5 MiB, as etcd
+            txn_ops_max: validate::TXN_OPS_MAX,
+            progress_interval: Duration::from_secs(600),
+            // Three election timeouts, as etcd.
+            no_leader_tolerance: Duration::from_millis(1800),
+            // 64 KiB of HTTP/2 windows and buffers each stays under 1 GiB.
+            connections_max: 10_000,
+        }
+    }
+}
+
+impl Front {
+    /// Refuses a write that is larger than etcd takes.
+    pub(super) fn check_size(&self, request: &impl prost::Message) -> Result<(), Error> {
+        if request.encoded_len() > self.limits.request_bytes_max { Err(Error::TooLarge) } else { Ok(()) }
+    }
+
+    pub(super) fn new(handle: Handle, limits: Limits, shutdown: CancellationToken) -> Self {
+        let leadership = handle.leadership();
+        let (cluster_id, member_id) = (handle.cluster_id(), handle.member_id());
+        Self { handle, leadership, shutdown, limits, cluster_id, member_id }
+    }
+
+    /// The largest gRPC message.
+    pub(super) fn message_bytes_max(&self) -> usize {
+        self.limits.request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES)
+    }
+
+    /// Refuses a request that requires a leader while this member knows none.
+    pub(super) fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        if requires_leader(metadata) && self.leadership.borrow().leader_id.is_none() {
+            return Err(Error::NoLeader.into());
+        }
+        Ok(())
+    }
+
+    /// The header of an answer at `revision`.
+    pub(super) fn header(&self, revision: i64) -> ResponseHeader {
+        ResponseHeader {
+            cluster_id: self.cluster_id,
+            member_id: self.member_id,
+            revision,
+            raft_term: self.leadership.borrow().term,
+        }
+    }
+
+    /// Adds what only the serving member knows to the header that applying or reading left.
+    pub(super) fn complete(&self, header: &mut Option<ResponseHeader>) {
+        let revision = match header.as_ref().map_or(0, |header| header.revision) {
+            0 => self.handle.revision(),
+            revision => revision,
+        };
+        *header = Some(self.header(revision));
+    }
+
+    /// Completes with the reason when a stream must end: the member stops, or there is no leader for longer than
+    /// tolerated on a stream that requires one.
+    pub(super) fn stop(&self, metadata: &MetadataMap) -> BoxFuture<'static, Error> {
+        let shutdown = self.shutdown.clone();
+        if !requires_leader(metadata) {
+            return Box::pin(async move {
+                shutdown.cancelled_owned().await;
+                Error::Stopped
+            });
+        }
+        let lost = leader_lost(self.leadership.clone(), self.limits.no_leader_tolerance);
+        Box::pin(async move {
+            tokio::select! {
+                () = shutdown.cancelled_owned() => Error::Stopped,
+                () = lost => Error::NoLeader,
+            }
+        })
+    }
+}
+
+/// Completes when no leader was known for longer than `tolerance`.
+async fn leader_lost(mut leadership: watch::Receiver<Leadership>, tolerance: Duration) {
+    // An error of a wait means that the store is gone, and with it any leader.
+    while leadership.wait_for(|now| now.leader_id.is_none()).await.is_ok() {
+        let back = leadership.wait_for(|now| now.leader_id.is_some());
+        if !matches!(tokio::time::timeout(tolerance, back).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+/// Whether the client asked to be refused rather than to wait while there is no leader.
+fn requires_leader(metadata: &MetadataMap) -> bool {
+    metadata.get("hasleader").is_some_and(|value| value.as_bytes() == b"true")
+}

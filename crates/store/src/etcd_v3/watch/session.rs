@@ -1,0 +1,302 @@
+//! The state of one watch stream: its watches by id, and what is to be sent next.
+//!
+//! **Invariant**: responses leave in this order: a watch's `created`, its events by revision, its `canceled`; after that
+//! nothing with this id until it is created again. A progress response with id −1 leaves only when every watch of the
+//! stream has delivered everything up to its revision.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, SelectAll};
+use keelson_proto::etcdserverpb::watch_create_request::FilterType;
+use keelson_proto::etcdserverpb::watch_request::RequestUnion;
+use keelson_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tonic::{Status, Streaming};
+
+use super::batch::push_fragments;
+use super::turns::{Control, End, Turn, turns};
+use crate::Error;
+use crate::etcd_v3::front::Front;
+use crate::etcd_v3::status_code::{COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
+use crate::watch;
+
+/// Stands for no watch, or for all of them.
+const NO_WATCH: i64 = -1;
+
+/// Events that the store keeps for one watch of a slow client before it falls back to history. As much as goes into one
+/// response, so that a client that is slow for a moment is not sent to the disk.
+const BUFFERED_BYTES_MAX: usize = 1 << 20;
+
+/// Watches on one stream. Clients of a whole cluster's worth of kinds use a few hundred.
+const WATCHES_MAX: usize = 65_536;
+
+/// An id may be used again after a cancel, so turns are told apart by a number that is not.
+type Serial = u64;
+
+pub(super) struct Session {
+    front: Front,
+    requests: Streaming<WatchRequest>,
+    stop: BoxFuture<'static, Error>,
+    watches: HashMap<i64, Watch>,
+    running: SelectAll<BoxStream<'static, ((i64, Serial), Turn)>>,
+    next_id: i64,
+    next_serial: Serial,
+    /// At most what one request or one turn gives; emptied before the next is taken.
+    outgoing: VecDeque<WatchResponse>,
+    /// A progress response for the whole stream is due once all watches have delivered up to this revision.
+    progress_all: Option<i64>,
+    progress_timer: Interval,
+    ended: bool,
+}
+
+struct Watch {
+    serial: Serial,
+    control: Arc<Control>,
+    fragment: bool,
+    progress_notify: bool,
+    /// No event was sent since the progress timer's last tick.
+    quiet: bool,
+    /// The progress timer asked for a response.
+    progress_due: bool,
+    /// Everything up to this revision was delivered.
+    delivered: i64,
+}
+
+impl Session {
+    pub(super) fn new(front: Front, requests: Streaming<WatchRequest>, stop: BoxFuture<'static, Error>) -> Self {
+        let interval = with_jitter(front.limits.progress_interval);
+        let mut progress_timer = tokio::time::interval_at(Instant::now() + interval, interval);
+        progress_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            front,
+            requests,
+            stop,
+            watches: HashMap::new(),
+            running: SelectAll::new(),
+            next_id: 0,
+            next_serial: 0,
+            outgoing: VecDeque::new(),
+            progress_all: None,
+            progress_timer,
+            ended: false,
+        }
+    }
+
+    /// The next response, as `futures::stream::unfold` wants it.
+    pub(super) async fn next(mut self) -> Option<(Result<WatchResponse, Status>, Self)> {
+        loop {
+            if let Some(response) = self.outgoing.pop_front() {
+                return Some((Ok(response), self));
+            }
+            if self.ended {
+                return None;
+            }
+            let failed = tokio::select! {
+                error = &mut self.stop => Some(error.into()),
+                request = self.requests.message() => match request {
+                    Ok(Some(request)) => {
+                        self.request(request);
+                        None
+                    }
+                    // The client is done, and with it the stream.
+                    Ok(None) => return None,
+                    Err(status) => Some(status),
+                },
+                Some((tag, turn)) = self.running.next() => self.turn(tag, turn).err().map(Status::from),
+                _ = self.progress_timer.tick() => {
+                    self.progress_tick();
+                    None
+                }
+            };
+            if let Some(status) = failed {
+                self.ended = true;
+                return Some((Err(status), self));
+            }
+        }
+    }
+
+    fn request(&mut self, request: WatchRequest) {
+        match request.request_union {
+            Some(RequestUnion::CreateRequest(create)) => self.create(create),
+            Some(RequestUnion::CancelRequest(cancel)) => self.cancel(cancel.watch_id),
+            Some(RequestUnion::ProgressRequest(_)) => self.request_progress(),
+            // A request of a newer client; etcd passes it over, too.
+            None => {}
+        }
+    }
+
+    fn create(&mut self, create: WatchCreateRequest) {
+        let revision = self.front.handle.revision();
+        let refuse = |session: &mut Self, reason: &str| {
+            session.outgoing.push_back(WatchResponse {
+                header: Some(session.front.header(revision)),
+                watch_id: NO_WATCH,
+                created: true,
+                canceled: true,
+                cancel_reason: reason.to_owned(),
+                ..Default::default()
+            });
+        };
+        if create.start_revision < 0 {
+            return refuse(self, COMPACTED);
+        }
+        let key = if create.key.is_empty() { Bytes::from_static(b"\0") } else { create.key };
+        let unbounded = create.range_end.as_ref() == b"\0";
+        if !create.range_end.is_empty() && !unbounded && create.range_end <= key {
+            return refuse(self, EMPTY_WATCHER_RANGE);
+        }
+        if self.watches.len() >= WATCHES_MAX {
+            return refuse(self, TOO_MANY_WATCHERS);
+        }
+        let id = match create.watch_id {
+            0 => self.free_id(),
+            id if self.watches.contains_key(&id) => return refuse(self, DUPLICATE_WATCH_ID),
+            id => id,
+        };
+
+        let watcher = self.front.handle.watch(watch::Options {
+            key,
+            range_end: create.range_end,
+            // "After now" is pinned to the revision that the response names: a client that loses its stream before the
+            // first event resumes from there, and nothing may be missing in between.
+            start_revision: if create.start_revision == 0 { revision + 1 } else { create.start_revision },
+            prev_kv: create.prev_kv,
+            no_put: create.filters.contains(&(FilterType::Noput as i32)),
+            no_delete: create.filters.contains(&(FilterType::Nodelete as i32)),
+            max_buffered_bytes: BUFFERED_BYTES_MAX,
+        });
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        let control = Arc::new(Control::default());
+        if self.progress_all.is_some() {
+            control.report_progress();
+        }
+        self.running.push(turns((id, serial), watcher, Arc::clone(&control)));
+        self.watches.insert(
+            id,
+            Watch {
+                serial,
+                control,
+                fragment: create.fragment,
+                progress_notify: create.progress_notify,
+                quiet: false,
+                progress_due: false,
+                delivered: 0,
+            },
+        );
+        self.outgoing.push_back(WatchResponse {
+            header: Some(self.front.header(revision)),
+            watch_id: id,
+            created: true,
+            ..Default::default()
+        });
+    }
+
+    fn free_id(&mut self) -> i64 {
+        while self.watches.contains_key(&self.next_id) {
+            self.next_id += 1;
+        }
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    /// Cancels a watch; an id that is not in use is passed over, as in etcd.
+    fn cancel(&mut self, id: i64) {
+        let Some(watch) = self.watches.remove(&id) else { return };
+        watch.control.cancel();
+        self.outgoing.push_back(WatchResponse {
+            header: Some(self.front.header(self.front.handle.revision())),
+            watch_id: id,
+            canceled: true,
+            ..Default::default()
+        });
+        self.report_progress_all();
+    }
+
+    /// Takes what a watch has to say.
+    fn turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Error> {
+        let Some(watch) = self.watches.get_mut(&id).filter(|watch| watch.serial == serial) else {
+            return Ok(());
+        };
+        watch.delivered = watch.delivered.max(turn.delivered);
+        let header = Some(self.front.header(turn.delivered));
+        let progress_due = turn.progress && std::mem::take(&mut watch.progress_due);
+        if !turn.events.is_empty() {
+            watch.quiet = false;
+            let fragment = watch.fragment;
+            let response = WatchResponse { header, watch_id: id, events: turn.events, ..Default::default() };
+            if fragment {
+                push_fragments(&mut self.outgoing, response, self.front.message_bytes_max());
+            } else {
+                self.outgoing.push_back(response);
+            }
+        } else if progress_due {
+            self.outgoing.push_back(WatchResponse { header, watch_id: id, ..Default::default() });
+        }
+        match turn.end {
+            None => {}
+            Some(End::Stopped) => return Err(Error::Stopped),
+            Some(End::Compacted { compact_revision }) => {
+                self.watches.remove(&id);
+                self.outgoing.push_back(WatchResponse {
+                    header: Some(self.front.header(self.front.handle.revision())),
+                    watch_id: id,
+                    canceled: true,
+                    compact_revision,
+                    ..Default::default()
+                });
+            }
+        }
+        self.report_progress_all();
+        Ok(())
+    }
+
+    /// The client wants to know how far the stream as a whole is. Requests that come before the answer are answered by
+    /// one. Without any watch there is nothing to report, and etcd says nothing.
+    fn request_progress(&mut self) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let revision = self.front.handle.revision();
+        for watch in self.watches.values().filter(|watch| watch.delivered < revision) {
+            watch.control.report_progress();
+        }
+        self.progress_all = Some(revision);
+        self.report_progress_all();
+    }
+
+    fn report_progress_all(&mut self) {
+        let Some(asked) = self.progress_all else { return };
+        let Some(delivered) = self.watches.values().map(|watch| watch.delivered).min() else {
+            self.progress_all = None;
+            return;
+        };
+        if delivered >= asked {
+            self.progress_all = None;
+            self.outgoing.push_back(WatchResponse {
+                header: Some(self.front.header(delivered)),
+                watch_id: NO_WATCH,
+                ..Default::default()
+            });
+        }
+    }
+
+    fn progress_tick(&mut self) {
+        for watch in self.watches.values_mut().filter(|watch| watch.progress_notify) {
+            if std::mem::replace(&mut watch.quiet, true) {
+                watch.progress_due = true;
+                watch.control.report_progress();
+            }
+        }
+    }
+}
+
+/// The interval with up to a tenth more.
+fn with_jitter(interval: Duration) -> Duration {
+    interval + interval.mul_f64(rand::random::<f64>() / 10.0)
+}

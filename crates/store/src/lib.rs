@@ -1,0 +1,31 @@
+//! Raft-replicated MVCC key-value store on RocksDB, served as etcd v3.
+
+pub mod error;
+pub mod etcd_v3;
+pub mod lease;
+pub mod options;
+pub mod peer_tls;
+pub mod service;
+pub mod state;
+pub mod watch;
+
+mod apply;
+mod disk;
+mod forward;
+mod handle;
+mod leadership;
+mod lease_keeper;
+mod member;
+mod mvcc;
+mod peers;
+mod propose;
+mod raft;
+mod read_index;
+mod status;
+
+pub use apply::validate;
+pub use error::Error;
+pub use handle::Handle;
+pub use options::{Options, Peer, Tls};
+pub use service::{Service, Store};
+pub use status::{Member, MemberStatus, Status};

@@ -1,0 +1,157 @@
+//! What the parts of one running member share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keelson_proto::keelson::raft::v1::MemberStatusResponse;
+use keelson_types::Leadership;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::disk::Disk;
+use crate::lease_keeper::LeaseKeeper;
+use crate::peers::Peers;
+use crate::propose::Proposer;
+use crate::raft::{Raft, codec};
+use crate::read_index::ReadIndex;
+use crate::state::Reader;
+use crate::status::Status;
+use crate::{Error, Options};
+
+/// One member. Everything in it is shared; there is one for each [`crate::Handle`] family.
+pub(crate) struct Member {
+    pub(crate) options: Options,
+    pub(crate) peers: Peers,
+    pub(crate) raft: Raft,
+    pub(crate) reader: Reader,
+    /// The position applied; a read of it and later finds the effects of every entry up to it.
+    pub(crate) applied: watch::Receiver<u64>,
+    pub(crate) leadership: watch::Receiver<Leadership>,
+    pub(crate) proposer: Proposer,
+    pub(crate) read_index: ReadIndex,
+    pub(crate) leases: LeaseKeeper,
+    pub(crate) disk: Disk,
+}
+
+pub(crate) type Shared = Arc<Member>;
+
+impl Member {
+    pub(crate) fn own_id(&self) -> u64 {
+        self.peers.own_id()
+    }
+
+    pub(crate) fn now_leadership(&self) -> Leadership {
+        *self.leadership.borrow()
+    }
+
+    /// Whether this member believes to lead. It may have been deposed already.
+    pub(crate) fn leads(&self) -> bool {
+        self.now_leadership().leader_id == Some(self.own_id())
+    }
+
+    /// When a request that arrives now must be answered.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.options.request_timeout
+    }
+
+    /// Waits until everything up to `position` is applied here.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] at the deadline, [`Error::Stopped`].
+    pub(crate) async fn wait_applied(&self, position: u64, deadline: Instant) -> Result<(), Error> {
+        if *self.applied.borrow() >= position {
+            return Ok(());
+        }
+        let mut applied = self.applied.clone();
+        match tokio::time::timeout_at(deadline, applied.wait_for(|now| *now >= position)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(Error::Timeout),
+        }
+    }
+
+    /// Waits until everything acknowledged before this call is applied here.
+    ///
+    /// # Errors
+    /// [`Error::NoLeader`] or [`Error::Timeout`] at the deadline, [`Error::Stopped`].
+    pub(crate) async fn barrier(&self, deadline: Instant) -> Result<(), Error> {
+        let position = self.read_index.position(deadline).await?;
+        self.wait_applied(position, deadline).await
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let leadership = self.now_leadership();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let applied = self.reader.applied();
+        Status {
+            leader_id: leadership.leader_id,
+            term: metrics.current_term.max(leadership.term),
+            revision: self.reader.revision(),
+            applied_index: applied.index,
+            committed_index: codec::position(metrics.cluster_committed.or(metrics.local_committed).map(|id| id.index))
+                .max(applied.index),
+            last_log_index: codec::position(metrics.last_log_index),
+            database_bytes: i64::try_from(self.reader.size_bytes()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The same for a peer.
+    pub(crate) fn status_response(&self) -> MemberStatusResponse {
+        let status = self.status();
+        MemberStatusResponse {
+            member_id: self.own_id(),
+            leader_id: status.leader_id.unwrap_or(0),
+            term: status.term,
+            revision: status.revision,
+            applied_index: status.applied_index,
+            last_log_index: status.last_log_index,
+            database_bytes: status.database_bytes,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            committed_index: status.committed_index,
+            store_url: self.options.store_url(),
+            // The first entry is the membership that every founder writes; the next one is a leader's.
+            formed: status.last_log_index > 1,
+        }
+    }
+
+    /// Hands leadership to `target`, or to the follower with the longest log, and waits until it leads.
+    ///
+    /// # Errors
+    /// [`Error::NotLeader`], [`Error::BadTransferee`], [`Error::Timeout`] when nobody took over in time.
+    pub(crate) async fn transfer_leadership(&self, target: Option<u64>, limit: Duration) -> Result<Leadership, Error> {
+        let before = self.now_leadership();
+        if before.leader_id != Some(self.own_id()) {
+            return Err(Error::NotLeader);
+        }
+        let target = match target {
+            Some(target) => target,
+            None => self.best_follower().ok_or(Error::BadTransferee)?,
+        };
+        if self.peers.get(target).is_none() {
+            return Err(Error::BadTransferee);
+        }
+        if target == self.own_id() {
+            return Ok(before);
+        }
+        tracing::info!(target = format_args!("{target:016x}"), "handing leadership over");
+        self.raft.trigger().transfer_leader(target).await.map_err(|_| Error::Stopped)?;
+        let mut leadership = self.leadership.clone();
+        let taken = leadership.wait_for(|now| now.term > before.term && now.leader_id.is_some());
+        match tokio::time::timeout(limit, taken).await {
+            Ok(Ok(now)) => Ok(*now),
+            Ok(Err(_)) => Err(Error::Stopped),
+            Err(_) => Err(Error::Timeout),
+        }
+    }
+
+    /// The follower whose log is the longest.
+    fn best_follower(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let replication = metrics.replication.as_ref()?;
+        let others = replication.iter().filter(|(id, _)| **id != self.own_id());
+        others.max_by_key(|(_, matched)| **matched).map(|(id, _)| *id)
+    }
+}

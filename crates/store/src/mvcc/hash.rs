@@ -1,0 +1,23 @@
+//! The checksum of the logical content at a revision: equal on all members, whatever their files.
+//!
+//! CRC32C over the live pairs in the order of their keys, each as key length, key, create revision, mod revision,
+//! version, lease, value length, value; integers are 8 bytes, big-endian.
+
+use super::scan::Scan;
+use crate::state::Error;
+
+/// Sums up all that `scan` passes.
+pub(crate) fn of(mut scan: Scan<'_>) -> Result<u32, Error> {
+    let mut sum = 0;
+    while scan.advance()? {
+        let (mod_revision, header) = scan.version();
+        let (key, value) = (scan.key(), scan.value()?);
+        sum = crc32c::crc32c_append(sum, &(key.len() as u64).to_be_bytes());
+        sum = crc32c::crc32c_append(sum, key);
+        for integer in [header.create_revision, mod_revision, header.version, header.lease, value.len() as i64] {
+            sum = crc32c::crc32c_append(sum, &integer.to_be_bytes());
+        }
+        sum = crc32c::crc32c_append(sum, value);
+    }
+    Ok(sum)
+}

@@ -1,0 +1,323 @@
+//! What a member needs to start: who it is, who its peers are, where it keeps its data, and its limits.
+//!
+//! **Invariant**: a value that passed [`Options::validate`] names this member exactly once among the peers, and all of
+//! its limits are usable. Nothing here reads a file or a clock.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::etcd_v3;
+
+/// What [`Options::max_request_bytes`] may be at most: members send each other whole requests in one message.
+pub const REQUEST_BYTES_MAX: usize = 32 << 20;
+
+/// One member of the static initial cluster, as this member reaches it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The member's name, unique in the cluster.
+    pub name: String,
+    /// `host:port` that this member dials to reach it. Members may know each other by different addresses, so that a
+    /// proxy can stand between any two of them.
+    pub address: String,
+}
+
+/// A certificate with its key and the authority that the other side must come from, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate authority that the other side's certificate must be signed by.
+    pub ca: PathBuf,
+    /// Own certificate chain.
+    pub certificate: PathBuf,
+    /// Own private key.
+    pub key: PathBuf,
+}
+
+/// How to run one member of the store. Build it with [`Options::new`] and change what differs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// This member's name; one of `peers`.
+    pub name: String,
+    /// The folder that holds everything this member must not lose. Created when absent.
+    pub data_dir: PathBuf,
+    /// Distinguishes clusters whose members have the same names.
+    pub cluster_token: String,
+    /// Every member of the initial cluster, this one included.
+    pub peers: Vec<Peer>,
+    /// Where peers reach this member.
+    pub listen_peer: SocketAddr,
+    /// Where etcd clients reach this member.
+    pub listen_store: SocketAddr,
+    /// The URL that clients are told to reach the store at; empty means `listen_store` itself.
+    pub advertise_store: String,
+    /// The certificate for both directions of the peer connections.
+    pub peer_tls: Tls,
+    /// The certificate of the etcd port. Required unless `insecure_store` is set.
+    pub store_tls: Option<Tls>,
+    /// Serve the etcd port without TLS; refused unless `listen_store` is a loopback address.
+    pub insecure_store: bool,
+
+    /// How often the leader makes itself heard.
+    pub heartbeat_interval: Duration,
+    /// A follower that hears nothing for a random time between these two stands for election.
+    pub election_timeout_min: Duration,
+    /// See `election_timeout_min`.
+    pub election_timeout_max: Duration,
+    /// How long a client's request may take before it is answered with a timeout or with "unknown".
+    pub request_timeout: Duration,
+
+    /// Log entries that are kept behind the last snapshot, so that a short lag never costs a snapshot.
+    pub log_entries_to_keep: u64,
+    /// A snapshot point is taken, and the log before it purged, each time the log grew by so many entries.
+    pub snapshot_every_entries: u64,
+    /// How often the state is flushed to disk, so that the log before it can go.
+    pub flush_interval: Duration,
+    /// Bound of the log's cache of recent entries, in bytes.
+    pub log_cache_bytes: usize,
+    /// Bound of the state database's block cache, in bytes.
+    pub block_cache_bytes: usize,
+    /// Bound of the state database's memtables, in bytes.
+    pub write_buffer_bytes: usize,
+
+    /// Limits of the etcd port, which may be narrower than the store's own below.
+    pub etcd: etcd_v3::Limits,
+    /// The largest request that is accepted, in bytes.
+    pub max_request_bytes: usize,
+    /// The largest number of operations in one transaction, nested ones included.
+    pub max_txn_ops: usize,
+    /// Writes are refused when the file system of `data_dir` has less than this free, in bytes.
+    pub min_free_disk_bytes: u64,
+}
+
+impl Options {
+    /// Options with the usual timings and limits.
+    pub fn new(
+        name: impl Into<String>,
+        data_dir: impl Into<PathBuf>,
+        peers: Vec<Peer>,
+        listen_peer: SocketAddr,
+        listen_store: SocketAddr,
+        peer_tls: Tls,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            data_dir: data_dir.into(),
+            cluster_token: "keelson".to_owned(),
+            peers,
+            listen_peer,
+            listen_store,
+            advertise_store: String::new(),
+            peer_tls,
+            store_tls: None,
+            insecure_store: false,
+            heartbeat_interval: Duration::from_millis(50),
+            election_timeout_min: Duration::from_millis(300),
+            election_timeout_max: Duration::from_millis(600),
+            // etcd's own: 5 s and two election timeouts of its default.
+            request_timeout: Duration::from_secs(7),
+            log_entries_to_keep: 10_000,
+            snapshot_every_entries: 10_000,
+            flush_interval: Duration::from_secs(30),
+            log_cache_bytes: 32 << 20,
+            block_cache_bytes: 64 << 20,
+            write_buffer_bytes: 64 << 20,
+            etcd: etcd_v3::Limits::default(),
+            max_request_bytes: 3 << 19, // 1.5 MiB
+            max_txn_ops: 128,
+            min_free_disk_bytes: 256 << 20,
+        }
+    }
+
+    /// Checks the options against each other.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, in words for the operator.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let own = self.peers.iter().filter(|peer| peer.name == self.name).count();
+        if own != 1 {
+            return Err(Invalid::OwnName { name: self.name.clone(), count: own });
+        }
+        for (i, peer) in self.peers.iter().enumerate() {
+            if self.peers[..i].iter().any(|other| other.name == peer.name) {
+                return Err(Invalid::DuplicatePeer { name: peer.name.clone() });
+            }
+            if http::uri::Authority::try_from(peer.address.as_str()).map_or(true, |a| a.port_u16().is_none()) {
+                return Err(Invalid::PeerAddress { name: peer.name.clone(), address: peer.address.clone() });
+            }
+        }
+        if self.heartbeat_interval.is_zero()
+            || self.election_timeout_min < self.heartbeat_interval * 2
+            || self.election_timeout_max <= self.election_timeout_min
+        {
+            return Err(Invalid::Timings);
+        }
+        if self.insecure_store && !self.listen_store.ip().is_loopback() {
+            return Err(Invalid::InsecureStore { address: self.listen_store });
+        }
+        if !self.insecure_store && self.store_tls.is_none() {
+            return Err(Invalid::NoStoreTls);
+        }
+        if self.max_request_bytes == 0 || self.max_txn_ops == 0 || self.snapshot_every_entries == 0 {
+            return Err(Invalid::ZeroLimit);
+        }
+        if self.max_request_bytes > REQUEST_BYTES_MAX {
+            return Err(Invalid::LargeRequests { bytes: self.max_request_bytes });
+        }
+        Ok(())
+    }
+
+    /// The id of this member.
+    pub fn member_id(&self) -> u64 {
+        member_id(&self.cluster_token, &self.name)
+    }
+
+    /// The id of the cluster: the same for every member that was given the same token and names.
+    pub fn cluster_id(&self) -> u64 {
+        let mut names: Vec<&str> = self.peers.iter().map(|peer| peer.name.as_str()).collect();
+        names.sort_unstable();
+        let parts = std::iter::once(self.cluster_token.as_str()).chain(names);
+        stable_hash("keelson cluster", parts)
+    }
+
+    /// The URL of this member's etcd port, as its clients are told.
+    pub fn store_url(&self) -> String {
+        if !self.advertise_store.is_empty() {
+            return self.advertise_store.clone();
+        }
+        let scheme = if self.insecure_store { "http" } else { "https" };
+        format!("{scheme}://{}", self.listen_store)
+    }
+}
+
+/// The id of the member called `name` in the cluster of `token`.
+pub(crate) fn member_id(token: &str, name: &str) -> u64 {
+    stable_hash("keelson member", [token, name].into_iter())
+}
+
+/// The first eight bytes of a SHA-256 over the length-prefixed parts, never 0 (which means "none" on the wire).
+fn stable_hash<'a>(domain: &'a str, parts: impl Iterator<Item = &'a str>) -> u64 {
+    let mut hasher = Sha256::new();
+    for part in std::iter::once(domain).chain(parts) {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let digest = hasher.finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    u64::from_be_bytes(first).max(1)
+}
+
+/// Options that no member can start with.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Invalid {
+    /// The own name must be exactly one of the peers.
+    #[error("the initial cluster names this member ({name}) {count} times; it must do so once")]
+    OwnName {
+        /// The own name.
+        name: String,
+        /// How often it is there.
+        count: usize,
+    },
+    /// Two peers have one name.
+    #[error("the initial cluster names {name} twice")]
+    DuplicatePeer {
+        /// The name.
+        name: String,
+    },
+    /// Not `host:port`.
+    #[error("the address {address:?} of peer {name} is not host:port")]
+    PeerAddress {
+        /// The peer's name.
+        name: String,
+        /// What was given as its address.
+        address: String,
+    },
+    /// Elections would start while a leader is alive.
+    #[error("timings need heartbeat > 0, election minimum >= 2 heartbeats, election maximum > minimum")]
+    Timings,
+    /// Clear text must not leave the machine.
+    #[error("the etcd API is served without TLS on loopback addresses only, not on {address}")]
+    InsecureStore {
+        /// Where it was asked to listen.
+        address: SocketAddr,
+    },
+    /// Neither a certificate nor `insecure_store`.
+    #[error("the etcd API needs a certificate")]
+    NoStoreTls,
+    /// Members could not send such requests to each other.
+    #[error("requests of {bytes} bytes are more than the {REQUEST_BYTES_MAX} that members send each other")]
+    LargeRequests {
+        /// The limit asked for.
+        bytes: usize,
+    },
+    /// A limit of zero lets nothing through.
+    #[error("request size, transaction size and snapshot interval must be above zero")]
+    ZeroLimit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        let peers = ["m1", "m2", "m3"]
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Peer { name: (*name).to_owned(), address: format!("127.0.0.1:{}", 2380 + i) })
+            .collect();
+        let tls = Tls { ca: "ca".into(), certificate: "cert".into(), key: "key".into() };
+        let address = SocketAddr::from(([127, 0, 0, 1], 2380));
+        let mut options = Options::new("m1", "/nowhere", peers, address, address, tls.clone());
+        options.store_tls = Some(tls);
+        options
+    }
+
+    #[test]
+    fn ids_depend_on_names_and_token_only() {
+        let mut one = options();
+        let mut other = options();
+        other.peers.reverse();
+        other.peers[0].address = "proxy:1".to_owned();
+        assert_eq!(one.cluster_id(), other.cluster_id());
+        assert_eq!(one.member_id(), other.member_id());
+        one.cluster_token = "another".to_owned();
+        assert_ne!(one.cluster_id(), other.cluster_id());
+        assert_ne!(one.member_id(), other.member_id());
+        // Golden: ids are persisted in data folders.
+        assert_eq!(member_id("keelson", "m1"), 0x7539_bb97_1686_1949);
+    }
+
+    #[test]
+    fn wrong_options_are_refused_by_name() {
+        assert_eq!(options().validate(), Ok(()));
+
+        let mut o = options();
+        o.name = "m9".to_owned();
+        assert!(matches!(o.validate(), Err(Invalid::OwnName { count: 0, .. })));
+
+        let mut o = options();
+        o.peers[1].name = "m3".to_owned();
+        assert!(matches!(o.validate(), Err(Invalid::DuplicatePeer { .. })));
+
+        let mut o = options();
+        o.peers[1].address = "no port".to_owned();
+        assert!(matches!(o.validate(), Err(Invalid::PeerAddress { .. })));
+
+        let mut o = options();
+        o.insecure_store = true;
+        o.listen_store = SocketAddr::from(([0, 0, 0, 0], 2379));
+        assert!(matches!(o.validate(), Err(Invalid::InsecureStore { .. })));
+
+        let mut o = options();
+        o.max_request_bytes = REQUEST_BYTES_MAX + 1;
+        assert!(matches!(o.validate(), Err(Invalid::LargeRequests { .. })));
+
+        let mut o = options();
+        o.election_timeout_max = o.election_timeout_min;
+        assert_eq!(o.validate(), Err(Invalid::Timings));
+    }
+}

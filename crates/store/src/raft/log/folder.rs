@@ -1,0 +1,67 @@
+//! Opening the log's database, and making sure that it is this member's.
+
+use std::path::Path;
+
+use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Options, WriteBatch, WriteOptions};
+
+use super::error::Error;
+use super::format;
+
+/// Whose log it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// See [`crate::Options::cluster_id`].
+    pub(crate) cluster_id: u64,
+    /// See [`crate::Options::member_id`].
+    pub(crate) member_id: u64,
+}
+
+/// Memory for entries that are not in sorted files yet; three times as much at most.
+const MEMTABLE_BYTES: usize = 16 << 20;
+/// The log is read from disk rarely: by a restart, and by a follower that lags behind the cache.
+const OPEN_FILES_MAX: i32 = 64;
+
+pub(super) fn open(path: &Path, identity: Identity) -> Result<DB, Error> {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_max_write_buffer_number(3);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_keep_log_file_num(3);
+    // Entries live shortly and are compressed on their way to the state.
+    options.set_compression_type(DBCompressionType::None);
+    // Only the torn end of an unsynced write may be dropped. Damage before it loses acknowledged entries: better not start.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    let db = DB::open(&options, path).map_err(Error::opening(path))?;
+    check_format(&db)?;
+    check_identity(&db, path, identity)?;
+    Ok(db)
+}
+
+fn check_format(db: &DB) -> Result<(), Error> {
+    let Some(bytes) = db.get(format::FORMAT).map_err(Error::rocks("reading the format"))? else {
+        return Ok(());
+    };
+    let found = bytes.try_into().map_err(|_| Error::Damaged { what: "the format version".to_owned() })?;
+    match u32::from_be_bytes(found) {
+        found if found > format::FORMAT_VERSION => Err(Error::NewerFormat { found, known: format::FORMAT_VERSION }),
+        _ => Ok(()),
+    }
+}
+
+fn check_identity(db: &DB, path: &Path, own: Identity) -> Result<(), Error> {
+    if let Some(bytes) = db.get(format::CLUSTER).map_err(Error::rocks("reading the cluster id"))? {
+        let (found_cluster, found_member) = format::decode_pair(&bytes, "the cluster id")?;
+        if (found_cluster, found_member) == (own.cluster_id, own.member_id) {
+            return Ok(());
+        }
+        let (cluster, member) = (own.cluster_id, own.member_id);
+        return Err(Error::Foreign { path: path.to_owned(), found_cluster, found_member, cluster, member });
+    }
+    let mut batch = WriteBatch::default();
+    batch.put(format::CLUSTER, format::encode_pair(own.cluster_id, own.member_id));
+    batch.put(format::FORMAT, format::FORMAT_VERSION.to_be_bytes());
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    db.write_opt(batch, &synced).map_err(Error::rocks("writing the cluster id"))
+}

@@ -1,0 +1,117 @@
+//! Reading entries: from the cache where it has them, else from the database.
+
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+
+use bytes::Bytes;
+use futures::Stream;
+use openraft::storage::RaftLogReader;
+use rocksdb::{Direction, IteratorMode, ReadOptions};
+
+use super::cache::weight;
+use super::error::Error;
+use super::{Log, format};
+use crate::raft::codec;
+use crate::raft::types::{Entry, TypeConfig, Vote};
+
+/// What one read hands out: a fraction of a second of writes.
+const READ_BYTES_MAX: usize = 4 << 20;
+
+impl Log {
+    /// Entries from `start` on, before `end`, as many as [`READ_BYTES_MAX`] allows but at least one, if there are any.
+    fn read(&self, start: u64, end: u64) -> Result<Vec<Entry>, Error> {
+        if start >= end {
+            return Ok(Vec::new());
+        }
+        let cached_from = {
+            let cache = self.shared.cache.lock();
+            if let Some(entries) = cache.read(start, end, READ_BYTES_MAX) {
+                return Ok(entries);
+            }
+            cache.first()
+        };
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(format::entry_key(end.min(cached_from)));
+        let from = format::entry_key(start);
+        let found = self.shared.db.iterator_opt(IteratorMode::From(&from, Direction::Forward), options);
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        for (found, index) in found.zip(start..) {
+            let (key, value) = found.map_err(Error::rocks("reading entries"))?;
+            if *key != format::entry_key(index) {
+                return Err(Error::Damaged { what: format!("entry {index} is missing") });
+            }
+            let entry = codec::decode_entry(Bytes::from(value))?;
+            bytes += weight(&entry);
+            entries.push(entry);
+            if bytes >= READ_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The bounds of `range` as start and end, the end exclusive and within the log.
+    fn bounds(&self, range: &impl RangeBounds<u64>) -> (u64, u64) {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before + 1,
+            Bound::Unbounded => 0,
+        };
+        let log_end = self.last().map_or(0, |last| last.index + 1);
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        (start, end.min(log_end))
+    }
+}
+
+impl RaftLogReader<TypeConfig> for Log {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let (mut start, end) = self.bounds(&range);
+        let mut entries = Vec::new();
+        while start < end {
+            let part = self.read(start, end)?;
+            let Some(last) = part.last() else { break };
+            start = last.log_id.index + 1;
+            entries.extend(part);
+        }
+        Ok(entries)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.shared.ends.lock().vote)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        Ok(self.read(start, end)?)
+    }
+
+    /// Part by part, so that a long backlog is never in memory at once.
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + Send
+    where
+        RB: RangeBounds<u64> + Clone + Debug + Send,
+    {
+        let (start, end) = self.bounds(&range);
+        let log = self.clone();
+        let parts = futures::stream::unfold(start, move |start| {
+            let part = log.read(start, end);
+            async move {
+                match part {
+                    Ok(entries) => {
+                        let next = entries.last()?.log_id.index + 1;
+                        Some((entries.into_iter().map(Ok).collect::<Vec<_>>(), next))
+                    }
+                    Err(error) => Some((vec![Err(io::Error::from(error))], u64::MAX)),
+                }
+            }
+        });
+        Box::pin(futures::StreamExt::flat_map(parts, futures::stream::iter))
+    }
+}

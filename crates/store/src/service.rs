@@ -1,0 +1,287 @@
+//! One member of the store, from opening its folder to handing leadership over at the end.
+//!
+//! All of a member's tasks are started here. A task that ends by itself ends the member: the others cannot do its work.
+
+mod error;
+mod peer_port;
+mod purge;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keelson_types::Leadership;
+use openraft::async_runtime::watch::WatchReceiver as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::disk::Disk;
+use crate::lease_keeper::LeaseKeeper;
+use crate::member::{Member, Shared};
+use crate::peers::{ClusterId, Peers};
+use crate::raft::gate::Gate;
+use crate::raft::log::{Identity, Log};
+use crate::raft::network::Factory;
+use crate::raft::state_machine::StateMachine;
+use crate::raft::{Raft, config};
+use crate::state::State;
+use crate::{Handle, Options, etcd_v3, forward, leadership, peer_tls, propose, raft, read_index, state};
+
+pub use error::Error;
+
+/// A stopping leader waits so long for a follower to take over.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The store, to be opened.
+pub struct Store;
+
+impl Store {
+    /// Opens the member's data folder and binds its ports. Requests wait until [`Service::run`].
+    ///
+    /// # Errors
+    /// Each way in which the options, the folder, the certificates or the ports do not allow it.
+    pub async fn open(options: Options) -> Result<(Handle, Service), Error> {
+        options.validate().map_err(Error::Options)?;
+        let tls = peer_tls::server(&options.peer_tls).map_err(Error::PeerTls)?;
+        let client_tls = peer_tls::client(&options.peer_tls).map_err(Error::PeerTls)?;
+        let listen = |source| Error::Listen { address: options.listen_peer, source };
+        let peer_listener = TcpListener::bind(options.listen_peer).await.map_err(listen)?;
+        let store_tls = if options.insecure_store { None } else { options.store_tls.as_ref() };
+        let etcd = etcd_v3::Server::bind(options.listen_store, store_tls, options.etcd).await.map_err(Error::Etcd)?;
+
+        let folder = options.data_dir.clone();
+        let snapshots_dir = folder.join("snapshots");
+        let (log, state) = open_folder(&options).await?;
+        let gate = Arc::new(Gate::new(log.clone()).map_err(Error::log)?);
+        let reader = state.reader();
+        let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone());
+        let peers = Peers::new(&options, &client_tls).map_err(Error::Peers)?;
+        let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
+        let raft = Raft::build(options.member_id(), config, Factory::new(peers.clone()), log, state_machine)
+            .await
+            .map_err(|error| Error::Raft(Box::new(error)))?;
+
+        let (leadership_sender, leadership) = watch::channel(Leadership::default());
+        let (proposer, proposals) = propose::new();
+        let (read_index, rounds) = read_index::new();
+        let member = Arc::new(Member {
+            peers,
+            raft,
+            reader,
+            applied,
+            leadership,
+            proposer,
+            read_index,
+            leases: LeaseKeeper::default(),
+            disk: Disk::new(),
+            options,
+        });
+        let handle = Handle::new(Arc::clone(&member));
+        let service = Service {
+            member,
+            gate,
+            tls,
+            peer_listener,
+            etcd,
+            snapshots_dir,
+            leadership: leadership_sender,
+            proposals,
+            rounds,
+        };
+        Ok((handle, service))
+    }
+}
+
+/// Opens log and state of the data folder, which is created when absent.
+async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
+    let folder = options.data_dir.clone();
+    let identity = Identity { cluster_id: options.cluster_id(), member_id: options.member_id() };
+    let cache_bytes = options.log_cache_bytes;
+    let state_options = state::Options {
+        block_cache_bytes: options.block_cache_bytes,
+        memtable_bytes: options.write_buffer_bytes,
+        ..state::Options::default()
+    };
+    let open = move || {
+        let at = |source| Error::Folder { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(at)?;
+        // The log has the lock and knows whose folder it is, so it comes first.
+        let log = Log::open(&folder.join("log"), identity, cache_bytes).map_err(Error::log)?;
+        // Whatever was under way when the member stopped is sent again.
+        match std::fs::remove_dir_all(folder.join("snapshots")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
+            _ => {}
+        }
+        let state = State::open(&folder.join("state"), &state_options).map_err(Error::State)?;
+        Ok((log, state))
+    };
+    tokio::task::spawn_blocking(open).await.map_err(Error::Task)?
+}
+
+/// An opened member.
+pub struct Service {
+    member: Shared,
+    gate: Arc<Gate>,
+    tls: Arc<rustls::ServerConfig>,
+    peer_listener: TcpListener,
+    etcd: etcd_v3::Server,
+    snapshots_dir: std::path::PathBuf,
+    leadership: watch::Sender<Leadership>,
+    proposals: propose::Proposals,
+    rounds: read_index::Rounds,
+}
+
+/// What ended, and how.
+type Ended = (&'static str, Result<(), Error>);
+
+impl Service {
+    /// Serves until `shutdown`; then hands leadership over and stops. Dropping the future stops everything at once, as a
+    /// crash would.
+    ///
+    /// # Errors
+    /// When a part failed: the disk, most likely. Nothing that was acknowledged is lost.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let member = Arc::clone(&self.member);
+        let stop_clients = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        self.start(&mut tasks, &stop_clients);
+        member.raft.run();
+        let first = tokio::select! {
+            () = shutdown.cancelled() => None,
+            ended = tasks.join_next() => ended,
+        };
+        let result = match first {
+            None => {
+                hand_over(&member).await;
+                Ok(())
+            }
+            Some(Ok((_, Err(error)))) => Err(error),
+            Some(Ok((part, Ok(())))) => Err(Error::Ended { part }),
+            Some(Err(error)) => Err(Error::Task(error)),
+        };
+        stop_clients.cancel();
+        if result.is_ok() {
+            // Requests in flight get their answers; the etcd port bounds how long that takes.
+            while let Some(ended) = tasks.join_next().await {
+                if matches!(ended, Ok((ETCD, _))) {
+                    break;
+                }
+            }
+        }
+        if let Err(error) = member.raft.shutdown().await {
+            tracing::warn!(%error, "consensus did not stop cleanly");
+        }
+        tasks.shutdown().await;
+        result
+    }
+
+    fn start(self, tasks: &mut JoinSet<Ended>, stop_clients: &CancellationToken) {
+        let member = self.member;
+        let (raft, peers) = (member.raft.clone(), member.peers.clone());
+        {
+            let cluster = ClusterId::new(member.options.cluster_id());
+            let gate = Arc::clone(&self.gate);
+            let raft = raft::server::Server::new(raft.clone(), gate, cluster.clone(), self.snapshots_dir);
+            let forward = forward::Server::new(Arc::clone(&member), cluster);
+            let serve = peer_port::serve(self.peer_listener, self.tls, raft, forward);
+            tasks.spawn(async move { ("the peer port", serve.await) });
+        }
+        {
+            let handle = Handle::new(Arc::clone(&member));
+            let stop = stop_clients.clone();
+            tasks.spawn(async move {
+                self.etcd.run(handle, stop).await;
+                (ETCD, Ok(()))
+            });
+        }
+        tasks.spawn(follow_failures(raft.clone()));
+        {
+            let (raft, reader, applied) = (raft.clone(), member.reader.clone(), member.applied.clone());
+            let follow = leadership::follow(raft, reader, applied, self.leadership);
+            tasks.spawn(async move {
+                ("leadership", {
+                    follow.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = self.proposals.run(raft.clone(), peers.clone(), member.leadership.clone());
+            tasks.spawn(async move {
+                ("proposals", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = self.rounds.run(raft.clone(), peers.clone(), member.leadership.clone());
+            tasks.spawn(async move {
+                ("read rounds", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = member.leases.clone().run(Arc::clone(&member));
+            tasks.spawn(async move {
+                ("leases", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let (folder, minimum) = (member.options.data_dir.clone(), member.options.min_free_disk_bytes);
+            let watch = member.disk.clone().watch(folder, minimum);
+            tasks.spawn(async move {
+                ("free space", {
+                    watch.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = purge::run(Arc::clone(&member));
+            tasks.spawn(async move { ("snapshot points", run.await) });
+        }
+        {
+            let (gate, applied) = (self.gate, member.applied.clone());
+            tasks.spawn(async move {
+                match gate.open(&raft, &peers, applied).await {
+                    // Open for good; nothing is left to do, and ending would end the member.
+                    Ok(()) => std::future::pending().await,
+                    Err(error) => ("joining", Err(Error::Join(Box::new(error)))),
+                }
+            });
+        }
+    }
+}
+
+const ETCD: &str = "the etcd port";
+
+/// Ends with what stopped consensus: a failed disk, most likely.
+async fn follow_failures(raft: Raft) -> Ended {
+    let mut metrics = raft.metrics();
+    loop {
+        let running = metrics.borrow_watched().running_state.clone();
+        if let Err(fatal) = running {
+            return ("consensus", Err(Error::Raft(Box::new(fatal))));
+        }
+        if metrics.changed().await.is_err() {
+            return ("consensus", Ok(()));
+        }
+    }
+}
+
+/// A stopping leader leaves a leader behind, so that nobody has to wait for an election.
+async fn hand_over(member: &Member) {
+    if member.leads() && member.peers.others().next().is_some() {
+        match member.transfer_leadership(None, HAND_OVER_TIMEOUT).await {
+            Ok(now) => tracing::info!(leader = now.leader_id, "leadership handed over"),
+            Err(error) => tracing::warn!(%error, "leadership could not be handed over: an election follows"),
+        }
+    }
+}

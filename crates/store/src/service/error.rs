@@ -1,0 +1,72 @@
+//! Why a member cannot start, or had to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::{etcd_v3, options, peer_tls, state};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What ends a member.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The options contradict each other.
+    #[error("the store's options cannot be used")]
+    Options(#[source] options::Invalid),
+    /// The certificate for peers.
+    #[error("cannot set TLS up for peers")]
+    PeerTls(#[source] peer_tls::Error),
+    /// A peer's address.
+    #[error("cannot prepare connections to peers")]
+    Peers(#[source] tonic::transport::Error),
+    /// The peer port.
+    #[error("cannot listen for peers on {address}")]
+    Listen {
+        /// Where it was asked to listen.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The etcd port.
+    #[error("cannot serve the etcd API")]
+    Etcd(#[source] etcd_v3::Error),
+    /// The data folder itself.
+    #[error("cannot use the data folder {}", .path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The log: in use, of another cluster, of a newer format, damaged.
+    #[error("cannot use the log")]
+    Log(#[source] Source),
+    /// The state.
+    #[error("cannot use the state")]
+    State(#[source] state::Error),
+    /// Consensus cannot go on: the log or the state failed.
+    #[error("consensus has stopped")]
+    Raft(#[source] Source),
+    /// The member cannot take its place in the cluster.
+    #[error("cannot take part in the cluster")]
+    Join(#[source] Source),
+    /// A part that runs for ever did not.
+    #[error("{part} ended by itself")]
+    Ended {
+        /// The part.
+        part: &'static str,
+    },
+    /// A task panicked.
+    #[error("a task of the store failed")]
+    Task(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    pub(super) fn log(error: crate::raft::log::Error) -> Self {
+        Error::Log(Box::new(error))
+    }
+}

@@ -1,0 +1,131 @@
+//! The column families of the state database, and how RocksDB is set up for them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options as Rocks,
+};
+
+use super::{Error, Options, meta};
+use crate::mvcc::compaction::Factory;
+
+const DATA: &str = "data";
+const REV: &str = "rev";
+const LEASE: &str = "lease";
+const LEASE_KEYS: &str = "lease_keys";
+const META: &str = "meta";
+/// RocksDB always has this one; nothing is kept in it.
+const DEFAULT: &str = "default";
+const ALL: [&str; 5] = [DATA, REV, LEASE, LEASE_KEYS, META];
+
+/// Blocks of 16 KiB: half as many index entries as the default's, and still one read each.
+const BLOCK_BYTES: usize = 16 << 10;
+/// One compaction and one flush at a time leave the cores to the store.
+const BACKGROUND_JOBS: i32 = 2;
+/// Memtables of one column family: one being filled, two being flushed before writers wait.
+const MEMTABLES: i32 = 3;
+/// Column families other than `data` hold little; their memtables grow far slower.
+const SMALL_MEMTABLE_SHARE: usize = 4;
+const INFO_LOGS_KEPT: usize = 3;
+
+/// Handles of an open database.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<'a> {
+    pub db: &'a DB,
+    pub data: &'a ColumnFamily,
+    pub rev: &'a ColumnFamily,
+    pub lease: &'a ColumnFamily,
+    pub lease_keys: &'a ColumnFamily,
+    pub meta: &'a ColumnFamily,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(db: &'a DB) -> Result<Self, Error> {
+        let column = |name| db.cf_handle(name).ok_or(Error::Corrupt { what: "a column family" });
+        Ok(Self {
+            db,
+            data: column(DATA)?,
+            rev: column(REV)?,
+            lease: column(LEASE)?,
+            lease_keys: column(LEASE_KEYS)?,
+            meta: column(META)?,
+        })
+    }
+
+    pub(crate) fn each(&self) -> [&'a ColumnFamily; 5] {
+        [self.data, self.rev, self.lease, self.lease_keys, self.meta]
+    }
+}
+
+/// Opens the database in `path`, or creates it. `floor` is the compaction filter's.
+pub(crate) fn open(path: &Path, options: &Options, floor: &Arc<AtomicI64>) -> Result<DB, Error> {
+    let rocks = database_options(options);
+    refuse_unknown(&rocks, path)?;
+    let cache = Cache::new_lru_cache(options.block_cache_bytes);
+    let families = ALL.map(|name| {
+        let mut family = family_options(name, options, &cache);
+        if name == DATA {
+            family.set_compaction_filter_factory(Factory { floor: floor.clone() });
+        }
+        ColumnFamilyDescriptor::new(name, family)
+    });
+    DB::open_cf_descriptors(&rocks, path, families).map_err(Error::rocks("opening"))
+}
+
+/// Opens the database in `path` for reading only.
+pub(crate) fn open_read_only(path: &Path) -> Result<DB, Error> {
+    let rocks = Rocks::default();
+    refuse_unknown(&rocks, path)?;
+    DB::open_cf_for_read_only(&rocks, path, ALL, false).map_err(Error::rocks("opening a copy"))
+}
+
+/// A newer format may have more column families, without which RocksDB does not open.
+fn refuse_unknown(rocks: &Rocks, path: &Path) -> Result<(), Error> {
+    if !path.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let found = DB::list_cf(rocks, path).map_err(Error::rocks("listing column families"))?;
+    match found.into_iter().find(|name| name != DEFAULT && !ALL.contains(&name.as_str())) {
+        Some(name) => {
+            Err(Error::NewerFormat { found: format!("with a column family {name}"), supported: meta::FORMAT_VERSION })
+        }
+        None => Ok(()),
+    }
+}
+
+fn database_options(options: &Options) -> Rocks {
+    let mut rocks = Rocks::default();
+    rocks.create_if_missing(true);
+    rocks.create_missing_column_families(true);
+    // Without a log of its own, what one flush makes durable must be one state.
+    rocks.set_atomic_flush(true);
+    rocks.set_max_background_jobs(BACKGROUND_JOBS);
+    // The filter's rule holds for versions that pass through one filter in order.
+    rocks.set_max_subcompactions(1);
+    rocks.set_max_open_files(options.open_files_max);
+    rocks.set_log_level(LogLevel::Warn);
+    rocks.set_keep_log_file_num(INFO_LOGS_KEPT);
+    rocks
+}
+
+fn family_options(name: &str, options: &Options, cache: &Cache) -> Rocks {
+    let mut blocks = BlockBasedOptions::default();
+    blocks.set_block_cache(cache);
+    blocks.set_block_size(BLOCK_BYTES);
+    // Counted in the cache, so that the cache's size is the bound.
+    blocks.set_cache_index_and_filter_blocks(true);
+    blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut family = Rocks::default();
+    family.set_block_based_table_factory(&blocks);
+    family.set_max_write_buffer_number(MEMTABLES);
+    family.set_compression_type(DBCompressionType::Lz4);
+    if name == DATA {
+        family.set_write_buffer_size(options.memtable_bytes);
+        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+    } else {
+        family.set_write_buffer_size((options.memtable_bytes / SMALL_MEMTABLE_SHARE).max(1 << 20));
+    }
+    family
+}

@@ -1,0 +1,250 @@
+//! One database of the state, from its opening to its closing, with what is kept in memory about it.
+//!
+//! Installing a checkpoint replaces the whole generation, so that figures and files always belong together.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
+
+use super::columns::{self, Columns};
+use super::meta::{self, Position};
+use super::{Applied, Error, Options};
+use crate::lease::table::{LeaseChanges, Table};
+use crate::mvcc::sweep::Sweep;
+
+const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
+const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
+
+/// Numbers that readers ask for at any time, the last ones known once the database is closed.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    revision: AtomicI64,
+    compacted: AtomicI64,
+    flushed_index: AtomicU64,
+}
+
+impl Figures {
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn compacted(&self) -> i64 {
+        self.compacted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn flushed_index(&self) -> u64 {
+        self.flushed_index.load(Ordering::Acquire)
+    }
+
+    pub(super) fn advance_flushed(&self, index: u64) {
+        self.flushed_index.fetch_max(index, Ordering::AcqRel);
+    }
+}
+
+/// An open database.
+pub(crate) struct Generation {
+    // Dropped in this order: the database is closed before its folder is removed.
+    db: DB,
+    folder: Folder,
+    pub(crate) figures: Arc<Figures>,
+    /// The compacted revision that is durable; the compaction filter's floor.
+    floor: Arc<AtomicI64>,
+    applied: RwLock<Applied>,
+    pub(crate) leases: RwLock<Table>,
+    writer: Mutex<Writer>,
+}
+
+/// What only the applying thread needs.
+struct Writer {
+    sweep: Sweep,
+    bytes_since_flush: u64,
+    index_at_flush: u64,
+    /// A flush in the background, not yet known to be over.
+    flushing: Option<Flushing>,
+}
+
+/// What a flush makes durable, at least.
+#[derive(Clone, Copy)]
+struct Flushing {
+    index: u64,
+    compacted: i64,
+}
+
+/// What applying a slice of entries changes.
+pub(crate) struct Effects {
+    pub batch: WriteBatch,
+    pub revision: i64,
+    pub compacted: i64,
+    pub membership_changed: bool,
+    pub leases: LeaseChanges,
+}
+
+impl Generation {
+    /// Opens the database in `path`, or creates it there.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
+        let floor = Arc::new(AtomicI64::new(0));
+        let db = columns::open(path, options, &floor)?;
+        let (position, table) = {
+            let columns = Columns::of(&db)?;
+            let position = meta::load(&columns)?;
+            meta::mark_format(&db, &columns)?;
+            (position, Table::load(&columns)?)
+        };
+        let Position { applied, revision, compacted, sweep } = position;
+        // All that was found on disk is durable.
+        floor.store(compacted, Ordering::Release);
+        let figures =
+            Figures { revision: revision.into(), compacted: compacted.into(), flushed_index: applied.index.into() };
+        Ok(Self {
+            db,
+            folder: Folder { path: path.to_owned(), doomed: AtomicBool::new(false) },
+            figures: Arc::new(figures),
+            floor,
+            writer: Mutex::new(Writer { sweep, bytes_since_flush: 0, index_at_flush: applied.index, flushing: None }),
+            applied: RwLock::new(applied),
+            leases: RwLock::new(table),
+        })
+    }
+
+    pub(crate) fn db(&self) -> &DB {
+        &self.db
+    }
+
+    pub(crate) fn columns(&self) -> Result<Columns<'_>, Error> {
+        Columns::of(&self.db)
+    }
+
+    pub(crate) fn applied(&self) -> Applied {
+        self.applied.read().clone()
+    }
+
+    pub(crate) fn flushed_index(&self) -> u64 {
+        self.figures.flushed_index()
+    }
+
+    /// The compacted revision up to which versions may be gone from disk.
+    pub(crate) fn floor(&self) -> i64 {
+        self.floor.load(Ordering::Acquire)
+    }
+
+    /// Writes what a slice of entries changes, in one batch, and then shows it.
+    pub(crate) fn commit(&self, effects: Effects, applied: Applied, options: &Options) -> Result<(), Error> {
+        let Effects { mut batch, revision, compacted, membership_changed, leases } = effects;
+        let columns = self.columns()?;
+        let mut writer = self.writer.lock();
+        meta::put_applied(&columns, &mut batch, &applied, membership_changed, revision, compacted);
+        let mut sweep = writer.sweep;
+        if sweep.pending(self.floor()) {
+            sweep.step(&columns, self.floor(), &mut batch)?;
+        }
+        let bytes = batch.size_in_bytes() as u64;
+        self.db.write_opt(batch, &without_log()).map_err(Error::rocks("writing applied entries"))?;
+        writer.sweep = sweep;
+        writer.bytes_since_flush += bytes;
+        let index = applied.index;
+        self.leases.write().change(leases);
+        *self.applied.write() = applied;
+        self.figures.compacted.store(compacted, Ordering::Release);
+        self.figures.revision.store(revision, Ordering::Release);
+        self.flush_by_size(&mut writer, &columns, Flushing { index, compacted }, options)
+    }
+
+    /// Starts a flush when there is enough to flush, and notices the end of the last one.
+    fn flush_by_size(
+        &self,
+        writer: &mut Writer,
+        columns: &Columns<'_>,
+        now: Flushing,
+        options: &Options,
+    ) -> Result<(), Error> {
+        if let Some(flushing) = writer.flushing {
+            if self.unflushed_memtables(columns)? > 0 {
+                return Ok(());
+            }
+            writer.flushing = None;
+            self.flushed(flushing);
+        }
+        let entries = now.index.saturating_sub(writer.index_at_flush);
+        if writer.bytes_since_flush < options.flush_bytes && entries < options.flush_entries {
+            return Ok(());
+        }
+        let mut flush = FlushOptions::default();
+        flush.set_wait(false);
+        self.flush_all(columns, &flush)?;
+        (writer.bytes_since_flush, writer.index_at_flush) = (0, now.index);
+        writer.flushing = Some(now);
+        Ok(())
+    }
+
+    /// Flushes what is applied, and waits for it.
+    pub(crate) fn flush(&self) -> Result<(), Error> {
+        // Read first: what is applied while the flush begins may or may not be part of it.
+        let compacted = self.figures.compacted();
+        let index = self.applied.read().index;
+        self.flush_all(&self.columns()?, &FlushOptions::default())?;
+        self.flushed(Flushing { index, compacted });
+        Ok(())
+    }
+
+    fn flush_all(&self, columns: &Columns<'_>, options: &FlushOptions) -> Result<(), Error> {
+        let families: [&ColumnFamily; 5] = columns.each();
+        self.db.flush_cfs_opt(&families, options).map_err(Error::rocks("flushing"))
+    }
+
+    fn flushed(&self, flushing: Flushing) {
+        self.figures.advance_flushed(flushing.index);
+        self.floor.fetch_max(flushing.compacted, Ordering::AcqRel);
+    }
+
+    /// Memtables that are full and not on disk yet. None left means that a flush begun earlier is over.
+    fn unflushed_memtables(&self, columns: &Columns<'_>) -> Result<u64, Error> {
+        let mut sum = 0;
+        for family in columns.each() {
+            let count = self.db.property_int_value_cf(family, IMMUTABLE_MEMTABLES);
+            sum += count.map_err(Error::rocks("asking for memtables"))?.unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Bytes of the database's files.
+    pub(crate) fn size_bytes(&self) -> Result<u64, Error> {
+        let mut sum = 0;
+        for family in self.columns()?.each() {
+            let size = self.db.property_int_value_cf(family, TABLE_BYTES);
+            sum += size.map_err(Error::rocks("asking for sizes"))?.unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Removes the database's folder once nobody reads it any more.
+    pub(crate) fn remove_when_closed(&self) {
+        self.folder.doomed.store(true, Ordering::Release);
+    }
+}
+
+/// Options of all writes: the replicated log is the log.
+fn without_log() -> WriteOptions {
+    let mut options = WriteOptions::default();
+    options.disable_wal(true);
+    options
+}
+
+/// Removes a folder that was replaced.
+struct Folder {
+    path: PathBuf,
+    doomed: AtomicBool,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if *self.doomed.get_mut()
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            // It is removed at the next opening.
+            tracing::warn!(path = %self.path.display(), %error, "a replaced state folder could not be removed");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Three members in this process, on ports of their own, with a runtime of their own, so that tests can share them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use keelson_proto::etcdserverpb::cluster_client::ClusterClient;
+use keelson_proto::etcdserverpb::kv_client::KvClient;
+use keelson_proto::etcdserverpb::lease_client::LeaseClient;
+use keelson_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use keelson_proto::etcdserverpb::watch_client::WatchClient;
+use keelson_store::{Handle, Options, Peer, Store, Tls};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+
+use crate::certificates::Authority;
+use crate::{PATIENCE, eventually};
+
+const MEMBERS: usize = 3;
+
+pub struct Cluster {
+    pub members: Vec<Member>,
+    /// The certificate that clients show; `None` when the etcd port is in the clear.
+    pub client_tls: Option<Tls>,
+    runtime: Option<tokio::runtime::Runtime>,
+    _folder: TempDir,
+}
+
+pub struct Member {
+    pub handle: Handle,
+    pub address: SocketAddr,
+}
+
+impl Cluster {
+    /// The cluster that most tests share: in the clear, since TLS is etcdctl's to test.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        Self::share(&SHARED, false)
+    }
+
+    /// The cluster that the tests of etcdctl share.
+    pub fn shared_with_tls() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+        Self::share(&SHARED, true)
+    }
+
+    /// The cluster that is running, or a new one. The last test that lets go of it stops it: a member that still ran when
+    /// the process exits would use what RocksDB's own exit takes away.
+    fn share(shared: &Mutex<Weak<Self>>, tls: bool) -> Arc<Self> {
+        let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let cluster = Arc::new(Self::start(tls));
+            *shared = Arc::downgrade(&cluster);
+            cluster
+        })
+    }
+
+    /// Starts a cluster and waits until it has a leader. May be called on a runtime's thread.
+    pub fn start(tls: bool) -> Self {
+        std::thread::spawn(move || Self::start_here(tls)).join().expect("the cluster starts")
+    }
+
+    fn start_here(tls: bool) -> Self {
+        let folder = TempDir::new().expect("a folder");
+        let authority = Authority::new(folder.path(), "cluster");
+        let peer_addresses = free_addresses();
+        let store_addresses = free_addresses();
+        let names: Vec<String> = (1..=MEMBERS).map(|i| format!("m{i}")).collect();
+        let peers: Vec<Peer> = names
+            .iter()
+            .zip(&peer_addresses)
+            .map(|(name, address)| Peer { name: name.clone(), address: address.to_string() })
+            .collect();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .thread_name("cluster")
+            .build()
+            .expect("a runtime");
+        let members = runtime.block_on(async {
+            let mut members = Vec::new();
+            for (i, name) in names.iter().enumerate() {
+                let mut options = Options::new(
+                    name,
+                    folder.path().join(name),
+                    peers.clone(),
+                    peer_addresses[i],
+                    store_addresses[i],
+                    authority.issue(name),
+                );
+                options.insecure_store = !tls;
+                options.store_tls = tls.then(|| authority.issue(&format!("{name}-store")));
+                let (handle, service) = Store::open(options).await.expect("a member opens");
+                tokio::spawn(service.run(CancellationToken::new()));
+                members.push(Member { handle, address: store_addresses[i] });
+            }
+            for member in &members {
+                let mut leadership = member.handle.leadership();
+                let led = leadership.wait_for(|now| now.leader_id.is_some());
+                tokio::time::timeout(PATIENCE, led).await.expect("a leader in time").expect("the member runs");
+                // The leader is of use when it answers reads.
+                eventually("a first read", || async { member.handle.read_barrier().await.ok() }).await;
+            }
+            members
+        });
+        let client_tls = tls.then(|| authority.issue("client"));
+        Self { members, client_tls, runtime: Some(runtime), _folder: folder }
+    }
+
+    /// A connection to one member.
+    pub async fn channel(&self, member: usize) -> Channel {
+        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
+        let mut endpoint =
+            Endpoint::from_shared(format!("{scheme}://{}", self.members[member].address)).expect("a good address");
+        if let Some(tls) = &self.client_tls {
+            endpoint = endpoint.tls_config(client_config(tls)).expect("a good configuration");
+        }
+        endpoint.connect().await.expect("the member listens")
+    }
+
+    pub async fn kv(&self, member: usize) -> KvClient<Channel> {
+        KvClient::new(self.channel(member).await).max_decoding_message_size(usize::MAX)
+    }
+
+    pub async fn watch(&self, member: usize) -> WatchClient<Channel> {
+        WatchClient::new(self.channel(member).await).max_decoding_message_size(usize::MAX)
+    }
+
+    pub async fn lease(&self, member: usize) -> LeaseClient<Channel> {
+        LeaseClient::new(self.channel(member).await)
+    }
+
+    pub async fn maintenance(&self, member: usize) -> MaintenanceClient<Channel> {
+        MaintenanceClient::new(self.channel(member).await)
+    }
+
+    pub async fn cluster(&self, member: usize) -> ClusterClient<Channel> {
+        ClusterClient::new(self.channel(member).await)
+    }
+
+    /// The places of the leader and of a follower.
+    pub async fn leader_and_follower(&self) -> (usize, usize) {
+        let leader = eventually("a leader", || async {
+            let leads = |member: &Member| member.handle.leadership().borrow().leading;
+            self.members.iter().position(leads)
+        })
+        .await;
+        (leader, (leader + 1) % MEMBERS)
+    }
+
+    /// All etcd ports, as etcdctl's --endpoints takes them.
+    pub fn endpoints(&self) -> String {
+        let scheme = if self.client_tls.is_some() { "https" } else { "http" };
+        let urls: Vec<String> = self.members.iter().map(|member| format!("{scheme}://{}", member.address)).collect();
+        urls.join(",")
+    }
+}
+
+impl Drop for Cluster {
+    /// Stops all members at once, as a crash would, and waits until nothing of them runs.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // A runtime must not be waited for on another runtime's thread.
+            let stopped = std::thread::spawn(move || runtime.shutdown_timeout(PATIENCE)).join();
+            if stopped.is_err() {
+                eprintln!("a test cluster did not stop cleanly");
+            }
+        }
+    }
+}
+
+/// What a client with this certificate speaks.
+pub fn client_config(tls: &Tls) -> ClientTlsConfig {
+    let read = |path| std::fs::read(path).expect("the file is there");
+    ClientTlsConfig::new()
+        .ca_certificate(Certificate::from_pem(read(&tls.ca)))
+        .identity(Identity::from_pem(read(&tls.certificate), read(&tls.key)))
+        .domain_name("localhost")
+}
+
+/// Ports that were free a moment ago, all held at the same time so that they differ.
+fn free_addresses() -> Vec<SocketAddr> {
+    let listeners: Vec<TcpListener> =
+        (0..MEMBERS).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+    listeners.iter().map(|listener| listener.local_addr().expect("it is bound")).collect()
+}

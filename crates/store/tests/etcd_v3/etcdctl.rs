@@ -1,0 +1,243 @@
+//! etcd's own etcdctl, 3.4 and 3.5, over TLS: the commands that people type.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::Command;
+
+use crate::PATIENCE;
+use crate::cluster::Cluster;
+
+/// The program, from the variable that `make test` sets. A test that cannot run must not look like one that passed.
+fn program(variable: &str) -> PathBuf {
+    let path = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} must be the path of that etcdctl"));
+    PathBuf::from(path)
+}
+
+struct Etcdctl {
+    program: PathBuf,
+    cluster: Arc<Cluster>,
+    /// Keys of one version's run do not meet the other's.
+    prefix: &'static str,
+    /// Whether it knows --count-only; 3.4 does not.
+    counts: bool,
+}
+
+impl Etcdctl {
+    fn command(&self, endpoints: &str, arguments: &[&str]) -> Command {
+        let tls = self.cluster.client_tls.as_ref().expect("this cluster has TLS");
+        let mut command = Command::new(&self.program);
+        command
+            .env("ETCDCTL_API", "3")
+            .arg(format!("--endpoints={endpoints}"))
+            .arg(format!("--cacert={}", tls.ca.display()))
+            .arg(format!("--cert={}", tls.certificate.display()))
+            .arg(format!("--key={}", tls.key.display()))
+            .args(arguments.iter().map(|argument| argument.replace("@/", &format!("{}/", self.prefix))))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs a command that must succeed; `@/` in an argument stands for the prefix of the keys, and in the answer.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let (succeeded, output, errors) = self.result(arguments, "").await;
+        assert!(succeeded, "etcdctl {arguments:?}: {output}{errors}");
+        output
+    }
+
+    /// Runs a command with an input, and answers whether it succeeded, its output and its errors.
+    async fn result(&self, arguments: &[&str], input: &str) -> (bool, String, String) {
+        self.result_at(&self.cluster.endpoints(), arguments, input).await
+    }
+
+    async fn result_at(&self, endpoints: &str, arguments: &[&str], input: &str) -> (bool, String, String) {
+        let mut command = self.command(endpoints, arguments);
+        let mut child = command.stdin(Stdio::piped()).spawn().expect("etcdctl starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let input = input.replace("@/", &format!("{}/", self.prefix));
+        stdin.write_all(input.as_bytes()).await.expect("etcdctl reads");
+        drop(stdin);
+        let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
+        let output = output.expect("etcdctl ends in time").expect("etcdctl runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text").replace(&format!("{}/", self.prefix), "@/");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    }
+
+    async fn put(&self, key: &str, value: &str) -> i64 {
+        let output = self.run(&["put", key, value, "-w", "json"]).await;
+        let output: serde_json::Value = serde_json::from_str(&output).expect("JSON");
+        output["header"]["revision"].as_i64().expect("a revision")
+    }
+}
+
+async fn all_commands(etcdctl: Etcdctl) {
+    keys(&etcdctl).await;
+    transactions(&etcdctl).await;
+    watches(&etcdctl).await;
+    leases(&etcdctl).await;
+    maintenance(&etcdctl).await;
+}
+
+#[tokio::test]
+async fn etcdctl_3_4_finds_everything_it_knows() {
+    let program = program("KEELSON_TEST_ETCDCTL_34");
+    all_commands(Etcdctl { program, cluster: Cluster::shared_with_tls(), prefix: "v34", counts: false }).await;
+}
+
+#[tokio::test]
+async fn etcdctl_3_5_finds_everything_it_knows() {
+    let program = program("KEELSON_TEST_ETCDCTL_35");
+    all_commands(Etcdctl { program, cluster: Cluster::shared_with_tls(), prefix: "v35", counts: true }).await;
+}
+
+async fn keys(etcdctl: &Etcdctl) {
+    assert_eq!(etcdctl.run(&["put", "@/k/a", "3"]).await, "OK\n");
+    let before = etcdctl.put("@/k/b", "1").await;
+    etcdctl.put("@/k/c", "2").await;
+    assert_eq!(etcdctl.run(&["put", "@/k/b", "4", "--prev-kv"]).await, "OK\n@/k/b\n1\n");
+    let rev = format!("--rev={before}");
+    for (arguments, expected) in [
+        (&["get", "@/k/a"][..], "@/k/a\n3\n"),
+        (&["get", "@/k/none"], ""),
+        (&["get", "@/k/", "--prefix"], "@/k/a\n3\n@/k/b\n4\n@/k/c\n2\n"),
+        (&["get", "@/k/a", "@/k/c"], "@/k/a\n3\n@/k/b\n4\n"),
+        (&["get", "@/k/b", "--from-key", "--limit=2"], "@/k/b\n4\n@/k/c\n2\n"),
+        (&["get", "@/k/", "--prefix", "--keys-only"], "@/k/a\n\n@/k/b\n\n@/k/c\n\n"),
+        (&["get", "@/k/", "--prefix", "--print-value-only"], "3\n4\n2\n"),
+        (&["get", "@/k/", "--prefix", "--limit=1"], "@/k/a\n3\n"),
+        (&["get", "@/k/", "--prefix", "--order=DESCEND", "--sort-by=KEY", "--print-value-only"], "2\n4\n3\n"),
+        (&["get", "@/k/", "--prefix", "--order=ASCEND", "--sort-by=VALUE", "--print-value-only"], "2\n3\n4\n"),
+        (&["get", "@/k/", "--prefix", "--order=DESCEND", "--sort-by=MODIFY", "--print-value-only"], "4\n2\n3\n"),
+        (&["get", "@/k/", "--prefix", "--order=ASCEND", "--sort-by=CREATE", "--print-value-only"], "3\n4\n2\n"),
+        (&["get", "@/k/", "--prefix", "--order=DESCEND", "--sort-by=VERSION", "--limit=1"], "@/k/b\n4\n"),
+        (&["get", "@/k/", "--prefix", rev.as_str()], "@/k/a\n3\n@/k/b\n1\n"),
+        (&["get", "@/k/", "--prefix", "--consistency=s", "--limit=1"], "@/k/a\n3\n"),
+    ] {
+        assert_eq!(etcdctl.run(arguments).await, expected, "{arguments:?}");
+    }
+    if etcdctl.counts {
+        let counted = etcdctl.run(&["get", "@/k/", "--prefix", "--count-only", "-w", "fields"]).await;
+        assert!(counted.contains("\"Count\" : 3"), "{counted}");
+    }
+
+    assert_eq!(etcdctl.run(&["del", "@/k/a", "--prev-kv"]).await, "1\n@/k/a\n3\n");
+    assert_eq!(etcdctl.run(&["del", "@/k/", "--prefix"]).await, "2\n");
+    assert_eq!(etcdctl.run(&["del", "@/k/", "--prefix"]).await, "0\n");
+    let (succeeded, _, errors) = etcdctl.result(&["get", "@/k/a", "--rev=99999999"], "").await;
+    assert!(!succeeded && errors.contains("required revision is a future revision"), "{errors}");
+}
+
+async fn transactions(etcdctl: &Etcdctl) {
+    etcdctl.put("@/t/a", "1").await;
+    let input = "value(\"@/t/a\") = \"1\"\nmod(\"@/t/none\") = \"0\"\n\nput @/t/a 2\nget @/t/a\n\nget @/t/a\n\n";
+    let (succeeded, output, errors) = etcdctl.result(&["txn"], input).await;
+    assert!(succeeded, "{errors}");
+    assert_eq!(output, "SUCCESS\n\nOK\n\n@/t/a\n2\n");
+    let (_, output, _) = etcdctl.result(&["txn"], input).await;
+    assert_eq!(output, "FAILURE\n\n@/t/a\n2\n");
+}
+
+async fn watches(etcdctl: &Etcdctl) {
+    let first = etcdctl.put("@/w/a", "1").await;
+    etcdctl.put("@/w/b", "2").await;
+    etcdctl.run(&["del", "@/w/a"]).await;
+    let rev = format!("--rev={first}");
+    for (arguments, expected) in [
+        (&["watch", "@/w/a", rev.as_str()][..], &["PUT", "@/w/a", "1", "DELETE", "@/w/a", ""][..]),
+        (
+            &["watch", "@/w/", "--prefix", rev.as_str(), "--prev-kv"],
+            &["PUT", "@/w/a", "1", "PUT", "@/w/b", "2", "DELETE", "@/w/a", "1", "@/w/a", ""],
+        ),
+    ] {
+        let mut child = etcdctl.command(&etcdctl.cluster.endpoints(), arguments).spawn().expect("etcdctl starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut seen = Vec::new();
+        while seen.len() < expected.len() {
+            let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line in time");
+            let line = line.expect("etcdctl prints").expect("etcdctl goes on");
+            seen.push(line.replace(&format!("{}/", etcdctl.prefix), "@/"));
+        }
+        assert_eq!(seen, expected, "{arguments:?}");
+        child.kill().await.expect("etcdctl ends");
+    }
+}
+
+async fn leases(etcdctl: &Etcdctl) {
+    let granted = etcdctl.run(&["lease", "grant", "600"]).await;
+    let id = granted.split_whitespace().nth(1).expect("lease <id> granted").to_owned();
+    assert_eq!(granted, format!("lease {id} granted with TTL(600s)\n"));
+    etcdctl.run(&["put", "@/l/a", "1", &format!("--lease={id}")]).await;
+    let once = etcdctl.run(&["lease", "keep-alive", "--once", &id]).await;
+    assert_eq!(once, format!("lease {id} keepalived with TTL(600)\n"));
+    let left = etcdctl.run(&["lease", "timetolive", &id, "--keys"]).await;
+    assert!(left.starts_with(&format!("lease {id} granted with TTL(600s), remaining(")), "{left}");
+    assert!(left.ends_with("attached keys([@/l/a])\n"), "{left}");
+    assert!(etcdctl.run(&["lease", "list"]).await.contains(&id));
+    assert_eq!(etcdctl.run(&["lease", "revoke", &id]).await, format!("lease {id} revoked\n"));
+    assert_eq!(etcdctl.run(&["get", "@/l/a"]).await, "");
+    assert_eq!(etcdctl.run(&["lease", "timetolive", &id]).await, format!("lease {id} already expired\n"));
+    let (succeeded, _, errors) = etcdctl.result(&["lease", "revoke", &id], "").await;
+    assert!(!succeeded && errors.contains("requested lease not found"), "{errors}");
+}
+
+async fn maintenance(etcdctl: &Etcdctl) {
+    let members = etcdctl.run(&["member", "list"]).await;
+    assert_eq!(members.lines().filter(|line| line.contains("started")).count(), 3, "{members}");
+    let (succeeded, output, errors) = etcdctl.result(&["endpoint", "health"], "").await;
+    // The lines are on one stream in 3.4 and on the other in 3.5.
+    assert!(succeeded, "{output}{errors}");
+    assert_eq!(format!("{output}{errors}").matches("is healthy").count(), 3, "{output}{errors}");
+    let status = etcdctl.run(&["endpoint", "status", "-w", "json"]).await;
+    let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
+    let leaders: std::collections::BTreeSet<u64> = status
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|member| member["Status"]["leader"].as_u64().expect("a leader"))
+        .collect();
+    assert_eq!(leaders.len(), 1, "{status}");
+
+    let revision = etcdctl.put("@/m/a", "1").await;
+    // Each member must have applied the put before it can hash it.
+    for member in &etcdctl.cluster.members {
+        let endpoint = format!("https://{}", member.address);
+        let (succeeded, _, errors) = etcdctl.result_at(&endpoint, &["get", "@/m/a"], "").await;
+        assert!(succeeded, "{errors}");
+    }
+    let hashes = etcdctl.run(&["endpoint", "hashkv", &format!("--rev={revision}")]).await;
+    let hashes: std::collections::BTreeSet<&str> =
+        hashes.lines().map(|line| line.rsplit(", ").next().expect("endpoint, hash")).collect();
+    assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
+
+#[tokio::test]
+async fn etcdctl_compacts_and_moves_the_leader() {
+    let cluster = Arc::new(Cluster::start(true));
+    let etcdctl = Etcdctl {
+        program: program("KEELSON_TEST_ETCDCTL_35"),
+        cluster: Arc::clone(&cluster),
+        prefix: "alone",
+        counts: true,
+    };
+    let first = etcdctl.put("@/a", "1").await;
+    let second = etcdctl.put("@/a", "2").await;
+    let output = etcdctl.run(&["compaction", &second.to_string(), "--physical"]).await;
+    assert_eq!(output, format!("compacted revision {second}\n"));
+    let (succeeded, _, errors) = etcdctl.result(&["get", "@/a", &format!("--rev={first}")], "").await;
+    assert!(!succeeded && errors.contains("required revision has been compacted"), "{errors}");
+    let (succeeded, _, errors) = etcdctl.result(&["watch", "@/a", &format!("--rev={first}")], "").await;
+    assert!(!succeeded && errors.contains("required revision has been compacted"), "{errors}");
+
+    let (_, follower) = cluster.leader_and_follower().await;
+    let target = format!("{:x}", cluster.members[follower].handle.member_id());
+    let output = etcdctl.run(&["move-leader", &target]).await;
+    assert!(output.starts_with("Leadership transferred from"), "{output}");
+    let mut leadership = cluster.members[follower].handle.leadership();
+    leadership.wait_for(|now| now.leading).await.expect("the target leads");
+    etcdctl.put("@/a", "3").await;
+}

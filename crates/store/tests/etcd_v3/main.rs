@@ -1,0 +1,39 @@
+//! The etcd front as its clients see it, over real connections to a running cluster of three members.
+//!
+//! The wire is spoken in three ways: by the generated clients, which can say everything; by the `etcd-client` crate; and by
+//! etcd's own etcdctl of two versions. Tests share one cluster and keep to keys of their own; those that compact or move
+//! the leader start one for themselves.
+
+mod certificates;
+mod cluster;
+mod etcd_client;
+mod etcdctl;
+mod kv;
+mod lease;
+mod maintenance;
+mod watch;
+mod watch_stream;
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+/// Longer than anything takes on a busy machine; reached only by a test that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `condition` answers something.
+async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What a call was refused with.
+fn refusal<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> (tonic::Code, String) {
+    let status = result.expect_err("it must be refused");
+    (status.code(), status.message().to_owned())
+}

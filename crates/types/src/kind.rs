@@ -1,0 +1,221 @@
+//! What a kind is: everything about a resource that the rest of the system does not need to know by name.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::decode::{self, Decoded};
+use crate::field;
+use crate::merge;
+use crate::meta;
+use crate::table::Column;
+
+/// Which part of an object an update may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The object itself: everything but its status, for kinds that have a status subresource.
+    Object,
+    /// The status subresource: nothing but the status.
+    Status,
+}
+
+/// A kind of object. [`crate::kinds`] has one file for each and [`crate::registry`] finds them.
+pub struct Kind {
+    /// Empty for the core group.
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub list_kind: &'static str,
+    /// The name in paths and messages, such as `pods`.
+    pub plural: &'static str,
+    pub singular: &'static str,
+    pub short_names: &'static [&'static str],
+    /// `all` where `kubectl get all` shows the kind.
+    pub categories: &'static [&'static str],
+    pub namespaced: bool,
+    /// Has a status subresource.
+    pub status: bool,
+    /// Has a scale subresource.
+    pub scale: bool,
+    /// The columns of a table; priority 0 is shown always, others with `-o wide`.
+    pub columns: &'static [Column],
+    /// What a field selector may name, with the text of an absent field. `metadata.name` and `metadata.namespace` always work.
+    pub selectable_fields: &'static [(&'static str, &'static str)],
+    pub(crate) merge_rules: &'static [merge::Rules],
+    pub(crate) behaviour: Behaviour,
+}
+
+/// The functions of one kind. Each gets an object that has been decoded, so shapes may be relied on but presence may not.
+pub(crate) struct Behaviour {
+    pub decode: decode::Check,
+    /// Whether `metadata.generation` counts changes of the spec.
+    pub counts_generation: bool,
+    /// Whether a client may give the status of a new object.
+    pub status_on_create: bool,
+    pub default: fn(&mut Value),
+    /// What a client may not choose when it creates the object. Status is dropped before.
+    pub prepare_create: fn(&mut Value),
+    /// Carries over from the old object what a client may not change.
+    pub prepare_update: fn(&mut Value, &Value),
+    /// The same for an update of the status.
+    pub prepare_status: fn(&mut Value, &Value),
+    pub validate: fn(&Value, &mut Vec<field::Error>),
+    /// What may not change, new before old.
+    pub validate_update: fn(&Value, &Value, &mut Vec<field::Error>),
+    pub validate_name: fn(&str) -> Vec<String>,
+    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+}
+
+impl Behaviour {
+    /// A kind without peculiarities: a subdomain as its name, nothing to default, only name and age to show.
+    pub(crate) const fn of<T: serde::de::DeserializeOwned>() -> Self {
+        Behaviour {
+            decode: decode::check::<T>,
+            counts_generation: false,
+            status_on_create: false,
+            default: |_| {},
+            prepare_create: |_| {},
+            prepare_update: |_, _| {},
+            prepare_status: |_, _| {},
+            validate: |_, _| {},
+            validate_update: |_, _, _| {},
+            validate_name: crate::names::dns1123_subdomain,
+            cells: |object, now| vec![crate::table::name(object), crate::table::object_age(object, now)],
+        }
+    }
+}
+
+impl Kind {
+    /// `v1` or `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `pods` or `deployments.apps`.
+    pub fn qualified_plural(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
+    /// Reads JSON text strictly.
+    ///
+    /// # Errors
+    /// Text that is not JSON, nests too deeply, or has a field of a wrong type; the error names its path.
+    pub fn decode(&self, json: &[u8]) -> Result<Decoded, field::Error> {
+        decode::text(json, self.behaviour.decode)
+    }
+
+    /// The same for a value that is parsed already, such as the result of a patch.
+    ///
+    /// # Errors
+    /// A field of a wrong type.
+    pub fn decode_value(&self, value: Value) -> Result<Decoded, field::Error> {
+        decode::value(value, Vec::new(), self.behaviour.decode)
+    }
+
+    /// Fills in what Kubernetes fills in. Idempotent.
+    pub fn default(&self, object: &mut Value) {
+        (self.behaviour.default)(object);
+    }
+
+    /// Makes a new object of what a client sent: no status, generation 1, and what the kind itself starts with.
+    pub fn prepare_create(&self, object: &mut Value) {
+        if self.status
+            && !self.behaviour.status_on_create
+            && let Some(fields) = object.as_object_mut()
+        {
+            fields.remove("status");
+        }
+        meta::set_generation(object, if self.behaviour.counts_generation { Some(1) } else { None });
+        (self.behaviour.prepare_create)(object);
+    }
+
+    /// Makes `new` a successor of `old`: keeps what `target` does not cover and counts the generation.
+    pub fn prepare_update(&self, new: &mut Value, old: &Value, target: Target) {
+        match target {
+            Target::Object => {
+                if self.status {
+                    meta::keep(new, old, "status");
+                }
+                (self.behaviour.prepare_update)(new, old);
+                let generation = meta::generation(old);
+                let counted = if self.behaviour.counts_generation {
+                    Some(generation + i64::from(meta::differs_outside_metadata_and_status(new, old)))
+                } else {
+                    None
+                };
+                meta::set_generation(new, counted);
+            }
+            Target::Status => {
+                let status = new.get_mut("status").map(Value::take);
+                let resource_version = meta::resource_version(new).map(str::to_owned);
+                *new = old.clone();
+                match (status, new.as_object_mut()) {
+                    (Some(status), Some(fields)) if !status.is_null() => {
+                        fields.insert("status".to_owned(), status);
+                    }
+                    (_, Some(fields)) => {
+                        fields.remove("status");
+                    }
+                    _ => {}
+                }
+                if let Some(resource_version) = resource_version {
+                    meta::set(new, "resourceVersion", resource_version);
+                }
+                (self.behaviour.prepare_status)(new, old);
+            }
+        }
+    }
+
+    /// Everything wrong with a new object, in the order of its fields.
+    pub fn validate_create(&self, object: &Value) -> Vec<field::Error> {
+        let mut errors = Vec::new();
+        meta::validate(object, self.namespaced, self.behaviour.validate_name, &mut errors);
+        (self.behaviour.validate)(object, &mut errors);
+        errors
+    }
+
+    /// Everything wrong with `new` as the successor of `old`.
+    pub fn validate_update(&self, new: &Value, old: &Value) -> Vec<field::Error> {
+        let mut errors = Vec::new();
+        meta::validate(new, self.namespaced, self.behaviour.validate_name, &mut errors);
+        meta::validate_update(new, old, &mut errors);
+        (self.behaviour.validate_update)(new, old, &mut errors);
+        (self.behaviour.validate)(new, &mut errors);
+        errors
+    }
+
+    /// One row of a table: a cell for each of [`Kind::columns`].
+    pub fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        (self.behaviour.cells)(object, now)
+    }
+
+    /// The text that a field selector compares; `None` when the kind does not offer this field.
+    pub fn selectable_field(&self, object: &Value, path: &str) -> Option<String> {
+        let absent = match path {
+            "metadata.name" | "metadata.namespace" => "",
+            _ => self.selectable_fields.iter().find(|(name, _)| *name == path)?.1,
+        };
+        // The one field whose selector is not its path: an event's source, by its component.
+        let path = if path == "source" { "source.component" } else { path };
+        let mut value = object;
+        for segment in path.split('.') {
+            value = &value[segment];
+        }
+        Some(match value {
+            Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => value.to_string(),
+            _ => absent.to_owned(),
+        })
+    }
+
+    /// How a strategic merge treats the field at a dotted path without indices, such as `spec.template.spec.containers`.
+    /// `None` means the usual: maps merge, lists and scalars are replaced.
+    pub fn merge_key(&self, path: &str) -> Option<merge::Rule> {
+        merge::find(path, self.merge_rules)
+    }
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kind").field("group", &self.group).field("kind", &self.kind).finish_non_exhaustive()
+    }
+}

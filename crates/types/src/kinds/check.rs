@@ -1,0 +1,111 @@
+//! Checks that several kinds share.
+
+use serde_json::Value;
+
+use crate::field::{Error, Path};
+use crate::json::{entries, items, text};
+use crate::names;
+use crate::selector::{LabelSelector, Operator};
+
+const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+
+pub(crate) fn not_negative(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if let Some(number) = value.as_i64().filter(|number| *number < 0) {
+        errors.push(Error::invalid(path, number, NOT_NEGATIVE));
+    }
+}
+
+pub(crate) fn positive(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if let Some(number) = value.as_i64().filter(|number| *number <= 0) {
+        errors.push(Error::invalid(path, number, "must be greater than 0"));
+    }
+}
+
+/// A port number that is present.
+pub(crate) fn port(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if let Some(number) = value.as_i64().filter(|number| !(1..=65_535).contains(number)) {
+        errors.push(Error::invalid(path, number, "must be between 1 and 65535, inclusive"));
+    }
+}
+
+/// One of several words; an absent field is somebody else's business.
+pub(crate) fn one_of(value: &Value, supported: &[&str], path: &Path<'_>, errors: &mut Vec<Error>) {
+    if let Some(word) = value.as_str().filter(|word| !supported.contains(word)) {
+        errors.push(Error::not_supported(path, word, supported));
+    }
+}
+
+/// A text that must be there; returns whether it is.
+pub(crate) fn required(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) -> bool {
+    let present = !text(value).is_empty();
+    if !present {
+        errors.push(Error::required(path, ""));
+    }
+    present
+}
+
+pub(crate) fn name(value: &str, check: fn(&str) -> Vec<String>, path: &Path<'_>, errors: &mut Vec<Error>) {
+    errors.extend(check(value).into_iter().map(|detail| Error::invalid(path, value, detail)));
+}
+
+/// A label selector as objects hold it.
+pub(crate) fn label_selector(selector: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    crate::meta::validate_labels(&selector["matchLabels"], &path.child("matchLabels"), errors);
+    let expressions = path.child("matchExpressions");
+    for (index, expression) in items(&selector["matchExpressions"]) {
+        let path = expressions.index(index);
+        name(text(&expression["key"]), names::qualified_name, &path.child("key"), errors);
+        let values = path.child("values");
+        let empty = expression["values"].as_array().is_none_or(Vec::is_empty);
+        match Operator::from_word(text(&expression["operator"])) {
+            Some(Operator::In | Operator::NotIn) if empty => {
+                errors.push(Error::required(&values, "must be specified when `operator` is 'In' or 'NotIn'"));
+            }
+            Some(Operator::Exists | Operator::DoesNotExist) if !empty => {
+                errors.push(Error::forbidden(
+                    &values,
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                ));
+            }
+            Some(Operator::In | Operator::NotIn | Operator::Exists | Operator::DoesNotExist) => {}
+            Some(Operator::Gt | Operator::Lt) | None => {
+                errors.push(Error::invalid(
+                    &path.child("operator"),
+                    expression["operator"].clone(),
+                    "not a valid selector operator",
+                ));
+            }
+        }
+    }
+}
+
+/// Whether a selector, as an object holds it, selects the labels. One that cannot be read selects nothing.
+pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
+    serde_json::from_value(selector.clone())
+        .ok()
+        .and_then(|typed| LabelSelector::from_object(Some(&typed)).ok())
+        .is_some_and(|selector| selector.matches(labels))
+}
+
+/// Data of ConfigMaps and Secrets may not change once the object says so.
+pub(crate) fn immutable_data(new: &Value, old: &Value, fields: &[&'static str], errors: &mut Vec<Error>) {
+    const DETAIL: &str = "field is immutable when `immutable` is set";
+    if old["immutable"] != Value::Bool(true) {
+        return;
+    }
+    if new["immutable"] != Value::Bool(true) {
+        errors.push(Error::forbidden(&Path::new("immutable"), DETAIL));
+    }
+    for field in fields {
+        if new[*field] != old[*field] {
+            errors.push(Error::forbidden(&Path::new(field), DETAIL));
+        }
+    }
+}
+
+/// Keys of ConfigMaps and Secrets.
+pub(crate) fn data_keys(data: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    for (key, _) in entries(data) {
+        name(key, names::config_map_key, &path.key(key), errors);
+    }
+}

@@ -1,0 +1,129 @@
+//! Pod: containers that run together on one node.
+
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+
+use crate::field::{Error, Path};
+use crate::json::{child, default_to, set, text};
+use crate::kind::{Behaviour, Kind};
+use crate::merge::{Rule, Rules, by, by_retaining};
+use crate::table::Column;
+
+pub(crate) mod defaults;
+mod qos;
+mod row;
+mod update;
+pub(crate) mod validation;
+
+/// Lists of a pod's spec, relative to it, so that templates share them.
+pub(crate) const MERGE_RULES: &[(&str, Rule)] = &[
+    ("containers", by("name")),
+    ("containers.env", by("name")),
+    ("containers.ports", by("containerPort")),
+    ("containers.volumeMounts", by("mountPath")),
+    ("containers.volumeDevices", by("devicePath")),
+    ("initContainers", by("name")),
+    ("initContainers.env", by("name")),
+    ("initContainers.ports", by("containerPort")),
+    ("initContainers.volumeMounts", by("mountPath")),
+    ("initContainers.volumeDevices", by("devicePath")),
+    ("ephemeralContainers", by("name")),
+    ("ephemeralContainers.env", by("name")),
+    ("ephemeralContainers.ports", by("containerPort")),
+    ("ephemeralContainers.volumeMounts", by("mountPath")),
+    ("ephemeralContainers.volumeDevices", by("devicePath")),
+    ("volumes", by_retaining("name")),
+    ("imagePullSecrets", by("name")),
+    ("hostAliases", by("ip")),
+    ("topologySpreadConstraints", by("topologyKey")),
+    ("schedulingGates", by("name")),
+    ("resourceClaims", by_retaining("name")),
+];
+
+pub static KIND: Kind = Kind {
+    group: "",
+    version: "v1",
+    kind: "Pod",
+    list_kind: "PodList",
+    plural: "pods",
+    singular: "pod",
+    short_names: &["po"],
+    categories: &["all"],
+    namespaced: true,
+    status: true,
+    scale: false,
+    columns: &[
+        Column::NAME,
+        Column::string("Ready", "The aggregate readiness state of this pod for accepting traffic."),
+        Column::string("Status", "The aggregate status of the containers in this pod."),
+        Column::string("Restarts", "The number of times the containers in this pod have been restarted and when the last container in this pod has restarted."),
+        Column::AGE,
+        Column::string("IP", "podIP address allocated to the pod. Routable at least within the cluster. Empty if not yet allocated.").wide(),
+        Column::string("Node", "nodeName indicates in which node this pod is scheduled.").wide(),
+        Column::string("Nominated Node", "nominatedNodeName is set only when this pod preempts other pods on the node, but it cannot be scheduled right away as preemption victims receive their graceful termination periods.").wide(),
+        Column::string("Readiness Gates", "If specified, all readiness gates will be evaluated for pod readiness.").wide(),
+    ],
+    selectable_fields: &[
+        ("spec.nodeName", ""),
+        ("spec.restartPolicy", ""),
+        ("spec.schedulerName", ""),
+        ("spec.serviceAccountName", ""),
+        ("spec.hostNetwork", "false"),
+        ("status.phase", ""),
+        ("status.podIP", ""),
+        ("status.nominatedNodeName", ""),
+    ],
+    merge_rules: &[
+        Rules { prefix: "spec", rules: MERGE_RULES },
+        Rules {
+            prefix: "status",
+            rules: &[("conditions", by("type")), ("podIPs", by("ip")), ("hostIPs", by("ip"))],
+        },
+    ],
+    behaviour: Behaviour {
+        counts_generation: true,
+        default,
+        prepare_create,
+        prepare_status,
+        validate,
+        validate_update: update::validate,
+        cells: row::cells,
+        ..Behaviour::of::<Pod>()
+    },
+};
+
+/// Beside what templates get too, a pod gets its requests from its limits, and host ports on the host's network.
+fn default(object: &mut Value) {
+    let Some(spec) = child(object, "spec") else { return };
+    defaults::spec(spec);
+    defaults::requests_from_limits(spec);
+    defaults::host_ports(spec);
+    default_to(spec, "enableServiceLinks", true);
+}
+
+/// A pod starts out pending, with the priority of one that names no class.
+fn prepare_create(object: &mut Value) {
+    let qos_class = qos::class(&object["spec"]);
+    set(object, "status", json!({"phase": "Pending", "qosClass": qos_class}));
+    if let Some(spec) = child(object, "spec") {
+        default_to(spec, "priority", 0);
+        default_to(spec, "preemptionPolicy", "PreemptLowerPriority");
+    }
+}
+
+/// The QoS class is decided when the pod is created.
+fn prepare_status(new: &mut Value, old: &Value) {
+    let class = text(&old["status"]["qosClass"]);
+    if !class.is_empty()
+        && let Some(status) = child(new, "status")
+    {
+        set(status, "qosClass", class);
+    }
+}
+
+fn validate(object: &Value, errors: &mut Vec<Error>) {
+    validation::spec(&object["spec"], &Path::new("spec"), errors);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+//! Probes and hooks: exactly one way to do it, and sensible numbers.
+
+use serde_json::Value;
+
+use crate::field::{Error, Path};
+use crate::json::text;
+use crate::kinds::check;
+use crate::names;
+
+const NUMBERS: [&str; 5] =
+    ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
+
+pub(super) fn validate(container: &Value, init: bool, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let sidecar = container["restartPolicy"] == "Always";
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        let probe = &container[name];
+        if !probe.is_object() {
+            continue;
+        }
+        let path = path.child(name);
+        if init && !sidecar {
+            errors.push(Error::forbidden(&path, "may not be set for init containers without restartPolicy=Always"));
+            continue;
+        }
+        validate_handler(probe, &path, errors);
+        for number in NUMBERS {
+            check::not_negative(&probe[number], &path.child(number), errors);
+        }
+        let successes = &probe["successThreshold"];
+        if name != "readinessProbe" && successes.as_i64().is_some_and(|count| count != 1) {
+            errors.push(Error::invalid(&path.child("successThreshold"), successes.clone(), "must be 1"));
+        }
+    }
+    let lifecycle = path.child("lifecycle");
+    for hook in ["postStart", "preStop"] {
+        let handler = &container["lifecycle"][hook];
+        if handler.is_object() {
+            validate_handler(handler, &lifecycle.child(hook), errors);
+        }
+    }
+}
+
+fn validate_handler(handler: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let kinds: Vec<&str> = ["exec", "httpGet", "tcpSocket", "grpc", "sleep"]
+        .into_iter()
+        .filter(|kind| handler[*kind].is_object())
+        .collect();
+    let Some((first, more)) = kinds.split_first() else {
+        errors.push(Error::required(path, "must specify a handler type"));
+        return;
+    };
+    for kind in more {
+        errors.push(Error::forbidden(&path.child(kind), "may not specify more than 1 handler type"));
+    }
+    let path = path.child(first);
+    let handler = &handler[*first];
+    match *first {
+        "exec" if handler["command"].as_array().is_none_or(Vec::is_empty) => {
+            errors.push(Error::required(&path.child("command"), ""));
+        }
+        "httpGet" => {
+            check::required(&handler["path"], &path.child("path"), errors);
+            validate_port(&handler["port"], &path.child("port"), errors);
+            check::one_of(&handler["scheme"], &["HTTP", "HTTPS"], &path.child("scheme"), errors);
+        }
+        "tcpSocket" => validate_port(&handler["port"], &path.child("port"), errors),
+        "grpc" => validate_port(&handler["port"], &path.child("port"), errors),
+        _ => {}
+    }
+}
+
+/// A number or the name of one of the container's ports.
+fn validate_port(port: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    match port {
+        Value::String(_) => check::name(text(port), names::port_name, path, errors),
+        Value::Null => check::port(&Value::from(0), path, errors),
+        _ => check::port(port, path, errors),
+    }
+}

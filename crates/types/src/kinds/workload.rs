@@ -1,0 +1,86 @@
+//! What the kinds that make pods from a template share: Deployment and ReplicaSet.
+
+use serde_json::{Value, json};
+
+use super::{check, pod};
+use crate::field::{Error, Path};
+use crate::json::{child, items, text};
+use crate::meta;
+use crate::table::Column;
+
+pub(crate) const CONTAINERS: Column = Column::string("Containers", "Names of each container in the template.").wide();
+pub(crate) const IMAGES: Column =
+    Column::string("Images", "Images referenced by each container in the template.").wide();
+pub(crate) const SELECTOR: Column = Column::string("Selector", "Label selector for pods.").wide();
+
+pub(crate) fn default_template(spec: &mut Value) {
+    if let Some(pod) = child(spec, "template").and_then(|template| child(template, "spec")) {
+        pod::defaults::spec(pod);
+    }
+}
+
+/// Selector and template of `spec`, and that they fit. `kind` as Kubernetes writes it in the message, `deployment`.
+pub(crate) fn validate(spec: &Value, kind: &str, errors: &mut Vec<Error>) {
+    let path = Path::new("spec");
+    let selector_path = path.child("selector");
+    let selector = &spec["selector"];
+    if !selector.is_object() {
+        errors.push(Error::required(&selector_path, ""));
+    } else {
+        let before = errors.len();
+        check::label_selector(selector, &selector_path, errors);
+        let empty = |field: &str| match &selector[field] {
+            Value::Object(map) => map.is_empty(),
+            Value::Array(list) => list.is_empty(),
+            _ => true,
+        };
+        if errors.len() == before && empty("matchLabels") && empty("matchExpressions") {
+            errors.push(Error::invalid(&selector_path, json!({}), format!("empty selector is invalid for {kind}")));
+        }
+    }
+    let path = path.child("template");
+    let template = &spec["template"];
+    let (metadata_path, labels) = (path.child("metadata"), &template["metadata"]["labels"]);
+    let labels_path = metadata_path.child("labels");
+    if selector.is_object() && !check::selects(selector, labels) {
+        let shown = if labels.is_null() { json!({}) } else { labels.clone() };
+        errors.push(Error::invalid(&labels_path, shown, "`selector` does not match template `labels`"));
+    }
+    meta::validate_labels(labels, &labels_path, errors);
+    meta::validate_annotations(&template["metadata"]["annotations"], &metadata_path.child("annotations"), errors);
+    let pod_path = path.child("spec");
+    pod::validation::spec(&template["spec"], &pod_path, errors);
+    if let Some(policy) = template["spec"]["restartPolicy"].as_str().filter(|policy| *policy != "Always") {
+        errors.push(Error::not_supported(&pod_path.child("restartPolicy"), policy, &["Always"]));
+    }
+    if !template["spec"]["activeDeadlineSeconds"].is_null() {
+        errors.push(Error::forbidden(
+            &pod_path.child("activeDeadlineSeconds"),
+            format!(
+                "activeDeadlineSeconds in {} is not Supported",
+                if kind == "deployment" { "Deployment" } else { "ReplicaSet" }
+            ),
+        ));
+    }
+}
+
+pub(crate) fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
+    let path = Path::new("spec");
+    meta::immutable(&path.child("selector"), &new["spec"]["selector"], &old["spec"]["selector"], errors);
+}
+
+/// Names and images of the template's containers, and the selector.
+pub(crate) fn wide_cells(object: &Value) -> [Value; 3] {
+    let containers = &object["spec"]["template"]["spec"]["containers"];
+    let joined = |field: &str| -> Value {
+        let texts: Vec<&str> = items(containers).map(|(_, container)| text(&container[field])).collect();
+        json!(texts.join(","))
+    };
+    let selector = serde_json::from_value(object["spec"]["selector"].clone())
+        .ok()
+        .and_then(|typed| crate::selector::LabelSelector::from_object(Some(&typed)).ok())
+        .map(|selector| selector.to_string())
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| "<none>".to_owned());
+    [joined("name"), joined("image"), json!(selector)]
+}

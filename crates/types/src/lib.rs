@@ -1,0 +1,31 @@
+//! The object model: kinds and their registry, metadata, selectors, quantities. No I/O, no clock, no async.
+//!
+//! Objects exist in two shapes. Loops and agents use the typed structs of `k8s-openapi` ([`Object`]). The API works on
+//! JSON values and asks the object's [`Kind`] for everything that depends on what it is: decoding, defaults, validation,
+//! table cells. [`registry`] finds the kind; [`kinds`] has one file for each and says how to add one.
+
+pub mod decode;
+mod duration;
+pub mod field;
+pub mod int_or_string;
+mod json;
+mod kind;
+pub mod kinds;
+mod leadership;
+pub mod merge;
+pub mod meta;
+pub mod names;
+mod object;
+pub mod pods;
+pub mod quantity;
+pub mod registry;
+pub mod selector;
+pub mod status;
+pub mod table;
+
+pub use decode::Decoded;
+pub use duration::duration_human;
+pub use k8s_openapi;
+pub use kind::{Kind, Target};
+pub use leadership::Leadership;
+pub use object::Object;
