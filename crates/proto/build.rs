@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-const FILES: [&str; 16] = [
+const FILES: &[&str] = &[
     "etcd/key_value.proto",
     "etcd/permission.proto",
     "etcd/header.proto",
