@@ -10,7 +10,9 @@ use super::{Applied, Error, meta};
 
 /// Writes a copy into `dir`. Applying may go on meanwhile: the position is read from the copy itself.
 pub(super) fn create(generation: &Generation, dir: &Path) -> Result<Applied, Error> {
-    // RocksDB flushes before it links the files: there is no log of its own to copy.
+    // A checkpoint has no log to copy, so all must be in files. RocksDB means to flush for it, but leaves out what was applied
+    // while a flush in the background was under way.
+    generation.flush()?;
     Checkpoint::new(generation.db())
         .and_then(|checkpoint| checkpoint.create_checkpoint(dir))
         .map_err(Error::rocks("making a checkpoint"))?;
