@@ -213,13 +213,19 @@ impl Routes {
             return;
         }
         // A watcher gets all of a revision at once, so that nobody sees a part of it.
-        let mut picks: HashMap<*const Slot, (&Arc<Slot>, Vec<usize>)> = HashMap::new();
+        let mut picks: Vec<(&Arc<Slot>, Vec<usize>)> = Vec::new();
+        let mut found: HashMap<*const Slot, usize> = HashMap::new();
         for (place, change) in revision.changes.iter().enumerate() {
             self.matching(change, |slot| {
-                picks.entry(Arc::as_ptr(slot)).or_insert_with(|| (slot, Vec::new())).1.push(place);
+                let at = *found.entry(Arc::as_ptr(slot)).or_insert_with(|| {
+                    picks.push((slot, Vec::new()));
+                    picks.len() - 1
+                });
+                picks[at].1.push(place);
             });
         }
-        for (slot, places) in picks.into_values() {
+        // In the order in which they were found: addresses must not decide who is woken first.
+        for (slot, places) in picks {
             let all = places.len() == revision.changes.len();
             slot.push(revision, if all { Picks::All } else { Picks::Some(places) });
         }
