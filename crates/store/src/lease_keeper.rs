@@ -11,10 +11,10 @@ use keelson_proto::keelson::store::v1::{Command, LeaseCheckpoint, LeaseExpire, c
 use keelson_types::Leadership;
 use parking_lot::Mutex;
 
-use crate::Error;
 use crate::lease::Expiry;
 use crate::member::Member;
 use crate::state::Reader;
+use crate::{Error, machine};
 
 /// How often deadlines are looked at, as in etcd.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -67,7 +67,7 @@ impl LeaseKeeper {
         let leadership = self.leading(member)?;
         let renewed = {
             let mut deadlines = self.deadlines.lock();
-            let now = Instant::now();
+            let now = machine::now();
             deadlines.follow(leadership, &member.reader, now);
             deadlines.expiry.renew(id, now).ok_or(Error::LeaseNotFound)?
         };
@@ -85,7 +85,7 @@ impl LeaseKeeper {
     pub(crate) fn remaining_seconds(&self, member: &Member, id: i64) -> Result<i64, Error> {
         let leadership = self.leading(member)?;
         let mut deadlines = self.deadlines.lock();
-        let now = Instant::now();
+        let now = machine::now();
         deadlines.follow(leadership, &member.reader, now);
         deadlines.expiry.remaining_seconds(id, now).ok_or(Error::LeaseNotFound)
     }
@@ -109,7 +109,7 @@ impl LeaseKeeper {
             let now_leadership = *leadership.borrow_and_update();
             let (due, checkpoints) = {
                 let mut deadlines = self.deadlines.lock();
-                let now = Instant::now();
+                let now = machine::now();
                 deadlines.follow(now_leadership, &member.reader, now);
                 if !now_leadership.leading {
                     continue;

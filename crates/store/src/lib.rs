@@ -3,6 +3,8 @@
 pub mod error;
 pub mod etcd_v3;
 pub mod lease;
+#[doc(hidden)]
+pub mod machine;
 pub mod options;
 pub mod peer_tls;
 pub mod service;

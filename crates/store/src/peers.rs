@@ -4,18 +4,25 @@
 //! never waits behind a snapshot.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures::TryFutureExt as _;
+use futures::future::{Either, ErrInto};
 use keelson_proto::keelson::raft::v1::forward_client::ForwardClient;
 use keelson_proto::keelson::raft::v1::raft_client::RaftClient;
+use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
+use tonic::service::interceptor::{InterceptedService, ResponseBody};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
+use tower::Service;
 
+use crate::machine::{self, Machine};
 use crate::options::{self, Options};
 
 /// The largest message between members. An append request holds what one read of the log gives, 4 MiB, and the entry that
@@ -33,7 +40,37 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 const CLUSTER_HEADER: &str = "keelson-cluster-id";
 
 /// A channel on which each request names the cluster.
-pub(crate) type Connection = InterceptedService<Channel, ClusterId>;
+#[derive(Clone)]
+pub(crate) enum Connection {
+    Network(InterceptedService<Channel, ClusterId>),
+    Simulated(InterceptedService<machine::Channel, ClusterId>),
+}
+
+type Answer = http::Response<ResponseBody<Body>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Service<http::Request<Body>> for Connection {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Either<
+        ErrInto<<InterceptedService<Channel, ClusterId> as Service<http::Request<Body>>>::Future, BoxError>,
+        ErrInto<<InterceptedService<machine::Channel, ClusterId> as Service<http::Request<Body>>>::Future, BoxError>,
+    >;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Network(channel) => channel.poll_ready(context).map_err(Into::into),
+            Self::Simulated(channel) => channel.poll_ready(context),
+        }
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        match self {
+            Self::Network(channel) => Either::Left(channel.call(request).err_into()),
+            Self::Simulated(channel) => Either::Right(channel.call(request).err_into()),
+        }
+    }
+}
 
 /// Names the cluster in requests, and refuses requests that name another.
 #[derive(Clone, Debug)]
@@ -119,22 +156,38 @@ impl Peers {
     /// # Errors
     /// When an address or the TLS configuration cannot be used.
     pub(crate) fn new(options: &Options, tls: &ClientTlsConfig) -> Result<Self, tonic::transport::Error> {
+        Self::over(options, |address, cluster| {
+            let endpoint = Endpoint::from_shared(format!("https://{address}"))?
+                .tls_config(tls.clone())?
+                .connect_timeout(CONNECT_TIMEOUT)
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .keep_alive_timeout(KEEP_ALIVE)
+                .keep_alive_while_idle(true)
+                .initial_stream_window_size(STREAM_WINDOW_BYTES)
+                .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+            Ok(Connection::Network(InterceptedService::new(endpoint.connect_lazy(), cluster)))
+        })
+    }
+
+    /// Over the network of a simulated machine.
+    pub(crate) fn simulated(options: &Options, machine: &Machine) -> Self {
+        let connect = |address: &str, cluster| {
+            let channel = machine.world().connect(address);
+            Ok::<_, Infallible>(Connection::Simulated(InterceptedService::new(channel, cluster)))
+        };
+        match Self::over(options, connect) {
+            Ok(peers) => peers,
+            Err(never) => match never {},
+        }
+    }
+
+    fn over<E>(options: &Options, connect: impl Fn(&str, ClusterId) -> Result<Connection, E>) -> Result<Self, E> {
         let cluster = ClusterId::new(options.cluster_id());
         let mut all = BTreeMap::new();
         for peer in &options.peers {
             let id = options::member_id(&options.cluster_token, &peer.name);
-            let connect = || -> Result<Connection, tonic::transport::Error> {
-                let endpoint = Endpoint::from_shared(format!("https://{}", peer.address))?
-                    .tls_config(tls.clone())?
-                    .connect_timeout(CONNECT_TIMEOUT)
-                    .tcp_nodelay(true)
-                    .http2_keep_alive_interval(KEEP_ALIVE)
-                    .keep_alive_timeout(KEEP_ALIVE)
-                    .keep_alive_while_idle(true)
-                    .initial_stream_window_size(STREAM_WINDOW_BYTES)
-                    .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-                Ok(InterceptedService::new(endpoint.connect_lazy(), cluster.clone()))
-            };
+            let connect = || connect(&peer.address, cluster.clone());
             let own_url = if peer.name == options.name { options.store_url() } else { String::new() };
             all.insert(
                 id,

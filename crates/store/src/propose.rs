@@ -4,7 +4,7 @@
 //! surely was not proposed.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -18,10 +18,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tonic::Code;
 
-use crate::Error;
 use crate::peers::Peers;
 use crate::raft::Raft;
 use crate::raft::types::Proposal;
+use crate::{Error, machine};
 
 /// Commands that may wait, as many as etcd lets wait to be applied.
 const QUEUE_MAX: usize = 5000;
@@ -224,9 +224,7 @@ fn propose(
 }
 
 async fn propose_here(raft: &Raft, commands: Vec<Command>) -> Outcome {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let proposed_at_unix_millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let batch = Batch { proposed_at_unix_millis, commands };
+    let batch = Batch { proposed_at_unix_millis: machine::unix_millis(), commands };
     match raft.client_write(Proposal(batch.encode_to_vec().into())).await {
         Ok(response) => Outcome::Done(response.data),
         Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Outcome::NotProposed,

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod gate;
 pub(crate) mod log;
 pub(crate) mod network;
+mod runtime;
 pub(crate) mod server;
 pub(crate) mod snapshot;
 pub(crate) mod state_machine;

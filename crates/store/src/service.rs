@@ -13,11 +13,11 @@ use keelson_types::Leadership;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
 use crate::lease_keeper::LeaseKeeper;
+use crate::machine::{self, Machine, Tasks};
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Peers};
 use crate::raft::gate::Gate;
@@ -43,20 +43,19 @@ impl Store {
     /// Each way in which the options, the folder, the certificates or the ports do not allow it.
     pub async fn open(options: Options) -> Result<(Handle, Service), Error> {
         options.validate().map_err(Error::Options)?;
-        let tls = peer_tls::server(&options.peer_tls).map_err(Error::PeerTls)?;
-        let client_tls = peer_tls::client(&options.peer_tls).map_err(Error::PeerTls)?;
-        let listen = |source| Error::Listen { address: options.listen_peer, source };
-        let peer_listener = TcpListener::bind(options.listen_peer).await.map_err(listen)?;
-        let store_tls = if options.insecure_store { None } else { options.store_tls.as_ref() };
-        let etcd = etcd_v3::Server::bind(options.listen_store, store_tls, options.etcd).await.map_err(Error::Etcd)?;
-
+        let (peers, ports) = match machine::current() {
+            Some(machine) => (Peers::simulated(&options, &machine), Ports::Simulated(machine)),
+            None => {
+                let client_tls = peer_tls::client(&options.peer_tls).map_err(Error::PeerTls)?;
+                (Peers::new(&options, &client_tls).map_err(Error::Peers)?, Ports::bind(&options).await?)
+            }
+        };
         let folder = options.data_dir.clone();
         let snapshots_dir = folder.join("snapshots");
         let (log, state) = open_folder(&options).await?;
         let gate = Arc::new(Gate::new(log.clone()).map_err(Error::log)?);
         let reader = state.reader();
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone());
-        let peers = Peers::new(&options, &client_tls).map_err(Error::Peers)?;
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
         let raft = Raft::build(options.member_id(), config, Factory::new(peers.clone()), log, state_machine)
             .await
@@ -78,17 +77,7 @@ impl Store {
             options,
         });
         let handle = Handle::new(Arc::clone(&member));
-        let service = Service {
-            member,
-            gate,
-            tls,
-            peer_listener,
-            etcd,
-            snapshots_dir,
-            leadership: leadership_sender,
-            proposals,
-            rounds,
-        };
+        let service = Service { member, gate, ports, snapshots_dir, leadership: leadership_sender, proposals, rounds };
         Ok((handle, service))
     }
 }
@@ -116,20 +105,40 @@ async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
         let state = State::open(&folder.join("state"), &state_options).map_err(Error::State)?;
         Ok((log, state))
     };
-    tokio::task::spawn_blocking(open).await.map_err(Error::Task)?
+    machine::spawn_blocking(open).await.map_err(Error::Task)?
 }
 
 /// An opened member.
 pub struct Service {
     member: Shared,
     gate: Arc<Gate>,
-    tls: Arc<rustls::ServerConfig>,
-    peer_listener: TcpListener,
-    etcd: etcd_v3::Server,
+    ports: Ports,
     snapshots_dir: std::path::PathBuf,
     leadership: watch::Sender<Leadership>,
     proposals: propose::Proposals,
     rounds: read_index::Rounds,
+}
+
+/// Where peers and clients reach this member.
+enum Ports {
+    Bound {
+        tls: Arc<rustls::ServerConfig>,
+        peer_listener: TcpListener,
+        etcd: Box<etcd_v3::Server>,
+    },
+    /// Peers reach it over the machine's network, clients by its [`Handle`] only.
+    Simulated(Machine),
+}
+
+impl Ports {
+    async fn bind(options: &Options) -> Result<Self, Error> {
+        let tls = peer_tls::server(&options.peer_tls).map_err(Error::PeerTls)?;
+        let listen = |source| Error::Listen { address: options.listen_peer, source };
+        let peer_listener = TcpListener::bind(options.listen_peer).await.map_err(listen)?;
+        let store_tls = if options.insecure_store { None } else { options.store_tls.as_ref() };
+        let etcd = etcd_v3::Server::bind(options.listen_store, store_tls, options.etcd).await.map_err(Error::Etcd)?;
+        Ok(Self::Bound { tls, peer_listener, etcd: Box::new(etcd) })
+    }
 }
 
 /// What ended, and how.
@@ -144,7 +153,7 @@ impl Service {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let member = Arc::clone(&self.member);
         let stop_clients = CancellationToken::new();
-        let mut tasks = JoinSet::new();
+        let mut tasks = Tasks::new();
         self.start(&mut tasks, &stop_clients);
         member.raft.run();
         let first = tokio::select! {
@@ -176,7 +185,7 @@ impl Service {
         result
     }
 
-    fn start(self, tasks: &mut JoinSet<Ended>, stop_clients: &CancellationToken) {
+    fn start(self, tasks: &mut Tasks<Ended>, stop_clients: &CancellationToken) {
         let member = self.member;
         let (raft, peers) = (member.raft.clone(), member.peers.clone());
         {
@@ -184,16 +193,29 @@ impl Service {
             let gate = Arc::clone(&self.gate);
             let raft = raft::server::Server::new(raft.clone(), gate, cluster.clone(), self.snapshots_dir);
             let forward = forward::Server::new(Arc::clone(&member), cluster);
-            let serve = peer_port::serve(self.peer_listener, self.tls, raft, forward);
-            tasks.spawn(async move { ("the peer port", serve.await) });
-        }
-        {
             let handle = Handle::new(Arc::clone(&member));
             let stop = stop_clients.clone();
-            tasks.spawn(async move {
-                self.etcd.run(handle, stop).await;
-                (ETCD, Ok(()))
-            });
+            match self.ports {
+                Ports::Bound { tls, peer_listener, etcd } => {
+                    let serve = peer_port::serve(peer_listener, tls, raft, forward);
+                    tasks.spawn(async move { ("the peer port", serve.await) });
+                    tasks.spawn(async move {
+                        etcd.run(handle, stop).await;
+                        (ETCD, Ok(()))
+                    });
+                }
+                Ports::Simulated(machine) => {
+                    let serve = peer_port::serve_simulated(&machine, raft, forward);
+                    tasks.spawn(async move {
+                        serve.await;
+                        ("the peer port", Ok(()))
+                    });
+                    tasks.spawn(async move {
+                        stop.cancelled_owned().await;
+                        (ETCD, Ok(()))
+                    });
+                }
+            }
         }
         tasks.spawn(follow_failures(raft.clone()));
         {

@@ -4,14 +4,14 @@ use keelson_proto::etcdserverpb::{
     RangeRequest, RangeResponse, RequestOp, TxnRequest, TxnResponse, request_op::Request,
 };
 
-use crate::Error;
 use crate::state::Reader;
+use crate::{Error, machine};
 
 /// Runs `work` where it may block on the disk.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
+    machine::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))
 }
 
 /// One key is read at once: a lookup costs less than changing threads.

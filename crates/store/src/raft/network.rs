@@ -4,6 +4,7 @@
 //! openraft tries again.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
+use keelson_proto::keelson::raft::v1::InstallSnapshotRequest;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -21,11 +23,12 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
-use super::snapshot::{self, Source};
+use super::snapshot::{self, Sending, Source};
 use super::state_machine::Snap;
 use super::types::{TypeConfig, Vote};
 use super::{codec, state_machine};
 use crate::peers::{Peer, Peers};
+use crate::state::Reader;
 
 /// An append that is not answered by then has been lost with its connection: a sync takes milliseconds.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
@@ -214,9 +217,7 @@ impl RaftNetworkV2<TypeConfig> for Network {
         };
         let mut client = self.peer()?.snapshots();
         let (to, messages) = mpsc::channel(SNAPSHOT_QUEUE_MAX);
-        let sending = state_machine::blocking(move || {
-            snapshot::send(&reader, &snapshots_dir, &vote, &to).map_err(std::io::Error::other)
-        });
+        let sending = send(reader, snapshots_dir, vote, to);
         let call = async {
             let answered = client.install_snapshot(ReceiverStream::new(messages));
             let (sent, answered) = tokio::join!(sending, answered);
@@ -246,6 +247,30 @@ impl RaftNetworkV2<TypeConfig> for Network {
         let mut client = self.peer()?.control();
         let response = within(option.hard_ttl(), client.transfer_leader(codec::from_transfer(&request))).await?;
         codec::to_transfer_response(response.into_inner(), &request).map_err(|error| garbled(&error))
+    }
+}
+
+/// Makes a checkpoint and writes it to `to`, until the receiver goes away.
+async fn send(
+    reader: Reader,
+    snapshots_dir: PathBuf,
+    vote: Vote,
+    to: mpsc::Sender<InstallSnapshotRequest>,
+) -> std::io::Result<()> {
+    let failed = std::io::Error::other::<snapshot::Error>;
+    let make = move || Sending::new(&reader, &snapshots_dir, &vote).map_err(failed);
+    let mut sending = state_machine::blocking(make).await?;
+    loop {
+        let read = move || {
+            let message = sending.read().map_err(failed)?;
+            Ok((sending, message))
+        };
+        let (rest, message) = state_machine::blocking(read).await?;
+        sending = rest;
+        let Some(message) = message else { return Ok(()) };
+        if to.send(message).await.is_err() {
+            return Err(std::io::Error::other("the receiver went away"));
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::gate::Gate;
 use super::types::TypeConfig;
 use super::{Raft, codec, snapshot};
+use crate::machine;
 use crate::peers::ClusterId;
 
 /// Serves `keelson.raft.v1.Raft`.
@@ -139,7 +140,7 @@ impl proto::raft_server::Raft for Server {
             let Some(message) = request.message else {
                 return Err(Status::invalid_argument("an empty message in a snapshot"));
             };
-            let accepted = tokio::task::spawn_blocking(move || receiver.accept(message).map(|()| receiver)).await;
+            let accepted = machine::spawn_blocking(move || receiver.accept(message).map(|()| receiver)).await;
             receiver = accepted.map_err(|error| Status::internal(error.to_string()))?.map_err(refused)?;
         }
         let (vote, snapshot) = receiver.finish().map_err(refused)?;

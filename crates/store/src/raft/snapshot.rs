@@ -14,7 +14,6 @@ use keelson_proto::keelson::raft::v1::{
     FileChunk, InstallSnapshotRequest, SnapshotHeader, install_snapshot_request::Message,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc;
 
 use super::codec;
 use super::types::{LogId, SnapshotMeta, Vote, log_id};
@@ -40,8 +39,6 @@ pub(crate) enum Error {
     /// A snapshot never holds entries of a later leader than the one that sends it.
     #[error("the snapshot is newer than its sender's term")]
     Term,
-    #[error("the receiver went away")]
-    Gone,
     #[error("the snapshot stream is out of order: {what}")]
     Order { what: &'static str },
     #[error("the snapshot has a file named {name:?}")]
@@ -93,67 +90,93 @@ pub(crate) enum Source {
     Received(Folder),
 }
 
-/// Makes a checkpoint and writes it to `to`: header, chunks, checksum. Blocks.
-///
-/// # Errors
-/// When the disk fails or the receiver goes away.
-pub(crate) fn send(
-    reader: &Reader,
-    snapshots_dir: &Path,
-    vote: &Vote,
-    to: &mpsc::Sender<InstallSnapshotRequest>,
-) -> Result<(), Error> {
-    let folder = Folder::reserve(snapshots_dir, "send")?;
-    let applied = reader.checkpoint(folder.path()).map_err(Error::Checkpoint)?;
-    if applied.term > vote.leader_id.term {
-        return Err(Error::Term);
-    }
-    let meta = SnapshotMeta {
-        last_log_id: codec::index(applied.index).map(|index| log_id(applied.term, index)),
-        last_membership: codec::decode_stored_membership(applied.membership)?,
-    };
-    emit(to, Message::Header(codec::from_snapshot_meta(vote, &meta)))?;
-    let mut digest = Sha256::new();
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder.path()).map_err(file_error("list", folder.path()))? {
-        let entry = entry.map_err(file_error("list", folder.path()))?;
-        let name = entry.file_name().into_string().map_err(|name| Error::Name { name: format!("{name:?}") })?;
-        names.push(name);
-    }
-    names.sort_unstable();
-    for name in names {
-        send_file(&folder.path().join(&name), &name, &mut digest, to)?;
-    }
-    emit(to, Message::Sha256(Bytes::copy_from_slice(&digest.finalize())))
+/// A snapshot on its way out: a checkpoint, and how much of it was read.
+pub(crate) struct Sending {
+    folder: Folder,
+    header: Option<SnapshotHeader>,
+    /// The names of the files that were not begun, the first one last.
+    names: Vec<String>,
+    file: Option<Reading>,
+    /// None once it was sent.
+    digest: Option<Sha256>,
 }
 
-fn send_file(
-    path: &Path,
-    name: &str,
-    digest: &mut Sha256,
-    to: &mpsc::Sender<InstallSnapshotRequest>,
-) -> Result<(), Error> {
-    let mut file = File::open(path).map_err(file_error("open", path))?;
-    let mut offset = 0;
-    loop {
-        let mut data = Vec::with_capacity(CHUNK_BYTES);
-        let read = Read::by_ref(&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut data);
-        let read = read.map_err(file_error("read", path))?;
-        // An empty file has one empty chunk.
-        if read > 0 || offset == 0 {
-            let chunk = FileChunk { name: name.to_owned(), offset, data: data.into() };
-            add(digest, &chunk);
-            emit(to, Message::Chunk(chunk))?;
-        }
-        if read < CHUNK_BYTES {
-            return Ok(());
-        }
-        offset += read as u64;
-    }
+struct Reading {
+    name: String,
+    path: PathBuf,
+    file: File,
+    offset: u64,
 }
 
-fn emit(to: &mpsc::Sender<InstallSnapshotRequest>, message: Message) -> Result<(), Error> {
-    to.blocking_send(InstallSnapshotRequest { message: Some(message) }).map_err(|_| Error::Gone)
+impl Sending {
+    /// Makes a checkpoint. Blocks.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn new(reader: &Reader, snapshots_dir: &Path, vote: &Vote) -> Result<Self, Error> {
+        let folder = Folder::reserve(snapshots_dir, "send")?;
+        let applied = reader.checkpoint(folder.path()).map_err(Error::Checkpoint)?;
+        if applied.term > vote.leader_id.term {
+            return Err(Error::Term);
+        }
+        let meta = SnapshotMeta {
+            last_log_id: codec::index(applied.index).map(|index| log_id(applied.term, index)),
+            last_membership: codec::decode_stored_membership(applied.membership)?,
+        };
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder.path()).map_err(file_error("list", folder.path()))? {
+            let entry = entry.map_err(file_error("list", folder.path()))?;
+            let name = entry.file_name().into_string().map_err(|name| Error::Name { name: format!("{name:?}") })?;
+            names.push(name);
+        }
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        let header = Some(codec::from_snapshot_meta(vote, &meta));
+        Ok(Self { folder, header, names, file: None, digest: Some(Sha256::new()) })
+    }
+
+    /// The next message: header, chunks, checksum; then None. Blocks.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn read(&mut self) -> Result<Option<InstallSnapshotRequest>, Error> {
+        let message = match self.header.take() {
+            Some(header) => Some(Message::Header(header)),
+            None => match self.read_chunk()? {
+                Some(chunk) => Some(Message::Chunk(chunk)),
+                None => self.digest.take().map(|digest| Message::Sha256(Bytes::copy_from_slice(&digest.finalize()))),
+            },
+        };
+        Ok(message.map(|message| InstallSnapshotRequest { message: Some(message) }))
+    }
+
+    fn read_chunk(&mut self) -> Result<Option<FileChunk>, Error> {
+        loop {
+            let Some(reading) = &mut self.file else {
+                let Some(name) = self.names.pop() else { return Ok(None) };
+                let path = self.folder.path().join(&name);
+                let file = File::open(&path).map_err(file_error("open", &path))?;
+                self.file = Some(Reading { name, path, file, offset: 0 });
+                continue;
+            };
+            let mut data = Vec::with_capacity(CHUNK_BYTES);
+            let read = Read::by_ref(&mut reading.file).take(CHUNK_BYTES as u64).read_to_end(&mut data);
+            let read = read.map_err(file_error("read", &reading.path))?;
+            let offset = reading.offset;
+            // An empty file has one empty chunk.
+            let chunk =
+                (read > 0 || offset == 0).then(|| FileChunk { name: reading.name.clone(), offset, data: data.into() });
+            reading.offset += read as u64;
+            if read < CHUNK_BYTES {
+                self.file = None;
+            }
+            if let Some(chunk) = chunk {
+                if let Some(digest) = &mut self.digest {
+                    add(digest, &chunk);
+                }
+                return Ok(Some(chunk));
+            }
+        }
+    }
 }
 
 fn add(digest: &mut Sha256, chunk: &FileChunk) {

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use super::codec;
 use super::snapshot::{self, Source};
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig, log_id};
+use crate::machine;
 use crate::state::{self, Applied, Payload, Reader, State};
 
 /// Entries applied in one go: more would only delay the replies of the first.
@@ -45,6 +46,7 @@ impl StateMachine {
 
     async fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
+        show(&entries);
         let state = Arc::clone(&self.state);
         let (replies, position) = blocking(move || {
             let entries = entries.into_iter().map(decode).collect::<io::Result<Vec<_>>>()?;
@@ -67,7 +69,17 @@ impl StateMachine {
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    machine::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Lets a simulation see what is applied.
+fn show(entries: &[Entry]) {
+    let Some(machine) = machine::current() else { return };
+    for entry in entries {
+        let index = codec::position(Some(entry.log_id.index));
+        let encoded = codec::from_entry(entry).encode_to_vec();
+        machine.world().applied(index, entry.log_id.leader_id.term, &encoded);
+    }
 }
 
 fn decode(entry: Entry) -> io::Result<state::Entry> {

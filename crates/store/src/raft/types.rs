@@ -29,6 +29,7 @@ openraft::declare_raft_types!(
         // Addresses come from each member's own configuration.
         Node = (),
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
+        AsyncRuntime = super::runtime::Runtime,
 );
 
 type LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>;

@@ -1,8 +1,10 @@
 //! The port on which other members speak to this one.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use keelson_proto::keelson::raft::v1::forward_server::ForwardServer;
 use keelson_proto::keelson::raft::v1::raft_server::RaftServer;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,9 +13,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Routes;
 use tonic::transport::Server;
+use tower::util::MapErr;
 
 use super::Error;
+use crate::machine::{Channel, Machine};
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::{forward, raft};
 
@@ -56,6 +61,21 @@ pub(super) async fn serve(
         served = server => served.map_err(Error::Peers),
         () = accept(listener, TlsAcceptor::from(tls), accepted) => Ok(()),
     }
+}
+
+/// The same services on a simulated machine.
+pub(super) fn serve_simulated(
+    machine: &Machine,
+    raft: raft::server::Server,
+    forward: forward::Server,
+) -> BoxFuture<'static, ()> {
+    let raft =
+        RaftServer::new(raft).max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let forward = ForwardServer::new(forward)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .max_encoding_message_size(MESSAGE_BYTES_MAX);
+    let routes = MapErr::new(Routes::new(raft).add_service(forward), |never: Infallible| match never {});
+    machine.world().serve(Channel::new(routes))
 }
 
 type Accepted = Result<TlsStream<TcpStream>, std::io::Error>;

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use super::catch_up::{self, Step};
 use super::slot::{Slot, Taken};
 use super::{Item, Options};
+use crate::machine;
 use crate::state::Error;
 use crate::state::reader::Shared;
 
@@ -76,7 +77,7 @@ impl Watcher {
         let (shared, slot) = (&self.shared, &self.slot);
         let reading = self.reading.get_or_insert_with(|| {
             let (shared, slot) = (shared.clone(), slot.clone());
-            spawn_blocking(move || catch_up::read(&shared, &slot, next))
+            machine::spawn_blocking(move || catch_up::read(&shared, &slot, next))
         });
         let step = reading.await;
         self.reading = None;

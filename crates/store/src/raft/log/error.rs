@@ -58,6 +58,13 @@ pub(crate) enum Error {
     /// An entry cannot be decoded.
     #[error("the log holds something unreadable")]
     Codec(#[from] codec::Error),
+    /// A simulated disk failed.
+    #[error("the simulated disk failed")]
+    Simulated {
+        /// As the simulation says.
+        #[source]
+        source: io::Error,
+    },
     /// The writing thread could not be started.
     #[error("cannot start the thread that writes the log")]
     Thread(#[source] io::Error),

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::error::Error;
 use super::format::GateState;
 use super::{Shared, format};
+use crate::machine::{self, Machine};
 use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
@@ -81,6 +82,10 @@ pub(super) fn stopped() -> io::Error {
 
 pub(super) fn spawn(shared: Arc<Shared>) -> Result<Sender, Error> {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
+    if let Some(machine) = machine::current() {
+        machine::spawn(run_simulated(machine, shared, queue));
+        return Ok(Sender(sender));
+    }
     let thread = std::thread::Builder::new().name("raft-log".to_owned());
     thread.spawn(move || run(&shared, queue)).map_err(Error::Thread)?;
     Ok(Sender(sender))
@@ -90,24 +95,82 @@ fn run(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
     while let Some(first) = queue.blocking_recv() {
-        let mut batch = WriteBatch::default();
-        let mut waiting = Vec::new();
-        let mut durable_end = None;
-        let mut next = Some(first);
-        while let Some(write) = next {
-            waiting.push(add(&mut batch, &mut durable_end, write));
-            next = if batch.size_in_bytes() < BATCH_BYTES_MAX { queue.try_recv().ok() } else { None };
-        }
-        let result = shared.db.write_opt(batch, &synced);
-        if let (Ok(()), Some(end)) = (&result, durable_end) {
-            shared.cache.lock().durable(end);
-        }
-        if tell(waiting, result).is_break() {
+        let mut round = Round::gather(first, &mut queue);
+        let result = round.write(shared, &synced);
+        if round.tell(shared, result).is_break() {
             break;
         }
     }
     // After a failure the rest is dropped, which tells the waiting ones that nothing was written.
     queue.close();
+}
+
+/// As [`run`], on a machine that says how long a sync takes and whether it succeeds.
+async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut queue: mpsc::Receiver<Write>) {
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    while let Some(first) = queue.recv().await {
+        let mut round = Round::gather(first, &mut queue);
+        let result = async {
+            let failed = |source| Error::Simulated { source };
+            machine.world().before_sync(round.batch.size_in_bytes()).await.map_err(failed)?;
+            round.write(&shared, &synced)?;
+            machine.world().after_sync().await.map_err(failed)
+        };
+        let result = result.await;
+        if round.tell(&shared, result).is_break() {
+            break;
+        }
+    }
+}
+
+/// Writes that share one sync.
+struct Round {
+    batch: WriteBatch,
+    waiting: Vec<Waiting>,
+    /// Entries before this index are durable after it.
+    durable_end: Option<u64>,
+}
+
+impl Round {
+    /// All that is queued, within bounds.
+    fn gather(first: Write, queue: &mut mpsc::Receiver<Write>) -> Self {
+        let mut round = Self { batch: WriteBatch::default(), waiting: Vec::new(), durable_end: None };
+        let mut next = Some(first);
+        while let Some(write) = next {
+            let waiting = add(&mut round.batch, &mut round.durable_end, write);
+            round.waiting.push(waiting);
+            next = if round.batch.size_in_bytes() < BATCH_BYTES_MAX { queue.try_recv().ok() } else { None };
+        }
+        round
+    }
+
+    fn write(&mut self, shared: &Shared, synced: &WriteOptions) -> Result<(), Error> {
+        let batch = std::mem::take(&mut self.batch);
+        shared.db.write_opt(batch, synced).map_err(Error::rocks("writing"))
+    }
+
+    /// Ends a round with its outcome.
+    fn tell(self, shared: &Shared, result: Result<(), Error>) -> ControlFlow<()> {
+        match result {
+            Ok(()) => {
+                if let Some(end) = self.durable_end {
+                    shared.cache.lock().durable(end);
+                }
+                for one in self.waiting {
+                    one.complete(Ok(()));
+                }
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                for one in self.waiting {
+                    one.complete(Err(io::Error::other(Arc::clone(&error))));
+                }
+                ControlFlow::Break(())
+            }
+        }
+    }
 }
 
 /// Adds one write to the batch and says who waits for it.
@@ -139,24 +202,6 @@ fn add(batch: &mut WriteBatch, durable_end: &mut Option<u64>, write: Write) -> W
         Write::Gate { state, done } => {
             batch.put(format::GATE, format::encode_gate(state));
             Waiting::Done(done)
-        }
-    }
-}
-
-fn tell(waiting: Vec<Waiting>, result: Result<(), rocksdb::Error>) -> ControlFlow<()> {
-    match result {
-        Ok(()) => {
-            for one in waiting {
-                one.complete(Ok(()));
-            }
-            ControlFlow::Continue(())
-        }
-        Err(source) => {
-            let error = Arc::new(Error::Rocks { operation: "writing", source });
-            for one in waiting {
-                one.complete(Err(io::Error::other(Arc::clone(&error))));
-            }
-            ControlFlow::Break(())
         }
     }
 }
