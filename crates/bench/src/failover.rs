@@ -15,10 +15,9 @@ use keelson_client::{Client, DeleteOptions};
 use keelson_proto::etcdserverpb::kv_client::KvClient;
 use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
 use tokio::sync::watch;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Endpoint};
 
-use crate::load::connect;
-use crate::report;
+use crate::report::{self, statistics};
 
 /// How long the writer waits for one answer before it asks the next member.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(200);
@@ -74,7 +73,7 @@ impl Failover {
         let lost = missing(&local.spec().store_endpoints(), &acknowledged).await?;
         let row = |what: &str, values: &[f64]| {
             let maximum = values.iter().copied().fold(f64::NAN, f64::max);
-            let median = report::median(values).unwrap_or(f64::NAN);
+            let median = statistics::median(values).unwrap_or(f64::NAN);
             [what.to_owned(), format!("{:.0} ms", median * 1e3), format!("{:.0} ms", maximum * 1e3)].into()
         };
         report::table(
@@ -213,4 +212,11 @@ async fn missing(endpoints: &[String], acknowledged: &[u64]) -> anyhow::Result<u
     let found: std::collections::HashSet<_> =
         client.range(request).await?.into_inner().kvs.into_iter().map(|kv| kv.key).collect();
     Ok(acknowledged.iter().filter(|sequence| !found.contains(key(**sequence).as_bytes())).count())
+}
+
+/// One connection without Nagle's delay.
+async fn connect(endpoint: &str) -> anyhow::Result<Channel> {
+    let endpoint =
+        Endpoint::from_shared(endpoint.to_owned())?.tcp_nodelay(true).connect_timeout(Duration::from_secs(5));
+    endpoint.connect().await.context("cannot connect")
 }

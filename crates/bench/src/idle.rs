@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use keelson::dev::scratch::READY_WITHIN;
 use keelson::dev::{Cluster, Scratch, Spec, ready};
 
-use crate::report;
+use crate::report::{self, statistics};
 
 /// How long the cluster is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ impl Idle {
             ready::nodes(&local, deadline, |_| {}).await?;
         }
         let resident_text: Vec<String> = resident.iter().map(|mib| format!("{mib:.0} MiB")).collect();
-        let median = report::median(&restarts).unwrap_or(f64::NAN);
+        let median = statistics::median(&restarts).unwrap_or(f64::NAN);
         let slowest = restarts.iter().copied().fold(f64::NAN, f64::max);
         report::table(
             &format!("Three idle members, {} simulated nodes, TLS on", self.nodes),

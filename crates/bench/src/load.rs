@@ -1,105 +1,223 @@
-//! A load of puts that speaks etcd v3, so that it drives etcd and Keelson alike.
+//! A load in a closed loop: clients that each have one request in flight, over connections that they share.
+//!
+//! Everything runs on one thread: requests that are ready together are sent together, nothing is locked, and a client costs
+//! the servers beside it no more than it must. `keelson-bench limit` shows how much that thread can do.
 
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use hdrhistogram::Histogram;
-use keelson_proto::etcdserverpb::PutRequest;
-use keelson_proto::etcdserverpb::kv_client::KvClient;
 use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
+
+use crate::side::Side;
+use crate::wire::{Connection, Failure};
 
 /// Clients that share one connection: as many as a typical program keeps in flight on one.
 const CLIENTS_PER_CONNECTION: usize = 10;
-/// How many different keys are written.
-const KEYS: u64 = 100_000;
+/// Connections of one load: as many processes as a middling control plane has.
+const CONNECTIONS_MAX: usize = 30;
+/// After an error a client waits, so that a server that refuses everything is not measured by how fast it refuses.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// How long requests in flight may take to end when the load ends.
+const STOP_WITHIN: Duration = Duration::from_secs(60);
+/// Latencies from 1 µs to 100 s, with three digits.
+const LATENCY_US_MAX: u64 = 100_000_000;
 
-/// What to do.
-#[derive(Clone, Debug)]
-pub struct Puts {
-    /// Clients, each with one request in flight, spread over all the endpoints.
-    pub clients: usize,
-    /// Size of a value.
-    pub value_bytes: usize,
-    /// How long to measure.
-    pub duration: Duration,
+/// One client of a load.
+pub trait Client {
+    /// Does one unit of the work that is measured.
+    async fn step(&mut self) -> Result<(), Failure>;
 }
 
-/// What came of it.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    pub per_second: f64,
-    pub p50: Duration,
-    pub p99: Duration,
+/// How long a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// What is not measured.
+    pub warm_up: Duration,
+    /// What is.
+    pub measured: Duration,
+}
+
+/// What came of a load over some time.
+#[derive(Debug)]
+pub struct Tally {
+    /// Of each step that succeeded, in microseconds.
+    pub latencies: Histogram<u64>,
+    /// Steps that did not.
     pub errors: u64,
+    /// What the first of them said.
+    pub first_error: Option<String>,
+    since: Instant,
+    /// How long it was counted.
+    pub elapsed: Duration,
 }
 
-impl Puts {
-    /// Runs the load against `endpoints`.
-    pub async fn run(&self, endpoints: &[String]) -> anyhow::Result<Outcome> {
-        let mut connections = Vec::new();
-        for index in 0..self.clients.div_ceil(CLIENTS_PER_CONNECTION).max(endpoints.len().min(self.clients)) {
-            connections.push(connect(&endpoints[index % endpoints.len()]).await?);
-        }
-        let started = Instant::now();
-        let until = started + self.duration;
-        let mut clients = JoinSet::new();
-        for index in 0..self.clients {
-            let client = KvClient::new(connections[index % connections.len()].clone());
-            clients.spawn(one_client(client, index as u64, self.value_bytes, until));
-        }
-        let mut latencies = histogram()?;
-        let mut errors = 0;
-        while let Some(done) = clients.join_next().await {
-            let (own, own_errors) = done.context("a client panicked")??;
-            latencies.add(own)?;
-            errors += own_errors;
-        }
-        let seconds = started.elapsed().as_secs_f64();
-        Ok(Outcome {
-            per_second: latencies.len() as f64 / seconds,
-            p50: Duration::from_micros(latencies.value_at_quantile(0.5)),
-            p99: Duration::from_micros(latencies.value_at_quantile(0.99)),
-            errors,
-        })
+impl Tally {
+    fn new() -> anyhow::Result<Self> {
+        let now = Instant::now();
+        Ok(Self { latencies: histogram()?, errors: 0, first_error: None, since: now, elapsed: Duration::ZERO })
+    }
+
+    /// Steps a second.
+    pub fn per_second(&self) -> f64 {
+        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// Adds what came of a later time.
+    pub fn add(&mut self, later: &Self) -> anyhow::Result<()> {
+        self.latencies.add(&later.latencies)?;
+        self.errors += later.errors;
+        self.first_error = self.first_error.take().or_else(|| later.first_error.clone());
+        self.elapsed += later.elapsed;
+        Ok(())
     }
 }
 
-async fn one_client(
-    mut client: KvClient<Channel>,
-    seed: u64,
-    value_bytes: usize,
-    until: Instant,
-) -> anyhow::Result<(Histogram<u64>, u64)> {
-    let mut latencies = histogram()?;
-    let mut errors = 0;
-    let value = vec![b'v'; value_bytes];
-    // A Weyl sequence: well spread, cheap, and the same for both peers.
-    let mut step = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    while Instant::now() < until {
-        step = step.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let request = PutRequest {
-            key: format!("/bench/{:08}", step % KEYS).into(),
-            value: value.clone().into(),
-            ..PutRequest::default()
+/// An empty histogram of latencies in microseconds.
+pub fn histogram() -> anyhow::Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?)
+}
+
+/// Adds a latency; one beyond the bound counts as the bound.
+pub fn record(latencies: &mut Histogram<u64>, latency: Duration) {
+    latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(LATENCY_US_MAX));
+}
+
+/// Clients that are running.
+pub struct Load {
+    tally: Rc<RefCell<Tally>>,
+    stop: Rc<Cell<bool>>,
+    clients: JoinSet<Result<(), Failure>>,
+}
+
+impl Load {
+    /// Starts the clients.
+    pub fn start<C: Client + 'static>(clients: impl IntoIterator<Item = C>) -> anyhow::Result<Self> {
+        let tally = Rc::new(RefCell::new(Tally::new()?));
+        let stop = Rc::new(Cell::new(false));
+        let mut running = JoinSet::new();
+        for client in clients {
+            running.spawn_local(run(client, Rc::clone(&tally), Rc::clone(&stop)));
+        }
+        Ok(Self { tally, stop, clients: running })
+    }
+
+    /// What came of it since the start or the last cut.
+    pub fn cut(&self) -> anyhow::Result<Tally> {
+        let mut tally = self.tally.replace(Tally::new()?);
+        tally.elapsed = tally.since.elapsed();
+        Ok(tally)
+    }
+
+    /// Lets it run for some time, and says what came of that time alone.
+    pub async fn measure(&self, time: Duration) -> anyhow::Result<Tally> {
+        self.cut()?;
+        tokio::time::sleep(time).await;
+        self.cut()
+    }
+
+    /// Lets requests in flight end, and no further ones begin.
+    ///
+    /// # Errors
+    /// When a connection broke during the load, or requests do not end.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.stop.set(true);
+        let ending = async {
+            while let Some(ended) = self.clients.join_next().await {
+                ended.context("a client panicked")??;
+            }
+            Ok(())
         };
-        let sent = Instant::now();
-        match client.put(request).await {
-            Ok(_) => latencies.record(sent.elapsed().as_micros() as u64)?,
-            Err(_) => errors += 1,
+        match tokio::time::timeout(STOP_WITHIN, ending).await {
+            Ok(ended) => ended,
+            Err(_) => bail!("a request had no answer after {} s", STOP_WITHIN.as_secs()),
         }
     }
-    Ok((latencies, errors))
 }
 
-/// From 1 µs to a minute, three digits.
-fn histogram() -> anyhow::Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
+async fn run(mut client: impl Client, tally: Rc<RefCell<Tally>>, stop: Rc<Cell<bool>>) -> Result<(), Failure> {
+    let mut sent = Instant::now();
+    while !stop.get() {
+        let result = client.step().await;
+        let now = Instant::now();
+        match result {
+            Ok(()) => {
+                record(&mut tally.borrow_mut().latencies, now - sent);
+                sent = now;
+            }
+            Err(failure @ Failure::Connection(_)) => return Err(failure),
+            Err(failure) => {
+                {
+                    let mut tally = tally.borrow_mut();
+                    tally.errors += 1;
+                    tally.first_error.get_or_insert_with(|| failure.to_string());
+                }
+                tokio::time::sleep(ERROR_PAUSE).await;
+                sent = Instant::now();
+            }
+        }
+    }
+    Ok(())
 }
 
-/// One connection without Nagle's delay.
-pub async fn connect(endpoint: &str) -> anyhow::Result<Channel> {
-    let endpoint =
-        Endpoint::from_shared(endpoint.to_owned())?.tcp_nodelay(true).connect_timeout(Duration::from_secs(5));
-    endpoint.connect().await.context("cannot connect")
+/// Runs clients for one window.
+///
+/// # Errors
+/// When a connection breaks.
+pub async fn run_clients<C: Client + 'static>(
+    clients: impl IntoIterator<Item = C>,
+    window: Window,
+) -> anyhow::Result<Tally> {
+    let load = Load::start(clients)?;
+    tokio::time::sleep(window.warm_up).await;
+    let tally = load.measure(window.measured).await?;
+    load.stop().await?;
+    Ok(tally)
+}
+
+/// A share of a connection for each of `clients`, spread evenly over the connections, and those over the members. The first
+/// is to the leader, so that a single client has the same way to go on both sides.
+///
+/// # Errors
+/// When a member cannot be reached.
+pub async fn connect(side: &Side, clients: usize) -> anyhow::Result<Vec<Connection>> {
+    let endpoints = side.leader_first().await?;
+    let mut connections = Vec::new();
+    for index in 0..connection_count(clients, endpoints.len()) {
+        connections.push(Connection::open(&endpoints[index % endpoints.len()]).await?);
+    }
+    Ok((0..clients).map(|client| connections[client % connections.len()].clone()).collect())
+}
+
+/// The same number for each member, as far as there are clients.
+fn connection_count(clients: usize, members: usize) -> usize {
+    let wanted = clients.div_ceil(CLIENTS_PER_CONNECTION).next_multiple_of(members);
+    wanted.min(CONNECTIONS_MAX / members * members).min(clients)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_spread_evenly_and_bounded() {
+        let counts = [1, 2, 4, 10, 100, 300, 1_000].map(|clients| connection_count(clients, 3));
+        assert_eq!(counts, [1, 2, 3, 3, 12, 30, 30]);
+        assert_eq!(connection_count(1_000, 1), 30);
+        assert_eq!(connection_count(5, 1), 1);
+    }
+
+    #[test]
+    fn tallies_of_two_times_add_up() {
+        let mut tally = Tally::new().expect("a tally");
+        let mut later = Tally::new().expect("a tally");
+        record(&mut tally.latencies, Duration::from_millis(1));
+        record(&mut later.latencies, Duration::from_secs(1_000));
+        (tally.elapsed, later.elapsed, later.errors) = (Duration::from_secs(1), Duration::from_secs(3), 2);
+        tally.add(&later).expect("it adds");
+        assert_eq!((tally.per_second(), tally.errors), (0.5, 2));
+        assert!(tally.latencies.max() >= LATENCY_US_MAX);
+    }
 }

@@ -136,9 +136,7 @@ impl Process {
     /// Resident memory in bytes while it runs.
     #[must_use]
     pub fn resident_bytes(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
+        resident_bytes(u32::try_from(self.pid()?).ok()?)
     }
 
     /// Sends a signal.
@@ -210,6 +208,14 @@ impl Process {
         let _ = fs::remove_file(self.layout.pid());
         Ok(())
     }
+}
+
+/// Resident memory of a process in bytes, while it runs.
+#[must_use]
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 /// Collects the child's exit, so that it does not stay a zombie as long as this process lives.

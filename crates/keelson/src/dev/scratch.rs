@@ -1,7 +1,7 @@
 //! A local cluster of its own for a test or a benchmark: temporary data on a real disk, free ports, gone afterwards.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -43,9 +43,13 @@ impl Scratch {
     /// # Errors
     /// When a file cannot be written.
     pub fn lay_out_at(base: u16, spec: Spec) -> anyhow::Result<Self> {
+        Self::lay_out_program(&program("keelson")?, base, spec)
+    }
+
+    fn lay_out_program(program: &Path, base: u16, spec: Spec) -> anyhow::Result<Self> {
         let folder = tempfile::TempDir::new_in(folder()?)?;
         let spec = Spec { api_port: base, store_port: base + 1, peer_port: base + 2, ..spec };
-        let cluster = Cluster::open_or_create(folder.path(), spec, &program("keelson")?)?;
+        let cluster = Cluster::open_or_create(folder.path(), spec, program)?;
         Ok(Self { cluster, _folder: folder })
     }
 
@@ -55,6 +59,17 @@ impl Scratch {
     /// When it does not become ready.
     pub async fn start(spec: Spec) -> anyhow::Result<Self> {
         let scratch = Self::lay_out(spec)?;
+        scratch.start_all().await?;
+        Ok(scratch)
+    }
+
+    /// As [`Self::start`], with a `keelson` that was built elsewhere.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_program(program: &Path, spec: Spec) -> anyhow::Result<Self> {
+        let base = free_ports(PORTS_PER_MEMBER * u16::try_from(spec.members).context("too many members")?)?;
+        let scratch = Self::lay_out_program(program, base, spec)?;
         scratch.start_all().await?;
         Ok(scratch)
     }

@@ -1,0 +1,107 @@
+//! Runs a work on both clusters in turn: etcd, ours, ours, etcd, … so that neither always has the quieter half of a minute.
+
+use async_trait::async_trait;
+
+use crate::figure::{Figure, Target};
+use crate::options::Options;
+use crate::report::Comparison;
+use crate::side::{Kind, Side};
+
+/// Runs on the server that does nothing, of which the median is the limit.
+const LIMIT_RUNS: usize = 3;
+
+/// Something to be measured.
+#[async_trait(?Send)]
+pub trait Work {
+    /// Its name and its parameters, for a heading.
+    fn title(&self) -> String;
+
+    /// What the project wants of its figures.
+    fn targets(&self) -> Vec<Target> {
+        Vec::new()
+    }
+
+    /// Whether a server that does nothing can serve it.
+    fn has_limit(&self) -> bool {
+        false
+    }
+
+    /// How many pairs of runs it makes of those asked for: fewer if a run takes minutes.
+    fn pairs(&self, asked: usize) -> usize {
+        asked
+    }
+
+    /// Once on each cluster, before the first run.
+    async fn prepare(&self, _side: &Side) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    /// One run: always the same figures in the same order.
+    async fn run(&self, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>>;
+}
+
+/// Measures a work on the clusters that the options name, each started for it and erased afterwards.
+///
+/// # Errors
+/// When a cluster does not start or a run fails.
+pub async fn compare(work: &dyn Work, options: &Options) -> anyhow::Result<Comparison> {
+    let pairs = work.pairs(options.pairs);
+    let mut comparison = Comparison::new(work.title(), work.targets());
+    {
+        let mut sides = Vec::new();
+        for kind in options.kinds() {
+            sides.push(start(work, kind, options).await?);
+        }
+        for pair in 0..pairs {
+            for turn in turns(pair, sides.len()) {
+                comparison.add(sides[turn].kind(), work.run(&sides[turn], options).await?);
+            }
+        }
+    }
+    // With both clusters gone.
+    if work.has_limit() {
+        run_limit(work, options, LIMIT_RUNS.min(pairs), &mut comparison).await?;
+    }
+    Ok(comparison)
+}
+
+/// Measures a work on the server that does nothing.
+///
+/// # Errors
+/// When a run fails.
+pub async fn limit(work: &dyn Work, options: &Options) -> anyhow::Result<Comparison> {
+    let mut comparison = Comparison::new(work.title(), Vec::new());
+    run_limit(work, options, options.pairs, &mut comparison).await?;
+    Ok(comparison)
+}
+
+async fn run_limit(work: &dyn Work, options: &Options, runs: usize, comparison: &mut Comparison) -> anyhow::Result<()> {
+    let side = start(work, Kind::Nothing, options).await?;
+    for _ in 0..runs {
+        comparison.add(side.kind(), work.run(&side, options).await?);
+    }
+    Ok(())
+}
+
+async fn start(work: &dyn Work, kind: Kind, options: &Options) -> anyhow::Result<Side> {
+    let side = Side::start(kind, options).await?;
+    work.prepare(&side).await?;
+    Ok(side)
+}
+
+/// Which side goes first changes from pair to pair.
+fn turns(pair: usize, sides: usize) -> Vec<usize> {
+    if pair.is_multiple_of(2) { (0..sides).collect() } else { (0..sides).rev().collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_turn_alternates() {
+        let order: Vec<usize> = (0..3).flat_map(|pair| turns(pair, 2)).collect();
+        assert_eq!(order, [0, 1, 1, 0, 0, 1]);
+        assert_eq!(turns(1, 1), [0]);
+    }
+}

@@ -1,0 +1,130 @@
+//! What is measured: a cluster of etcd or of Keelson that runs for one work and is erased afterwards, or a server that does
+//! nothing, which shows how fast the clients alone are.
+
+mod certificates;
+mod etcd;
+mod keelson;
+mod nothing;
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use keelson_proto::etcdserverpb::{StatusRequest, StatusResponse};
+
+use crate::options::Options;
+use crate::wire::{Connection, Endpoint, Method};
+
+/// How long a cluster may take until all its members follow one leader.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How often it is asked.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Etcd,
+    Keelson,
+    Nothing,
+}
+
+impl Kind {
+    /// As it is called in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::Keelson => "keelson",
+            Self::Nothing => "no-op server",
+        }
+    }
+}
+
+/// One that runs.
+pub struct Side {
+    kind: Kind,
+    endpoints: Vec<Endpoint>,
+    running: Running,
+}
+
+enum Running {
+    Etcd(etcd::Etcd),
+    Keelson(keelson::Keelson),
+    Nothing(#[expect(dead_code, reason = "ends when it is dropped")] nothing::Nothing),
+}
+
+impl Side {
+    /// Starts it with empty data and waits until it is ready.
+    ///
+    /// # Errors
+    /// When a program is missing or does not become ready.
+    pub async fn start(kind: Kind, options: &Options) -> anyhow::Result<Self> {
+        let (endpoints, running) = match kind {
+            Kind::Etcd => {
+                let etcd = etcd::Etcd::start(options)?;
+                (etcd.endpoints()?, Running::Etcd(etcd))
+            }
+            Kind::Keelson => {
+                let keelson = keelson::Keelson::start(options).await?;
+                (keelson.endpoints()?, Running::Keelson(keelson))
+            }
+            Kind::Nothing => {
+                let nothing = nothing::Nothing::start(options)?;
+                (nothing.endpoints()?, Running::Nothing(nothing))
+            }
+        };
+        let side = Self { kind, endpoints, running };
+        side.leader_first().await?;
+        Ok(side)
+    }
+
+    /// Which it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How many members it has.
+    pub fn members(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// Where its members serve clients, the leader's first. Waits until all of them follow it.
+    ///
+    /// # Errors
+    /// When there is no leader in time.
+    pub async fn leader_first(&self) -> anyhow::Result<Vec<Endpoint>> {
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            if let Some(leader) = self.leader().await {
+                let mut endpoints = self.endpoints.clone();
+                endpoints.rotate_left(leader);
+                return Ok(endpoints);
+            }
+            if Instant::now() > deadline {
+                bail!("{} has no leader that all members follow", self.kind.name());
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// The index of the member that leads, if all say the same.
+    async fn leader(&self) -> Option<usize> {
+        let (mut leaders, mut members) = (Vec::new(), Vec::new());
+        for endpoint in &self.endpoints {
+            let mut connection = Connection::open(endpoint).await.ok()?;
+            let status: StatusResponse = connection.ask(Method::Status, &StatusRequest::default()).await.ok()?;
+            leaders.push(status.leader);
+            members.push(status.header?.member_id);
+        }
+        let leader = *leaders.first().filter(|leader| **leader != 0)?;
+        let agreed = leaders.iter().all(|other| *other == leader);
+        members.iter().position(|member| *member == leader).filter(|_| agreed)
+    }
+
+    /// Resident memory of each member in bytes; empty for one that has no processes.
+    pub fn resident_bytes(&self) -> Vec<u64> {
+        match &self.running {
+            Running::Etcd(etcd) => etcd.resident_bytes(),
+            Running::Keelson(keelson) => keelson.resident_bytes(),
+            Running::Nothing(_) => Vec::new(),
+        }
+    }
+}

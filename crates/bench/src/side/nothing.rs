@@ -1,0 +1,240 @@
+//! A gRPC server that does no work: it answers at once, always the same. What clients reach with it is what they can reach at
+//! all on this machine. It is made of tonic, as Keelson's own server is not entirely; a better framework would raise the limit.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::Context;
+use bytes::Bytes;
+use keelson_proto::etcdserverpb as pb;
+use keelson_proto::etcdserverpb::kv_server::{Kv, KvServer};
+use keelson_proto::etcdserverpb::lease_server::{Lease, LeaseServer};
+use keelson_proto::etcdserverpb::maintenance_server::{Maintenance, MaintenanceServer};
+use keelson_proto::mvccpb::KeyValue;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::certificates::Certificates;
+use crate::options::Options;
+use crate::wire::Endpoint;
+use crate::works;
+
+/// The one revision there ever is.
+const REVISION: i64 = 1;
+
+/// The running server; dropping it ends it.
+pub struct Nothing {
+    addresses: Vec<SocketAddr>,
+    certificates: Option<Certificates>,
+    /// Its threads are its own: the clients' one must not do its work.
+    runtime: Option<tokio::runtime::Runtime>,
+    _folder: tempfile::TempDir,
+}
+
+impl Nothing {
+    /// Starts it, with as many ports as the others have members.
+    ///
+    /// # Errors
+    /// When a port cannot be opened.
+    pub fn start(options: &Options) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let certificates = options.tls.then(|| Certificates::create(folder.path())).transpose()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let answers = Answers::new();
+        let mut addresses = Vec::new();
+        for _ in 0..options.members {
+            let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            listener.set_nonblocking(true)?;
+            addresses.push(listener.local_addr()?);
+            let mut server = Server::builder();
+            if let Some(certificates) = &certificates {
+                server = server.tls_config(tls(certificates)?)?;
+            }
+            let router = server
+                .add_service(KvServer::new(answers.clone()))
+                .add_service(LeaseServer::new(answers.clone()))
+                .add_service(MaintenanceServer::new(answers.clone()));
+            runtime.spawn(async move {
+                let listener = tokio::net::TcpListener::from_std(listener)?;
+                let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
+                router.serve_with_incoming(incoming).await.context("the no-op server failed")
+            });
+        }
+        Ok(Self { addresses, certificates, runtime: Some(runtime), _folder: folder })
+    }
+
+    /// Where it serves.
+    ///
+    /// # Errors
+    /// When the certificates cannot be read.
+    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
+        let tls = self.certificates.as_ref().map(Certificates::client).transpose()?;
+        Ok(self.addresses.iter().map(|address| Endpoint { address: *address, tls: tls.clone() }).collect())
+    }
+}
+
+impl Drop for Nothing {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+fn tls(certificates: &Certificates) -> anyhow::Result<ServerTlsConfig> {
+    let (certificate, key) = &certificates.server;
+    Ok(ServerTlsConfig::new()
+        .identity(Identity::from_pem(std::fs::read(certificate)?, std::fs::read(key)?))
+        .client_ca_root(Certificate::from_pem(std::fs::read(&certificates.authority)?)))
+}
+
+/// What it answers, made once.
+#[derive(Clone)]
+struct Answers {
+    point: Arc<pb::RangeResponse>,
+    list: Arc<pb::RangeResponse>,
+}
+
+impl Answers {
+    fn new() -> Self {
+        let range = |keys: usize, value_bytes: usize| {
+            let pair = KeyValue {
+                key: Bytes::from_static(b"/bench/nothing/00000000"),
+                value: vec![b'v'; value_bytes].into(),
+                create_revision: REVISION,
+                mod_revision: REVISION,
+                version: 1,
+                ..KeyValue::default()
+            };
+            let kvs = vec![pair; keys];
+            Arc::new(pb::RangeResponse { header: header(), kvs, count: keys as i64, ..pb::RangeResponse::default() })
+        };
+        Self { point: range(1, works::VALUE_BYTES), list: range(works::LIST_KEYS, works::LIST_VALUE_BYTES) }
+    }
+}
+
+fn header() -> Option<pb::ResponseHeader> {
+    Some(pb::ResponseHeader { cluster_id: 1, member_id: 1, revision: REVISION, raft_term: 1 })
+}
+
+fn not_served<T>() -> Result<Response<T>, Status> {
+    Err(Status::unimplemented("not served by the no-op server"))
+}
+
+#[tonic::async_trait]
+impl Kv for Answers {
+    type RangeStreamStream = Pin<Box<dyn Stream<Item = Result<pb::RangeStreamResponse, Status>> + Send>>;
+
+    async fn put(&self, _: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
+        Ok(Response::new(pb::PutResponse { header: header(), ..pb::PutResponse::default() }))
+    }
+
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let answer = if request.get_ref().range_end.is_empty() { &self.point } else { &self.list };
+        Ok(Response::new(pb::RangeResponse::clone(answer)))
+    }
+
+    async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
+        let put = pb::response_op::Response::ResponsePut(pb::PutResponse { header: header(), prev_kv: None });
+        let responses = vec![pb::ResponseOp { response: Some(put) }; request.get_ref().success.len()];
+        Ok(Response::new(pb::TxnResponse { header: header(), succeeded: true, responses }))
+    }
+
+    async fn delete_range(
+        &self,
+        _: Request<pb::DeleteRangeRequest>,
+    ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
+        not_served()
+    }
+
+    async fn range_stream(&self, _: Request<pb::RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
+        not_served()
+    }
+
+    async fn compact(&self, _: Request<pb::CompactionRequest>) -> Result<Response<pb::CompactionResponse>, Status> {
+        not_served()
+    }
+}
+
+#[tonic::async_trait]
+impl Lease for Answers {
+    type LeaseKeepAliveStream = Pin<Box<dyn Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send>>;
+
+    async fn lease_grant(
+        &self,
+        request: Request<pb::LeaseGrantRequest>,
+    ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
+        let pb::LeaseGrantRequest { id, ttl } = request.into_inner();
+        Ok(Response::new(pb::LeaseGrantResponse { header: header(), id, ttl, ..pb::LeaseGrantResponse::default() }))
+    }
+
+    async fn lease_revoke(
+        &self,
+        _: Request<pb::LeaseRevokeRequest>,
+    ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
+        Ok(Response::new(pb::LeaseRevokeResponse { header: header() }))
+    }
+
+    async fn lease_keep_alive(
+        &self,
+        request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
+    ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
+        let answers = request.into_inner().map(|asked| {
+            asked.map(|asked| pb::LeaseKeepAliveResponse { header: header(), id: asked.id, ttl: works::LEASE_SECONDS })
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn lease_time_to_live(
+        &self,
+        _: Request<pb::LeaseTimeToLiveRequest>,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        not_served()
+    }
+
+    async fn lease_leases(
+        &self,
+        _: Request<pb::LeaseLeasesRequest>,
+    ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
+        not_served()
+    }
+}
+
+#[tonic::async_trait]
+impl Maintenance for Answers {
+    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;
+
+    async fn status(&self, _: Request<pb::StatusRequest>) -> Result<Response<pb::StatusResponse>, Status> {
+        Ok(Response::new(pb::StatusResponse { header: header(), leader: 1, ..pb::StatusResponse::default() }))
+    }
+
+    async fn alarm(&self, _: Request<pb::AlarmRequest>) -> Result<Response<pb::AlarmResponse>, Status> {
+        not_served()
+    }
+
+    async fn defragment(&self, _: Request<pb::DefragmentRequest>) -> Result<Response<pb::DefragmentResponse>, Status> {
+        not_served()
+    }
+
+    async fn hash(&self, _: Request<pb::HashRequest>) -> Result<Response<pb::HashResponse>, Status> {
+        not_served()
+    }
+
+    async fn hash_kv(&self, _: Request<pb::HashKvRequest>) -> Result<Response<pb::HashKvResponse>, Status> {
+        not_served()
+    }
+
+    async fn snapshot(&self, _: Request<pb::SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        not_served()
+    }
+
+    async fn move_leader(&self, _: Request<pb::MoveLeaderRequest>) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        not_served()
+    }
+
+    async fn downgrade(&self, _: Request<pb::DowngradeRequest>) -> Result<Response<pb::DowngradeResponse>, Status> {
+        not_served()
+    }
+}
