@@ -1,16 +1,20 @@
-//! The store served as etcd v3: KV, Watch, Lease, Cluster, Maintenance and Auth on one port, as etcd's clients know them.
+//! The store served as etcd v3: KV, Watch, Lease, Cluster, Maintenance, Auth, Election and Lock on one port, as etcd's clients know them.
 //!
 //! Services translate and nothing more: what a request means is decided by [`Handle`](crate::Handle) and by apply. What a
 //! later version brings answers UNIMPLEMENTED. Errors become gRPC statuses in one file, `status_code`.
 
 mod auth;
+mod candidacy;
 mod cluster;
 mod dispatch;
+mod election;
 mod front;
 mod http;
 mod kv;
 mod lease;
+mod lock;
 mod maintenance;
+mod range;
 mod server;
 mod status_code;
 mod tls;
@@ -21,5 +25,5 @@ pub use server::{Error, Server};
 pub use tls::Error as TlsError;
 
 /// The version of etcd whose API this is. Clients switch features on by it: kube-apiserver asks for watch progress from
-/// 3.5.13 on, and would use range streams from 3.7 on, which are not served yet.
+/// 3.5.13 on.
 pub const ETCD_VERSION: &str = "3.6.0";

@@ -1,7 +1,7 @@
 //! The store as the rest of the process uses it.
 
 mod answer;
-mod read;
+pub(crate) mod read;
 
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use tokio::sync::watch::Receiver;
 use crate::forward;
 use crate::member::Shared;
 use crate::peers::Peer;
+use crate::state::listing::Listing;
 use crate::status::{Member, MemberStatus, Status};
 use crate::{Error, validate, watch};
 
@@ -59,6 +60,25 @@ impl Handle {
             self.member.barrier(self.member.deadline()).await?;
         }
         read::range(&self.member.reader, request).await
+    }
+
+    /// As [`Handle::range`], piece by piece: `begin` reads the first, where it may block on the disk. The pieces come in the
+    /// order of keys, whatever the request says about order.
+    ///
+    /// # Errors
+    /// As for [`Handle::range`].
+    pub(crate) async fn list<T: Send + 'static>(
+        &self,
+        request: RangeRequest,
+        fill_cache: bool,
+        begin: impl FnOnce(Listing) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        validate::range(&request)?;
+        if !request.serializable {
+            self.member.barrier(self.member.deadline()).await?;
+        }
+        let reader = self.member.reader.clone();
+        read::blocking(move || begin(reader.list(request, fill_cache)?)).await
     }
 
     /// Puts one pair, through the leader.

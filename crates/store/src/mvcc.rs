@@ -8,6 +8,7 @@
 
 pub(crate) mod compaction;
 pub(crate) mod cursor;
+pub(crate) mod encode;
 pub(crate) mod hash;
 pub(crate) mod history;
 pub(crate) mod key;

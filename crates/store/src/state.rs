@@ -15,6 +15,7 @@ mod folder;
 pub(crate) mod generation;
 #[cfg(test)]
 mod invariants;
+pub(crate) mod listing;
 pub(crate) mod meta;
 #[cfg(test)]
 mod model;

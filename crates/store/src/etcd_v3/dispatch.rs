@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use ::http::{Request, Response};
 use hyper::body::Incoming;
@@ -15,14 +16,27 @@ use keelson_proto::etcdserverpb::kv_server::KvServer;
 use keelson_proto::etcdserverpb::lease_server::LeaseServer;
 use keelson_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use keelson_proto::etcdserverpb::watch_server::WatchServer;
+use keelson_proto::v3electionpb::election_server::ElectionServer;
+use keelson_proto::v3lockpb::lock_server::LockServer;
 use tonic::Status;
 use tonic::body::Body;
 use tower::Service as _;
 
 use super::front::Front;
-use super::http;
+use super::{http, range, status_code};
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+/// An answer under way, which leaves with etcd's words.
+pub(super) struct Answer(Answering);
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(context).map_ok(status_code::translated)
+    }
+}
 
 /// All services of the port. Cheap to clone: one is made for each connection.
 #[derive(Clone)]
@@ -34,6 +48,8 @@ pub(super) struct Dispatch {
     cluster: ClusterServer<Front>,
     maintenance: MaintenanceServer<Front>,
     auth: AuthServer<Front>,
+    election: ElectionServer<Front>,
+    lock: LockServer<Front>,
 }
 
 impl Dispatch {
@@ -52,6 +68,8 @@ impl Dispatch {
             cluster: ClusterServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             maintenance: MaintenanceServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             auth: AuthServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            election: ElectionServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            lock: LockServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             front,
         }
     }
@@ -64,14 +82,18 @@ impl hyper::service::Service<Request<Incoming>> for Dispatch {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         let path = request.uri().path();
-        let service = path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service);
-        match service {
+        let (service, method) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
+        Answer(match service {
+            "etcdserverpb.KV" if method == "Range" => answer(range::unary(Arc::clone(&self.front), request)),
+            "etcdserverpb.KV" if method == "RangeStream" => answer(range::stream(Arc::clone(&self.front), request)),
             "etcdserverpb.KV" => self.kv.clone().call(request),
             "etcdserverpb.Watch" => self.watch.clone().call(request),
             "etcdserverpb.Lease" => self.lease.clone().call(request),
             "etcdserverpb.Cluster" => self.cluster.clone().call(request),
             "etcdserverpb.Maintenance" => self.maintenance.clone().call(request),
             "etcdserverpb.Auth" => self.auth.clone().call(request),
+            "v3electionpb.Election" => self.election.clone().call(request),
+            "v3lockpb.Lock" => self.lock.clone().call(request),
             _ if is_grpc(&request) => {
                 let status = Status::unimplemented(format!("unknown service {service}"));
                 Box::pin(ready(Ok(status.into_http())))
@@ -80,8 +102,12 @@ impl hyper::service::Service<Request<Incoming>> for Dispatch {
                 let front = Arc::clone(&self.front);
                 Box::pin(async move { Ok(http::answer(&front, &request).await) })
             }
-        }
+        })
     }
+}
+
+fn answer(response: impl Future<Output = Response<Body>> + Send + 'static) -> Answering {
+    Box::pin(async move { Ok(response.await) })
 }
 
 fn is_grpc(request: &Request<Incoming>) -> bool {

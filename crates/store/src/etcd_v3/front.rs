@@ -2,16 +2,18 @@
 //!
 //! All services are implemented on this one type, each in its own file.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use keelson_proto::etcdserverpb::ResponseHeader;
 use keelson_types::Leadership;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::range::Lists;
 use crate::{Error, Handle, validate};
 
 /// The etcd services over one member's store. Cheap to clone: streams take a clone along.
@@ -22,6 +24,9 @@ pub(super) struct Front {
     /// Ends the streams, which would never end by themselves.
     pub(super) shutdown: CancellationToken,
     pub(super) limits: Limits,
+    pub(super) lists: Lists,
+    /// Room for those who wait for a lock or to be elected.
+    pub(super) waiters: Arc<Semaphore>,
     cluster_id: u64,
     member_id: u64,
 }
@@ -41,6 +46,19 @@ pub struct Limits {
     pub no_leader_tolerance: Duration,
     /// Connections that are served at one time; more wait to be accepted.
     pub connections_max: usize,
+    /// Requests and streams under way on one connection. etcd has no bound; benchmarks put a thousand clients on one
+    /// connection.
+    pub streams_max: u32,
+    /// Bytes of range answers that are held in memory while they are sent, over all clients. Answers below 64 KiB do not
+    /// count.
+    pub lists_bytes_max: usize,
+    /// How long a range waits for its part of `lists_bytes_max` before it is refused with "too many requests".
+    pub list_wait: Duration,
+    /// How long a client may leave a part of a range's answer untaken before the answer is given up, and with it what it
+    /// keeps from being removed on disk.
+    pub list_stall: Duration,
+    /// Callers that wait for a lock or to be elected at one time.
+    pub waiters_max: usize,
 }
 
 /// What a gRPC message may be larger than the largest request.
@@ -56,6 +74,11 @@ impl Default for Limits {
             no_leader_tolerance: Duration::from_millis(1800),
             // 64 KiB of HTTP/2 windows and buffers each stays under 1 GiB.
             connections_max: 10_000,
+            streams_max: 4096,
+            lists_bytes_max: 256 << 20,
+            list_wait: Duration::from_secs(2),
+            list_stall: Duration::from_secs(30),
+            waiters_max: 10_000,
         }
     }
 }
@@ -69,7 +92,9 @@ impl Front {
     pub(super) fn new(handle: Handle, limits: Limits, shutdown: CancellationToken) -> Self {
         let leadership = handle.leadership();
         let (cluster_id, member_id) = (handle.cluster_id(), handle.member_id());
-        Self { handle, leadership, shutdown, limits, cluster_id, member_id }
+        let lists = Lists::new(&limits);
+        let waiters = Arc::new(Semaphore::new(limits.waiters_max));
+        Self { handle, leadership, shutdown, limits, lists, waiters, cluster_id, member_id }
     }
 
     /// The largest gRPC message.

@@ -1,4 +1,4 @@
-//! The KV service.
+//! The KV service. Range and RangeStream never come here from the port: `range` answers them below the level of messages.
 
 use futures::stream::Empty;
 use keelson_proto::etcdserverpb::kv_server::Kv;
@@ -9,7 +9,6 @@ use keelson_proto::etcdserverpb::{
 use tonic::{Request, Response, Status};
 
 use super::front::Front;
-use super::status_code::not_yet;
 use crate::validate;
 
 /// A client of etcd has no fence.
@@ -27,7 +26,7 @@ impl Kv for Front {
     type RangeStreamStream = Empty<Result<RangeStreamResponse, Status>>;
 
     async fn range_stream(&self, _: Request<RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {
-        Err(not_yet("KV.RangeStream"))
+        Err(Status::internal("the port answers this itself"))
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {

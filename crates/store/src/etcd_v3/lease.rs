@@ -11,6 +11,7 @@ use keelson_proto::etcdserverpb::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::front::Front;
+use super::status_code;
 use crate::Error;
 
 /// What the TTL of a lease that does not exist reads as.
@@ -91,7 +92,7 @@ impl Renewals {
             error = &mut self.stop => Err(error.into()),
             request = self.requests.message() => match request {
                 Ok(request) => renew(&self.front, request?).await,
-                Err(status) => Err(status),
+                Err(status) => Err(status_code::received(status)),
             },
         };
         self.ended = answer.is_err();

@@ -28,8 +28,6 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// of a vanished client do not stay.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Requests in flight on one connection. etcd has no bound; benchmarks put a thousand clients on one connection.
-const STREAMS_MAX: u32 = 4096;
 /// What one request may send ahead of being read: a whole one of ordinary size. A connection may have several.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 const CONNECTION_WINDOW_BYTES: u32 = 2 << 20;
@@ -117,7 +115,8 @@ impl Server {
                     }
                 },
             };
-            let connection = connection(stream, self.tls.clone(), dispatch.clone(), shutdown.clone());
+            let streams_max = self.limits.streams_max;
+            let connection = connection(stream, self.tls.clone(), dispatch.clone(), streams_max, shutdown.clone());
             let cut_off = cut_off.clone();
             connections.spawn(async move {
                 let _permit = permit;
@@ -137,20 +136,26 @@ impl Server {
 }
 
 /// One connection from the handshake to its end. Errors end it and concern nobody else.
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, dispatch: Dispatch, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    dispatch: Dispatch,
+    streams_max: u32,
+    shutdown: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "etcd client went away");
         return;
     }
-    let Some(tls) = tls else { return serve(stream, dispatch, shutdown).await };
+    let Some(tls) = tls else { return serve(stream, dispatch, streams_max, shutdown).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, dispatch, shutdown).await,
+        Ok(Ok(stream)) => serve(stream, dispatch, streams_max, shutdown).await,
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with an etcd client failed"),
         Err(_) => tracing::debug!("TLS handshake with an etcd client took too long"),
     }
 }
 
-async fn serve<S>(stream: S, dispatch: Dispatch, shutdown: CancellationToken)
+async fn serve<S>(stream: S, dispatch: Dispatch, streams_max: u32, shutdown: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -160,7 +165,7 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(streams_max)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX);

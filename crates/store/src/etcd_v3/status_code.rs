@@ -4,9 +4,14 @@
 //! has no counterpart in etcd says so in its own words. An unknown outcome becomes UNAVAILABLE with a text that etcd's
 //! clients know to mean "may have happened", never a code that reads as a refusal.
 
+use http::Response;
+use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::Error;
+
+/// Where a gRPC status is, among trailers or headers.
+const GRPC_STATUS: &str = "grpc-status";
 
 /// A store error as its caller sees it.
 impl From<Error> for Status {
@@ -55,6 +60,52 @@ pub(super) const DUPLICATE_WATCH_ID: &str = "mvcc: duplicate watch ID provided o
 pub(super) const EMPTY_WATCHER_RANGE: &str = "mvcc: watcher range is empty";
 /// Own words: etcd has no such bound.
 pub(super) const TOO_MANY_WATCHERS: &str = "keelson: too many watchers on this stream";
+
+/// What etcd's Election and Lock say; all of it with the code UNKNOWN.
+pub(super) const ELECTION_WITHOUT_LEADER: &str = "election: no leader";
+pub(super) const NOT_THE_ELECTED: &str = "election: not leader";
+pub(super) const LEADER_KEY_NOT_PROVIDED: &str = "\"leader\" field must be provided";
+pub(super) const LOCK_EXPIRED: &str = "mutex: session is expired";
+/// Ranges that cannot be given in the order in which they are read.
+pub(super) const NO_STREAMED_ORDERS: &str = "RangeStream does not support custom sort orders";
+pub(super) const NO_STREAMED_FILTERS: &str = "RangeStream does not support revision filters";
+
+/// Own words: etcd keeps what a client does not read.
+pub(super) fn stalled() -> Status {
+    Status::deadline_exceeded("keelson: the answer was not read for too long")
+}
+
+/// As gRPC in Go says it.
+pub(super) fn too_large_to_send(bytes: usize, bytes_max: usize) -> Status {
+    Status::resource_exhausted(format!("grpc: trying to send message larger than max ({bytes} vs. {bytes_max})"))
+}
+
+/// Why a request could not be received, as gRPC in Go says it. tonic gives a message above the limit another code, and
+/// clients would not know it.
+pub(super) fn received(status: Status) -> Status {
+    let sizes = (status.code() == Code::OutOfRange)
+        .then(|| status.message().strip_prefix("Error, decoded message length too large: found "))
+        .flatten()
+        .and_then(|rest| rest.strip_suffix(" bytes")?.split_once(" bytes, the limit is: "));
+    match sizes {
+        Some((bytes, bytes_max)) => {
+            Status::resource_exhausted(format!("grpc: received message larger than max ({bytes} vs. {bytes_max})"))
+        }
+        None => status,
+    }
+}
+
+/// An answer whose status is [`received`]'s, when it is one of tonic's own.
+pub(super) fn translated(response: Response<Body>) -> Response<Body> {
+    // Only an answer that is nothing but a status has it among the headers.
+    if !response.headers().contains_key(GRPC_STATUS) {
+        return response;
+    }
+    match Status::from_header_map(response.headers()) {
+        Some(status) if status.code() == Code::OutOfRange => received(status).into_http(),
+        _ => response,
+    }
+}
 
 /// What a service answers that a later version brings.
 pub(super) fn not_yet(method: &'static str) -> Status {

@@ -8,7 +8,7 @@ use crate::state::Reader;
 use crate::{Error, machine};
 
 /// Runs `work` where it may block on the disk.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     machine::spawn_blocking(work).await.unwrap_or_else(|error| Err(Error::Internal(error.to_string())))

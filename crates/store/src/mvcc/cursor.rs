@@ -84,6 +84,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Makes [`Cursor::next_key`] go on with `user_key`, among what the cursor has pinned.
+    pub(crate) fn restart(&mut self, user_key: &[u8]) {
+        self.started = false;
+        self.target.clear();
+        key::push_prefix(&mut self.target, user_key);
+    }
+
     /// Encoded prefix of the key that the cursor is on.
     pub(crate) fn prefix(&self) -> &[u8] {
         &self.prefix

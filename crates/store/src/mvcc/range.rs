@@ -16,47 +16,95 @@ const SORT_SLACK_MIN: usize = 256;
 
 /// Reads what `request` asks for. `scan` is over its keys at its revision; `revision` is the newest one.
 pub(crate) fn execute(mut scan: Scan<'_>, request: &RangeRequest, revision: i64) -> Result<RangeResponse, Error> {
-    let mut response = RangeResponse {
-        header: Some(ResponseHeader { revision, ..ResponseHeader::default() }),
-        ..RangeResponse::default()
-    };
-    // One more than the limit tells whether there is more.
-    let wanted = usize::try_from(request.limit).ok().filter(|limit| *limit > 0).map(|limit| limit.saturating_add(1));
-    let order = Order::of(request);
-    let with_value = !request.keys_only
-        || order == Some(Order { target: SortTarget::Value, descending: false })
-        || order == Some(Order { target: SortTarget::Value, descending: true });
+    let mut collector = Collector::new(request);
     while scan.advance()? {
-        response.count += 1;
-        if request.count_only || !passes_filters(&scan, request) {
-            continue;
+        collector.take(&scan, request)?;
+    }
+    Ok(collector.finish(request, revision))
+}
+
+/// Gathers a range's answer from the places of a scan.
+pub(crate) struct Collector {
+    response: RangeResponse,
+    /// One more than the limit, which tells whether there is more.
+    wanted: Option<usize>,
+    order: Option<Order>,
+    with_value: bool,
+    /// Bytes of the keys and values that are held.
+    bytes: usize,
+}
+
+impl Collector {
+    pub(crate) fn new(request: &RangeRequest) -> Self {
+        let limit = usize::try_from(request.limit).ok().filter(|limit| *limit > 0);
+        let order = Order::of(request);
+        Self {
+            response: RangeResponse::default(),
+            wanted: limit.map(|limit| limit.saturating_add(1)),
+            order,
+            with_value: !request.keys_only || order.is_some_and(|order| order.target == SortTarget::Value),
+            bytes: 0,
         }
-        match (wanted, order) {
-            (Some(wanted), None) if response.kvs.len() >= wanted => continue,
-            (Some(wanted), Some(order)) if response.kvs.len() >= wanted.saturating_mul(2).max(SORT_SLACK_MIN) => {
-                order.sort(&mut response.kvs);
-                response.kvs.truncate(wanted);
+    }
+
+    /// Takes in what `scan` is on.
+    pub(crate) fn take(&mut self, scan: &Scan<'_>, request: &RangeRequest) -> Result<(), Error> {
+        self.response.count += 1;
+        if request.count_only || !passes_filters(scan, request) {
+            return Ok(());
+        }
+        let pairs = &mut self.response.kvs;
+        match (self.wanted, self.order) {
+            (Some(wanted), None) if pairs.len() >= wanted => return Ok(()),
+            (Some(wanted), Some(order)) if pairs.len() >= wanted.saturating_mul(2).max(SORT_SLACK_MIN) => {
+                order.sort(pairs);
+                pairs.truncate(wanted);
+                self.bytes = pairs.iter().map(held_bytes).sum();
             }
             _ => {}
         }
-        response.kvs.push(scan.key_value(with_value)?);
+        let pair = scan.key_value(self.with_value)?;
+        self.bytes += held_bytes(&pair);
+        pairs.push(pair);
+        Ok(())
     }
-    if let Some(order) = order {
-        order.sort(&mut response.kvs);
+
+    /// What the pairs taken in so far occupy, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
-    if let Some(wanted) = wanted
-        && response.kvs.len() >= wanted
-    {
-        response.kvs.truncate(wanted - 1);
-        response.more = true;
+
+    /// The answer; `revision` is the newest one.
+    pub(crate) fn finish(self, request: &RangeRequest, revision: i64) -> RangeResponse {
+        let mut response = self.response;
+        response.header = Some(ResponseHeader { revision, ..ResponseHeader::default() });
+        if let Some(order) = self.order {
+            order.sort(&mut response.kvs);
+        }
+        if let Some(wanted) = self.wanted
+            && response.kvs.len() >= wanted
+        {
+            response.kvs.truncate(wanted - 1);
+            response.more = true;
+        }
+        if request.keys_only {
+            response.kvs.iter_mut().for_each(|pair| pair.value.clear());
+        }
+        response
     }
-    if request.keys_only {
-        response.kvs.iter_mut().for_each(|pair| pair.value.clear());
-    }
-    Ok(response)
 }
 
-fn passes_filters(scan: &Scan<'_>, request: &RangeRequest) -> bool {
+fn held_bytes(pair: &KeyValue) -> usize {
+    size_of::<KeyValue>() + pair.key.len() + pair.value.len()
+}
+
+/// Whether the answer is in another order than that of its keys.
+pub(crate) fn is_sorted(request: &RangeRequest) -> bool {
+    Order::of(request).is_some()
+}
+
+/// Whether the version that `scan` is on is within the request's bounds.
+pub(crate) fn passes_filters(scan: &Scan<'_>, request: &RangeRequest) -> bool {
     let (modified, header) = scan.version();
     let within = |value: i64, min: i64, max: i64| (min == 0 || value >= min) && (max == 0 || value <= max);
     within(modified, request.min_mod_revision, request.max_mod_revision)
@@ -64,7 +112,7 @@ fn passes_filters(scan: &Scan<'_>, request: &RangeRequest) -> bool {
 }
 
 /// An order other than by ascending key.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Order {
     target: SortTarget,
     descending: bool,

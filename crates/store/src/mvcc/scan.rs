@@ -73,6 +73,14 @@ impl<'a> Scan<'a> {
         }
     }
 
+    /// Makes the next [`Scan::advance`] go to `key`, or to the first live key after it. For scans without an overlay.
+    pub(crate) fn restart(&mut self, key: &[u8]) -> Result<(), Error> {
+        debug_assert!(self.overlay.is_none(), "an overlay is walked from its start");
+        (self.found, self.stored) = (None, None);
+        self.cursor.restart(key);
+        self.pull()
+    }
+
     /// The key that the scan is on.
     pub(crate) fn key(&self) -> &[u8] {
         match self.found {
@@ -135,6 +143,10 @@ impl<'a> Scan<'a> {
     }
 
     fn pull(&mut self) -> Result<(), Error> {
+        // One key has no next one; looking for it would pass its older versions.
+        if self.stored.take().is_some() && matches!(self.span, Span::One(_)) {
+            return Ok(());
+        }
         self.stored = self.cursor.next_key(self.revision)?;
         if self.stored.is_some() {
             key::user_key(self.cursor.prefix(), &mut self.stored_key)?;

@@ -12,6 +12,7 @@ use keelson_proto::etcdserverpb::{
 };
 
 use super::generation::{Figures, Generation};
+use super::listing::Listing;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
 use crate::lease::{Lease, table};
@@ -92,6 +93,32 @@ impl Reader {
             return Err(crate::Error::Compacted { requested: request.revision, compacted });
         }
         Ok(range::execute(scan, request, newest)?)
+    }
+
+    /// Begins to read a range in the order of its keys, piece by piece, all of it as of one revision.
+    ///
+    /// # Errors
+    /// As for [`Reader::range`].
+    pub(crate) fn list(&self, request: RangeRequest, fill_cache: bool) -> Result<Listing, crate::Error> {
+        let generation = self.generation()?;
+        let newest = generation.figures.revision();
+        if request.revision > newest {
+            return Err(crate::Error::FutureRevision { requested: request.revision, current: newest });
+        }
+        if request.revision <= 0 {
+            let (listing, _) = at_newest(&generation, |revision| {
+                let listing = Listing::new(generation.clone(), request.clone(), revision, revision, fill_cache)?;
+                Ok((listing, revision))
+            })?;
+            return Ok(listing);
+        }
+        let revision = request.revision;
+        let listing = Listing::new(generation.clone(), request, revision, newest, fill_cache)?;
+        let compacted = generation.figures.compacted();
+        if revision < compacted {
+            return Err(crate::Error::Compacted { requested: revision, compacted });
+        }
+        Ok(listing)
     }
 
     /// Answers a transaction that cannot write ([`crate::validate::txn_is_read_only`]) from the local state, all of it at

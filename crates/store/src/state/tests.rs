@@ -1,5 +1,7 @@
 //! The state, case by case.
 
+mod listing;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -8,6 +8,8 @@ use keelson_proto::etcdserverpb::kv_client::KvClient;
 use keelson_proto::etcdserverpb::lease_client::LeaseClient;
 use keelson_proto::etcdserverpb::maintenance_client::MaintenanceClient;
 use keelson_proto::etcdserverpb::watch_client::WatchClient;
+use keelson_proto::v3electionpb::election_client::ElectionClient;
+use keelson_proto::v3lockpb::lock_client::LockClient;
 use keelson_store::{Handle, Options, Peer, Store, Tls};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -57,10 +59,15 @@ impl Cluster {
 
     /// Starts a cluster and waits until it has a leader. May be called on a runtime's thread.
     pub fn start(tls: bool) -> Self {
-        std::thread::spawn(move || Self::start_here(tls)).join().expect("the cluster starts")
+        Self::start_with(tls, |_| {})
     }
 
-    fn start_here(tls: bool) -> Self {
+    /// As [`Self::start`], with changed options.
+    pub fn start_with(tls: bool, change: impl Fn(&mut Options) + Send + 'static) -> Self {
+        std::thread::spawn(move || Self::start_here(tls, change)).join().expect("the cluster starts")
+    }
+
+    fn start_here(tls: bool, change: impl Fn(&mut Options)) -> Self {
         let folder = TempDir::new().expect("a folder");
         let authority = Authority::new(folder.path(), "cluster");
         let peer_addresses = free_addresses();
@@ -90,6 +97,7 @@ impl Cluster {
                 );
                 options.insecure_store = !tls;
                 options.store_tls = tls.then(|| authority.issue(&format!("{name}-store")));
+                change(&mut options);
                 let (handle, service) = Store::open(options).await.expect("a member opens");
                 tokio::spawn(service.run(CancellationToken::new()));
                 members.push(Member { handle, address: store_addresses[i] });
@@ -136,6 +144,14 @@ impl Cluster {
 
     pub async fn cluster(&self, member: usize) -> ClusterClient<Channel> {
         ClusterClient::new(self.channel(member).await)
+    }
+
+    pub async fn election(&self, member: usize) -> ElectionClient<Channel> {
+        ElectionClient::new(self.channel(member).await)
+    }
+
+    pub async fn lock(&self, member: usize) -> LockClient<Channel> {
+        LockClient::new(self.channel(member).await)
     }
 
     /// The places of the leader and of a follower.

@@ -80,3 +80,23 @@ async fn a_watch_sees_puts_and_the_end_of_a_lease() {
     }
     assert_eq!(seen, [(false, None), (true, Some("1".to_owned()))]);
 }
+
+#[tokio::test]
+async fn clients_lock_and_elect() {
+    let cluster = Cluster::shared();
+    let mut client = connect(&cluster).await;
+    let lease = client.lease_grant(600, None).await.expect("a lease").id();
+    let options = etcd_client::LockOptions::new().with_lease(lease);
+    let held = client.lock("crate/lock", Some(options)).await.expect("the lock");
+    assert_eq!(held.key(), format!("crate/lock/{lease:x}").as_bytes());
+    client.unlock(held.key()).await.expect("an unlock");
+
+    let elected = client.campaign("crate/election", "me", lease).await.expect("elected");
+    let leader = elected.leader().expect("a leader's key").clone();
+    let mut observed = client.observe("crate/election").await.expect("a stream");
+    let first = observed.message().await.expect("a response").expect("the stream goes on");
+    assert_eq!(first.kv().expect("a leader").value(), b"me");
+    let options = etcd_client::ResignOptions::new().with_leader(leader);
+    client.resign(Some(options)).await.expect("a resignation");
+    assert!(client.leader("crate/election").await.is_err());
+}

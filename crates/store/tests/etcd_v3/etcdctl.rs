@@ -4,11 +4,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::process::Command;
+use keelson_proto::v3electionpb::{CampaignRequest, LeaderRequest};
+use keelson_proto::v3lockpb::{LockRequest, UnlockRequest};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::PATIENCE;
 use crate::cluster::Cluster;
+use crate::lock::{lease, queued};
 
 /// The program, from the variable that `make test` sets. A test that cannot run must not look like one that passed.
 fn program(variable: &str) -> PathBuf {
@@ -80,6 +83,8 @@ async fn all_commands(etcdctl: Etcdctl) {
     transactions(&etcdctl).await;
     watches(&etcdctl).await;
     leases(&etcdctl).await;
+    locks(&etcdctl).await;
+    elections(&etcdctl).await;
     maintenance(&etcdctl).await;
 }
 
@@ -93,6 +98,75 @@ async fn etcdctl_3_4_finds_everything_it_knows() {
 async fn etcdctl_3_5_finds_everything_it_knows() {
     let program = program("KEELSON_TEST_ETCDCTL_35");
     all_commands(Etcdctl { program, cluster: Cluster::shared_with_tls(), prefix: "v35", counts: true }).await;
+}
+
+impl Etcdctl {
+    fn start(&self, arguments: &[&str]) -> Child {
+        self.command(&self.cluster.endpoints(), arguments).spawn().expect("etcdctl starts")
+    }
+
+    fn name(&self, rest: &str) -> String {
+        format!("{}/{rest}", self.prefix)
+    }
+}
+
+/// Interrupts a program as a person at the keyboard does, and waits for its end.
+async fn interrupt(mut child: Child) {
+    let id = child.id().expect("it runs").to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().await.expect("kill runs").success());
+    tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends in time").expect("it ends");
+}
+
+/// etcdctl locks by transactions of its own; it and the service must respect each other.
+async fn locks(etcdctl: &Etcdctl) {
+    assert_eq!(etcdctl.run(&["lock", "@/lock", "echo", "held"]).await, "held\n");
+    let name = etcdctl.name("lock");
+    let request = LockRequest { name: name.clone().into(), lease: lease(&etcdctl.cluster, 600).await };
+    let mut service = etcdctl.cluster.lock(0).await;
+    let held = service.lock(request.clone()).await.expect("the lock").into_inner();
+    let waiting = etcdctl.start(&["lock", "@/lock", "echo", "held"]);
+    queued(&etcdctl.cluster, &name, 2).await;
+    service.unlock(UnlockRequest { key: held.key }).await.expect("an unlock");
+    let output = tokio::time::timeout(PATIENCE, waiting.wait_with_output()).await.expect("in time").expect("it ends");
+    assert_eq!(output.stdout, b"held\n");
+
+    let mut holder = etcdctl.start(&["lock", "@/lock"]);
+    let mut lines = BufReader::new(holder.stdout.take().expect("it is piped")).lines();
+    let key = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("in time").expect("a line");
+    assert!(key.expect("the key").starts_with(&format!("{name}/")));
+    let waiting = tokio::spawn(async move { service.lock(request).await });
+    queued(&etcdctl.cluster, &name, 2).await;
+    assert!(!waiting.is_finished());
+    interrupt(holder).await;
+    tokio::time::timeout(PATIENCE, waiting).await.expect("in time").expect("no panic").expect("the lock");
+}
+
+async fn elections(etcdctl: &Etcdctl) {
+    let name = etcdctl.name("election");
+    let next = async |lines: &mut Lines<BufReader<ChildStdout>>| {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("a line in time");
+        line.expect("a line").expect("it goes on")
+    };
+    let mut leader = etcdctl.start(&["elect", "@/election", "one"]);
+    let mut says = BufReader::new(leader.stdout.take().expect("it is piped")).lines();
+    let key = next(&mut says).await;
+    assert!(key.starts_with(&format!("{name}/")));
+    assert_eq!(next(&mut says).await, "one");
+    let mut service = etcdctl.cluster.election(1).await;
+    let known = service.leader(LeaderRequest { name: name.clone().into() }).await.expect("a leader").into_inner();
+    assert_eq!(known.kv.expect("a leader").value, "one");
+
+    let mut observer = etcdctl.start(&["elect", "-l", "@/election"]);
+    let mut observed = BufReader::new(observer.stdout.take().expect("it is piped")).lines();
+    assert_eq!((next(&mut observed).await, next(&mut observed).await), (key, "one".to_owned()));
+    let id = lease(&etcdctl.cluster, 600).await;
+    let request = CampaignRequest { name: name.clone().into(), lease: id, value: "two".into() };
+    let campaign = tokio::spawn(async move { service.campaign(request).await });
+    queued(&etcdctl.cluster, &name, 2).await;
+    interrupt(leader).await;
+    tokio::time::timeout(PATIENCE, campaign).await.expect("in time").expect("no panic").expect("elected");
+    assert_eq!((next(&mut observed).await, next(&mut observed).await), (format!("{name}/{id:x}"), "two".to_owned()));
+    observer.kill().await.expect("it ends");
 }
 
 async fn keys(etcdctl: &Etcdctl) {

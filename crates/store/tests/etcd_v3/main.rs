@@ -6,11 +6,15 @@
 
 mod certificates;
 mod cluster;
+mod election;
 mod etcd_client;
 mod etcdctl;
 mod kv;
 mod lease;
+mod limits;
+mod lock;
 mod maintenance;
+mod range;
 mod watch;
 mod watch_stream;
 

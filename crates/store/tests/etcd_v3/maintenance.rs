@@ -90,10 +90,8 @@ async fn the_leader_can_be_moved_by_the_leader_alone() {
 #[tokio::test]
 async fn what_is_not_there_yet_says_so() {
     let cluster = Cluster::shared();
-    let mut kv = cluster.kv(0).await;
     let mut maintenance = cluster.maintenance(0).await;
     let mut auth = AuthClient::new(cluster.channel(0).await);
-    assert_eq!(refusal(kv.range_stream(range_request("a", "")).await).0, Code::Unimplemented);
     assert_eq!(refusal(maintenance.defragment(DefragmentRequest {}).await).0, Code::Unimplemented);
     let add = cluster.cluster(0).await.member_add(MemberAddRequest::default()).await;
     assert_eq!(refusal(add).0, Code::Unimplemented);

@@ -22,7 +22,7 @@ use super::batch::push_fragments;
 use super::turns::{Control, End, Turn, turns};
 use crate::Error;
 use crate::etcd_v3::front::Front;
-use crate::etcd_v3::status_code::{COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
+use crate::etcd_v3::status_code::{self, COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
 use crate::watch;
 
 /// Stands for no watch, or for all of them.
@@ -105,7 +105,7 @@ impl Session {
                     }
                     // The client is done, and with it the stream.
                     Ok(None) => return None,
-                    Err(status) => Some(status),
+                    Err(status) => Some(status_code::received(status)),
                 },
                 Some((tag, turn)) = self.running.next() => self.turn(tag, turn).err().map(Status::from),
                 _ = self.progress_timer.tick() => {
