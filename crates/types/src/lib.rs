@@ -19,6 +19,7 @@ mod object;
 pub mod pods;
 pub mod quantity;
 pub mod registry;
+pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
