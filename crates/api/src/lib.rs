@@ -10,6 +10,7 @@ mod node_tunnel;
 pub mod options;
 pub mod patch;
 pub mod pipeline;
+pub mod protobuf;
 pub mod rest;
 mod select;
 pub mod service;

@@ -10,7 +10,9 @@
 mod body;
 mod discovery;
 mod frames;
+mod gzip;
 mod health;
+mod media;
 mod negotiate;
 mod openapi;
 mod parameters;
@@ -61,15 +63,18 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let audit_id = Uuid::new_v4().to_string();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
+    let zipped = gzip::is_accepted(request.headers());
+    let failure = negotiate::failure(accept(request.headers()));
     let response = match front.route(request).await {
         Ok(response) => response,
         Err(status) => {
             if status.code >= 500 {
                 tracing::warn!(%method, path, code = status.code, message = %status, audit_id, "a request failed");
             }
-            respond::status(&status)
+            respond::status(&status, failure)
         }
     };
+    let response = if zipped { gzip::compress(response).await } else { response };
     respond::finish(response, &audit_id)
 }
 
@@ -113,7 +118,7 @@ impl Front {
             Route::Group(group) => self.discovery.group(group),
             Route::Resources { group, version } => self.discovery.resources(group, version),
             Route::OpenApi => Some(&self.openapi.index),
-            Route::OpenApiV2 => return Ok(respond::document(&self.openapi_v2, headers)),
+            Route::OpenApiV2 => return Ok(respond::cached(&self.openapi_v2, headers)),
             Route::OpenApiGroupVersion { group, version } => self.openapi.group_version(group, version),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root().to_string())),
@@ -121,7 +126,7 @@ impl Front {
         };
         let document = document.ok_or_else(Status::no_such_path)?;
         negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))?;
-        Ok(respond::document(document, headers))
+        Ok(respond::cached(document, headers))
     }
 }
 

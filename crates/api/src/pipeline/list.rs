@@ -40,15 +40,15 @@ pub struct List {
     pub items: Items,
 }
 
-/// The objects of a list, in the order of their paths. Never blocks.
-#[derive(Debug)]
+/// The objects of a list, in the order of their paths. Never blocks. A clone walks on by itself.
+#[derive(Clone, Debug)]
 pub struct Items {
     ready: std::vec::IntoIter<Arc<Object>>,
     /// What is left of a snapshot; None for a page.
     rest: Option<Rest>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rest {
     objects: Objects,
     selection: Arc<Selection>,

@@ -1,15 +1,18 @@
 //! Request bodies: bounded, and turned into the JSON text that the pipeline reads.
 
 mod delete_options;
+mod yaml;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use keelson_types::status::{Reason, Status};
 
-use crate::pipeline::PatchType;
+use super::media::{JSON, PROTOBUF, YAML};
+use crate::pipeline::{PatchType, Subresource, Target};
+use crate::protobuf;
 
 pub(super) use delete_options::delete_options;
 
@@ -17,9 +20,18 @@ pub(super) use delete_options::delete_options;
 /// what they make.
 const BODY_BYTES_MAX: usize = 3 << 20;
 
-const JSON: &str = "application/json";
-const YAML: &str = "application/yaml";
-const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+/// What a body is that does not say so: an apiVersion and a kind.
+pub(super) type Expected = (String, &'static str);
+
+pub(super) fn expected(target: &Target) -> Expected {
+    match target.subresource {
+        Subresource::Scale => ("autoscaling/v1".to_owned(), "Scale"),
+        Subresource::Binding => ("v1".to_owned(), "Binding"),
+        Subresource::None | Subresource::Status | Subresource::Finalize => {
+            (target.kind.api_version(), target.kind.kind)
+        }
+    }
+}
 
 /// Reads a whole body.
 ///
@@ -33,27 +45,40 @@ pub(super) async fn read(body: Body) -> Result<Bytes, Status> {
     }
 }
 
-/// An object's JSON text, from JSON or YAML.
+/// An object's JSON text, from JSON, YAML or protobuf.
 ///
 /// # Errors
-/// 415 for another type, 400 for text that is none of it, with its position.
-pub(super) fn object(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Status> {
+/// 415 for another type or an encoded body, 400 for text that is none of it, with its position.
+pub(super) fn object(headers: &HeaderMap, body: Bytes, expected: &Expected) -> Result<Bytes, Status> {
+    plain(headers)?;
     match media_type(headers) {
         // The pipeline parses JSON itself, since it also looks for duplicate fields.
         "" | JSON => Ok(body),
-        YAML | "application/x-yaml" | "text/yaml" => yaml(&body),
-        PROTOBUF => Err(Status::new(
-            Reason::UnsupportedMediaType,
-            format!("a body of type {PROTOBUF} is accepted for DeleteOptions only; send {JSON} or {YAML}"),
-        )),
-        _ => Err(Status::unsupported_media_type(&[JSON, YAML])),
+        YAML | "application/x-yaml" | "text/yaml" => yaml::to_json(&body),
+        PROTOBUF => {
+            let (api_version, kind) = expected;
+            let object = protobuf::decode(&body, (api_version, kind)).map_err(|error| match error {
+                protobuf::Error::NoKind { .. } => Status::bad_request(error.to_string()),
+                error => {
+                    let version = api_version.rsplit('/').next().unwrap_or(api_version);
+                    Status::cannot_be_handled(kind, version, &error.to_string())
+                }
+            })?;
+            Ok(object.to_string().into())
+        }
+        _ => Err(Status::unsupported_media_type(&[JSON, YAML, PROTOBUF])),
     }
 }
 
-fn yaml(body: &[u8]) -> Result<Bytes, Status> {
-    let value: serde_json::Value = serde_norway::from_slice(body)
-        .map_err(|error| Status::bad_request(format!("error converting YAML to JSON: {error}")))?;
-    Ok(value.to_string().into())
+/// Bodies are read as they are: what is small on the way and large in memory is never taken.
+fn plain(headers: &HeaderMap) -> Result<(), Status> {
+    match headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?")) {
+        None | Some("" | "identity") => Ok(()),
+        Some(encoding) => Err(Status::new(
+            Reason::UnsupportedMediaType,
+            format!("a body encoded as {encoding:?} is not accepted; send it without Content-Encoding"),
+        )),
+    }
 }
 
 /// The format of a patch by its content type.
@@ -61,6 +86,7 @@ fn yaml(body: &[u8]) -> Result<Bytes, Status> {
 /// # Errors
 /// 415 for another type.
 pub(super) fn patch_type(headers: &HeaderMap) -> Result<PatchType, Status> {
+    plain(headers)?;
     match media_type(headers) {
         "application/json-patch+json" => Ok(PatchType::Json),
         "application/merge-patch+json" => Ok(PatchType::Merge),
@@ -91,23 +117,43 @@ mod tests {
         HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(content_type))])
     }
 
+    fn map(content_type: &'static str, body: &'static [u8]) -> Result<Bytes, Status> {
+        object(&headers(content_type), Bytes::from_static(body), &("v1".to_owned(), "ConfigMap"))
+    }
+
     #[test]
-    fn yaml_becomes_json_and_bad_yaml_names_its_line() {
-        let json = object(&headers("application/yaml; charset=utf-8"), "a: 1\nb: [x]\n".into()).expect("is YAML");
+    fn yaml_and_protobuf_become_json() {
+        let json = map("application/yaml; charset=utf-8", b"a: 1\nb: [x]\n").expect("is YAML");
         assert_eq!(json, r#"{"a":1,"b":["x"]}"#);
-        let status = object(&headers(YAML), "a: 1\n  b: 2\n".into()).expect_err("is no YAML");
+        let status = map(YAML, b"a: 1\n  b: 2\n").expect_err("is no YAML");
         assert_eq!(status.code, 400);
         assert!(status.message.contains("line 2"), "{status}");
+
+        // What `kubectl create configmap m` sends, but for its name.
+        let json = map(PROTOBUF, b"k8s\0\x0a\x0f\x0a\x02v1\x12\x09ConfigMap\x12\x05\x0a\x03\x0a\x01m\x1a\0\"\0");
+        let json: serde_json::Value = serde_json::from_slice(&json.expect("is protobuf")).expect("is JSON");
+        assert_eq!(json, serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}}));
+        let status = map(PROTOBUF, b"k8s\0\x12\x05\x0a\x03\x0a\x02m").expect_err("is cut off");
+        assert_eq!(status.code, 400);
+        assert_eq!(
+            status.message,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: metadata: a length reaches beyond the data \
+             around it"
+        );
     }
 
     #[test]
     fn types_that_are_not_read_are_refused_by_name() {
-        for content_type in [PROTOBUF, "text/plain", "application/cbor"] {
-            assert_eq!(object(&headers(content_type), Bytes::new()).expect_err(content_type).code, 415);
+        for content_type in ["text/plain", "application/cbor"] {
+            assert_eq!(map(content_type, b"").expect_err(content_type).code, 415);
         }
         let status = patch_type(&headers("application/apply-patch+yaml")).expect_err("is not there");
         assert!(status.code == 415 && status.message.starts_with("server-side apply is not implemented"), "{status}");
         assert_eq!(patch_type(&headers(JSON)).expect_err("is no patch").code, 415);
+        let mut zipped = headers(JSON);
+        zipped.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+        let status = object(&zipped, Bytes::new(), &("v1".to_owned(), "ConfigMap")).expect_err("is refused");
+        assert!(status.code == 415 && status.message.contains("gzip"), "{status}");
     }
 
     #[tokio::test]

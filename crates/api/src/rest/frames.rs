@@ -16,7 +16,11 @@ pub(super) struct Frames {
 
 impl Frames {
     pub(super) fn text(&mut self, text: &str) {
-        self.open.put_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        self.open.put_slice(bytes);
     }
 
     /// Adds an object's JSON text, without copying it when it is large.

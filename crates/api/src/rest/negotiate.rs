@@ -1,12 +1,15 @@
-//! Content negotiation: which form of an answer an `Accept` header asks for.
+//! Content negotiation: which form of an answer, in which media type, an `Accept` header asks for.
 //!
 //! Clauses are tried in the order of their quality, then of the header. A clause that asks for something this server does
-//! not speak (protobuf, an unknown `as`) is passed over, as Kubernetes' clients expect: they always list a fallback.
+//! not speak (CBOR, an unknown `as`, a table in protobuf) is passed over, as Kubernetes' clients expect: they always list a
+//! fallback.
 
 use keelson_types::status::Status;
 
+use super::media::Media;
+
 /// The media types that answers come in, for the words of a refusal.
-const ACCEPTED: &[&str] = &["application/json"];
+const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// The form of an object, list or watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,26 +47,50 @@ pub(super) enum DiscoveryForm {
     AggregatedV2Beta1,
 }
 
-/// The form for objects, lists and watches.
+/// What is offered beside JSON.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    /// The kind is in the table of messages.
+    pub protobuf: bool,
+    /// A watch has no YAML: nothing would tell where an event ends.
+    pub yaml: bool,
+}
+
+/// The form and the media type for objects, lists and watches.
 ///
 /// # Errors
 /// 406 when no clause can be served.
-pub(super) fn form(accept: Option<&str>) -> Result<Form, Status> {
-    choose(accept, |clause| {
+pub(super) fn form(accept: Option<&str>, offer: Offer) -> Result<(Form, Media), Status> {
+    choose(accept, |clause, media| {
+        let offered = match media {
+            Media::Json => true,
+            Media::Yaml => offer.yaml,
+            Media::Protobuf => offer.protobuf,
+        };
+        if !offered {
+            return None;
+        }
         let version = || match clause.parameter("v") {
             Some("v1") => Some(MetaVersion::V1),
             Some("v1beta1") => Some(MetaVersion::V1Beta1),
             _ => None,
         };
-        match (clause.parameter("as"), clause.parameter("g")) {
+        let form = match (clause.parameter("as"), clause.parameter("g")) {
             (None, _) => Some(Form::Object),
-            (Some("Table"), Some("meta.k8s.io")) => version().map(Form::Table),
+            // The cells of a row may be anything, for which a message has no place.
+            (Some("Table"), Some("meta.k8s.io")) if media != Media::Protobuf => version().map(Form::Table),
             (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io")) => {
                 version().map(Form::Metadata)
             }
             _ => None,
-        }
+        };
+        form.map(|form| (form, media))
     })
+}
+
+/// The media type of a Status that tells of a failure; JSON when nothing fits, since something must be said.
+pub(super) fn failure(accept: Option<&str>) -> Media {
+    choose(accept, |_, media| Some(media)).unwrap_or_default()
 }
 
 /// The form for discovery.
@@ -71,7 +98,8 @@ pub(super) fn form(accept: Option<&str>) -> Result<Form, Status> {
 /// # Errors
 /// 406 when no clause can be served.
 pub(super) fn discovery(accept: Option<&str>) -> Result<DiscoveryForm, Status> {
-    choose(accept, |clause| match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
+    choose(accept, |clause, media| match (clause.parameter("as"), clause.parameter("g"), clause.parameter("v")) {
+        _ if media != Media::Json => None,
         (None, _, _) => Some(DiscoveryForm::Legacy),
         (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2")) => Some(DiscoveryForm::AggregatedV2),
         (Some("APIGroupDiscoveryList"), Some("apidiscovery.k8s.io"), Some("v2beta1")) => {
@@ -86,7 +114,7 @@ pub(super) fn discovery(accept: Option<&str>) -> Result<DiscoveryForm, Status> {
 /// # Errors
 /// 406 when it is not.
 pub(super) fn json(accept: Option<&str>) -> Result<(), Status> {
-    choose(accept, |clause| clause.parameter("as").is_none().then_some(()))
+    choose(accept, |clause, media| (media == Media::Json && clause.parameter("as").is_none()).then_some(()))
 }
 
 struct Clause<'a> {
@@ -108,45 +136,75 @@ impl<'a> Clause<'a> {
         self.parameters.iter().find(|(parameter, _)| *parameter == name).map(|(_, value)| *value)
     }
 
-    fn admits_json(&self) -> bool {
-        self.quality > 0.0 && matches!(self.media_type, "application/json" | "application/*" | "*/*")
+    /// None when nothing here is of the type, or it is ruled out.
+    fn media(&self) -> Option<Media> {
+        match self.media_type {
+            _ if self.quality <= 0.0 => None,
+            "application/json" | "application/*" | "*/*" => Some(Media::Json),
+            "application/yaml" => Some(Media::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Media::Protobuf),
+            _ => None,
+        }
     }
 }
 
-fn choose<T>(accept: Option<&str>, serve: impl Fn(&Clause<'_>) -> Option<T>) -> Result<T, Status> {
+fn choose<T>(accept: Option<&str>, serve: impl Fn(&Clause<'_>, Media) -> Option<T>) -> Result<T, Status> {
     // Absent and empty both mean that anything is welcome.
     let accept = accept.filter(|accept| !accept.trim().is_empty()).unwrap_or("*/*");
     let mut clauses: Vec<Clause<'_>> = accept.split(',').map(|text| Clause::parse(text.trim())).collect();
     clauses.sort_by(|left, right| right.quality.total_cmp(&left.quality));
-    clauses.iter().filter(|clause| clause.admits_json()).find_map(serve).ok_or_else(|| Status::not_acceptable(ACCEPTED))
+    clauses
+        .iter()
+        .find_map(|clause| clause.media().and_then(|media| serve(clause, media)))
+        .ok_or_else(|| Status::not_acceptable(ACCEPTED))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const ALL: Offer = Offer { protobuf: true, yaml: true };
+
     #[test]
-    fn what_kubectl_asks_for_is_understood() {
+    fn what_clients_ask_for_is_understood() {
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        let json = |form| (form, Media::Json);
         for (accept, wanted) in [
-            (None, Form::Object),
-            (Some(""), Form::Object),
-            (Some("application/json"), Form::Object),
-            (Some("application/json, */*"), Form::Object),
-            (Some("application/vnd.kubernetes.protobuf,application/json"), Form::Object),
-            (Some("application/json;stream=watch"), Form::Object),
-            (Some(table), Form::Table(MetaVersion::V1)),
+            (None, json(Form::Object)),
+            (Some(""), json(Form::Object)),
+            (Some("application/json"), json(Form::Object)),
+            (Some("application/json, */*"), json(Form::Object)),
+            (Some("application/vnd.kubernetes.protobuf,application/json"), (Form::Object, Media::Protobuf)),
+            (Some("application/vnd.kubernetes.protobuf;q=0.8,application/json"), json(Form::Object)),
+            (Some("application/json;q=0.1,application/yaml;q=0.2"), (Form::Object, Media::Yaml)),
+            (Some("application/cbor,application/vnd.kubernetes.protobuf;q=0.5"), (Form::Object, Media::Protobuf)),
+            (Some("application/vnd.kubernetes.protobuf;stream=watch"), (Form::Object, Media::Protobuf)),
+            (Some("application/json;stream=watch"), json(Form::Object)),
+            (Some(table), json(Form::Table(MetaVersion::V1))),
+            (
+                Some("application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json"),
+                json(Form::Object),
+            ),
             (
                 Some("application/json;q=0.5,application/json;as=Table;v=v1beta1;g=meta.k8s.io"),
-                Form::Table(MetaVersion::V1Beta1),
+                json(Form::Table(MetaVersion::V1Beta1)),
             ),
-            (Some("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"), Form::Metadata(MetaVersion::V1)),
-            (Some("application/json;as=Unheard;g=meta.k8s.io;v=v1,application/json"), Form::Object),
+            (
+                Some("application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"),
+                (Form::Metadata(MetaVersion::V1), Media::Protobuf),
+            ),
+            (Some("application/json;as=Unheard;g=meta.k8s.io;v=v1,application/json"), json(Form::Object)),
         ] {
-            assert_eq!(form(accept).expect("served"), wanted, "{accept:?}");
+            assert_eq!(form(accept, ALL).expect("served"), wanted, "{accept:?}");
         }
-        for accept in ["application/vnd.kubernetes.protobuf", "text/html", "application/json;q=0", "application/yaml"] {
-            assert_eq!(form(Some(accept)).expect_err(accept).code, 406);
+        for accept in ["application/cbor", "text/html", "application/json;q=0"] {
+            assert_eq!(form(Some(accept), ALL).expect_err(accept).code, 406);
+        }
+        let neither = Offer { protobuf: false, yaml: false };
+        for accept in ["application/vnd.kubernetes.protobuf", "application/yaml"] {
+            assert_eq!(form(Some(accept), neither).expect_err(accept).code, 406);
+            let fallback = format!("{accept},application/json");
+            assert_eq!(form(Some(&fallback), neither).expect("served"), json(Form::Object));
         }
     }
 

@@ -9,6 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use keelson_types::status::Status;
 
 use super::discovery::Document;
+use super::gzip::Live;
+use super::media::Media;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
@@ -24,11 +26,19 @@ pub(super) fn text(code: StatusCode, body: impl Into<Body>) -> Response {
     with_type(code, HeaderValue::from_static("text/plain; charset=utf-8"), body.into())
 }
 
+/// A document from its JSON text.
+///
+/// # Errors
+/// Internal, when it has no form of the media type.
+pub(super) fn document(media: Media, code: StatusCode, json: Bytes) -> Result<Response, Status> {
+    Ok(with_type(code, media.content_type(), media.document(json)?.into()))
+}
+
 /// A refusal.
-pub(super) fn status(status: &Status) -> Response {
+pub(super) fn status(status: &Status, media: Media) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_vec(status).unwrap_or_default();
-    let mut response = json(code, body);
+    let body = Bytes::from(serde_json::to_vec(status).unwrap_or_default());
+    let mut response = document(media, code, body.clone()).unwrap_or_else(|_| json(code, body));
     let retry_after = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
     if retry_after > 0 {
         response.headers_mut().insert(RETRY_AFTER, retry_after.into());
@@ -37,7 +47,7 @@ pub(super) fn status(status: &Status) -> Response {
 }
 
 /// A discovery document, or 304 when the client has it already.
-pub(super) fn document(document: &Document, request: &HeaderMap) -> Response {
+pub(super) fn cached(document: &Document, request: &HeaderMap) -> Response {
     let known = request
         .get(http::header::IF_NONE_MATCH)
         .and_then(|value| value.to_str().ok())
@@ -75,11 +85,17 @@ where
     with_type(StatusCode::OK, content_type, Body::from_stream(frames))
 }
 
-pub(super) fn streamed_json<E>(steps: impl Stream<Item = Result<Vec<Bytes>, E>> + Send + 'static) -> Response
+/// The same for what goes on until somebody ends it, and must arrive as it happens.
+pub(super) fn live<E>(
+    content_type: HeaderValue,
+    steps: impl Stream<Item = Result<Vec<Bytes>, E>> + Send + 'static,
+) -> Response
 where
     E: Into<axum::BoxError> + Send + 'static,
 {
-    streamed(JSON, steps)
+    let mut response = streamed(content_type, steps);
+    response.extensions_mut().insert(Live);
+    response
 }
 
 /// Adds `Warning: 299` headers, one a sentence.
@@ -145,8 +161,8 @@ mod tests {
             http::header::IF_NONE_MATCH,
             HeaderValue::from_str(&format!("\"old\", {}", made.etag)).expect("is a header"),
         )]);
-        assert_eq!(document(&made, &headers).status(), StatusCode::NOT_MODIFIED);
-        let response = document(&made, &HeaderMap::new());
+        assert_eq!(cached(&made, &headers).status(), StatusCode::NOT_MODIFIED);
+        let response = cached(&made, &HeaderMap::new());
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()[ETAG], made.etag);
         assert_eq!(response.headers()[VARY], "Accept");
@@ -154,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_busy_server_says_when_to_come_back() {
-        let response = status(&Status::too_many_requests("busy", 3));
+        let response = status(&Status::too_many_requests("busy", 3), Media::Json);
         assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(response.headers()[RETRY_AFTER], "3");
     }

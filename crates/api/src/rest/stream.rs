@@ -3,6 +3,9 @@
 //! **Invariant**: a body holds one step of what it sends, whatever the size of the list and however slowly the client
 //! reads. Nothing runs ahead of the connection.
 
+mod protobuf;
+mod yaml;
+
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
@@ -11,8 +14,9 @@ use jiff::Timestamp;
 use keelson_types::status::Status;
 
 use super::frames::Frames;
+use super::media::Media;
 use super::respond;
-use super::view::{ListMeta, View, error_event};
+use super::view::{ListMeta, View, event_line};
 use crate::pipeline::{ChangeKind, Items, List, LogStream, Watch, WatchItem};
 
 /// Objects that one step of a list renders.
@@ -25,6 +29,10 @@ const STEP_BYTES_MAX: usize = 256 << 10;
 pub(super) enum Error {
     #[error("an object could not be rendered")]
     Render(#[from] serde_json::Error),
+    #[error("an object could not be rendered as YAML")]
+    Yaml(#[from] serde_norway::Error),
+    #[error("an object could not be rendered as protobuf")]
+    Protobuf(#[from] crate::protobuf::Error),
     #[error("the log ended: {0}")]
     Log(Status),
 }
@@ -36,17 +44,22 @@ pub(super) fn list(view: View, list: List) -> Response {
         continue_token: list.continue_token,
         remaining: list.remaining,
     };
+    if view.media == Media::Protobuf {
+        return protobuf::list(view, meta, list.items);
+    }
+    let content_type = view.media.content_type();
     let walk = Walk { view, meta: Some(meta), items: list.items, sent: 0, now: Timestamp::now() };
-    respond::streamed_json(stream::unfold(Some(walk), |walk| async move {
+    let steps = stream::unfold(Some(walk), |walk| async move {
         let mut walk = walk?;
         match walk.step() {
             Ok((frames, more)) => Some((Ok(frames), more.then_some(walk))),
             Err(error) => {
                 tracing::error!(%error, kind = walk.view.kind.kind, "a list broke off");
-                Some((Err(Error::Render(error)), None))
+                Some((Err(error), None))
             }
         }
-    }))
+    });
+    respond::streamed(content_type, steps)
 }
 
 struct Walk {
@@ -61,45 +74,59 @@ struct Walk {
 
 impl Walk {
     /// The next frames, and whether there are more.
-    fn step(&mut self) -> serde_json::Result<(Vec<Bytes>, bool)> {
+    fn step(&mut self) -> Result<(Vec<Bytes>, bool), Error> {
         let mut frames = Frames::default();
+        let is_yaml = self.view.media == Media::Yaml;
         if let Some(meta) = self.meta.take() {
-            self.view.list_open(&meta, &mut frames)?;
+            if is_yaml {
+                yaml::open(&self.view, &meta, &mut frames)?;
+            } else {
+                self.view.list_open(&meta, &mut frames)?;
+            }
         }
         let objects = self.items.chunk(STEP_OBJECTS_MAX, STEP_BYTES_MAX);
         for object in &objects {
-            self.view.list_item(object.json(), self.sent == 0, self.now, &mut frames)?;
+            let first = self.sent == 0;
+            if is_yaml {
+                yaml::item(&self.view, object.json(), first, self.now, &mut frames)?;
+            } else {
+                self.view.list_item(object.json(), first, self.now, &mut frames)?;
+            }
             self.sent += 1;
         }
         let more = !objects.is_empty();
-        if !more {
-            self.view.list_close(&mut frames);
+        match (more, is_yaml) {
+            (true, _) => {}
+            (false, true) => yaml::close(self.sent == 0, &mut frames),
+            (false, false) => self.view.list_close(&mut frames),
         }
         Ok((frames.take(), more))
     }
 }
 
-/// A watch in the form of the view, one JSON document a line.
+/// A watch in the form of the view: one JSON document a line, or one protobuf message behind its length.
 ///
 /// `annotate` says whether the client asked for the bookmark after the initial events to be marked.
 pub(super) fn watch(view: View, watch: Watch, annotate: bool) -> Response {
+    let content_type = view.media.content_type_of_watch();
     let follow = Follow { view, watch, annotate, first: true };
-    respond::streamed_json(stream::unfold(Some(follow), |follow| async move {
+    let steps = stream::unfold(Some(follow), |follow| async move {
         let mut follow = follow?;
         let item = follow.watch.next().await?;
         let mut frames = Frames::default();
         let (rendered, last) = match item {
             Ok(item) => (follow.render(&item, &mut frames), false),
-            Err(status) => (error_event(&status, &mut frames), true),
+            Err(status) => (follow.error(&status, &mut frames), true),
         };
         match rendered {
             Ok(()) => Some((Ok(frames.take()), (!last).then_some(follow))),
             Err(error) => {
                 tracing::error!(%error, kind = follow.view.kind.kind, "a watch broke off");
-                Some((Err(Error::Render(error)), None))
+                Some((Err(error), None))
             }
         }
-    }))
+    });
+    respond::live(content_type, steps)
 }
 
 struct Follow {
@@ -111,7 +138,8 @@ struct Follow {
 }
 
 impl Follow {
-    fn render(&mut self, item: &WatchItem, frames: &mut Frames) -> serde_json::Result<()> {
+    fn render(&mut self, item: &WatchItem, frames: &mut Frames) -> Result<(), Error> {
+        let binary = self.view.media == Media::Protobuf;
         match item {
             WatchItem::Changes { changes, .. } => {
                 let now = Timestamp::now();
@@ -122,13 +150,31 @@ impl Follow {
                         ChangeKind::Deleted => "DELETED",
                     };
                     let first = std::mem::take(&mut self.first);
-                    self.view.event(event, change.object.json(), first, now, frames)?;
+                    if binary {
+                        protobuf::event(&self.view, event, change.object.json(), now, frames)?;
+                    } else {
+                        self.view.event(event, change.object.json(), first, now, frames)?;
+                    }
                 }
-                Ok(())
             }
             WatchItem::Bookmark { revision, initial_events_end } => {
-                self.view.bookmark(*revision, *initial_events_end && self.annotate, frames)
+                let bookmark = self.view.bookmark(*revision, *initial_events_end && self.annotate);
+                if binary {
+                    protobuf::document_event("BOOKMARK", &bookmark, frames)?;
+                } else {
+                    event_line("BOOKMARK", &bookmark, frames)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    fn error(&self, status: &Status, frames: &mut Frames) -> Result<(), Error> {
+        let status = serde_json::to_value(status)?;
+        if self.view.media == Media::Protobuf {
+            protobuf::document_event("ERROR", &status, frames)
+        } else {
+            Ok(event_line("ERROR", &status, frames)?)
         }
     }
 }
@@ -145,5 +191,5 @@ pub(super) fn logs(log: LogStream) -> Response {
             }
         }
     });
-    respond::streamed(HeaderValue::from_static("text/plain"), steps)
+    respond::live(HeaderValue::from_static("text/plain"), steps)
 }

@@ -7,11 +7,12 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::Timestamp;
 use keelson_proto::keelson::api::v1::LogsRequest;
 use keelson_types::Kind;
+use keelson_types::schema::schema;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
 
 use super::frames::Frames;
-use super::negotiate::{self, Form};
+use super::negotiate::{self, Form, Offer};
 use super::parameters::Parameters;
 use super::view::View;
 use super::{accept, body, respond, stream};
@@ -26,18 +27,19 @@ pub(super) async fn collection(
 ) -> Result<Response, Status> {
     let (parts, sent) = request.into_parts();
     let parameters = Parameters::parse(&parts.uri)?;
-    let view = view(target.kind, &parameters, &parts.headers)?;
+    let watches = parts.method == Method::GET && parameters.flag("watch")?;
+    let view = view(target.kind, &parameters, &parts.headers, watches)?;
     // Objects of a namespaced kind are made and deleted within a namespace; only reading spans all.
     let writable = !target.kind.namespaced || !target.namespace.is_empty();
     match parts.method {
-        Method::GET if parameters.flag("watch")? => watch(pipeline, user, &target, &parameters, view).await,
+        Method::GET if watches => watch(pipeline, user, &target, &parameters, view).await,
         Method::GET => {
             let list = pipeline.list(user, &target, parameters.list()?).await?;
             Ok(stream::list(view, list))
         }
         Method::POST if writable => {
             let options = parameters.write()?;
-            let object = body::object(&parts.headers, body::read(sent).await?)?;
+            let object = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.create(user, target, object, &options).await?;
             answer(&view, StatusCode::CREATED, written)
         }
@@ -48,7 +50,7 @@ pub(super) async fn collection(
             let selectors = parameters.list()?;
             let kind = target.kind;
             pipeline.delete_collection(user, target, selectors, options, &write).await?;
-            Ok(respond::json(StatusCode::OK, success(kind, "", "").to_string()))
+            respond::document(view.media, StatusCode::OK, success(kind, "", "").to_string().into())
         }
         _ => Err(Status::method_not_allowed()),
     }
@@ -63,14 +65,15 @@ pub(super) async fn object(
 ) -> Result<Response, Status> {
     let (parts, sent) = request.into_parts();
     let parameters = Parameters::parse(&parts.uri)?;
-    let mut view = view(target.kind, &parameters, &parts.headers)?;
+    let plain = target.subresource == Subresource::None;
+    let watches = plain && parts.method == Method::GET && parameters.flag("watch")?;
+    let mut view = view(target.kind, &parameters, &parts.headers, watches)?;
     if target.subresource == Subresource::Scale {
         // A Scale has no columns of its own; clients print what they get.
         view.form = Form::Object;
     }
-    let plain = target.subresource == Subresource::None;
     match parts.method {
-        Method::GET if plain && parameters.flag("watch")? => {
+        Method::GET if watches => {
             let mut target = target;
             let name = std::mem::take(&mut target.name);
             watch_one(pipeline, user, &target, &name, &parameters, view).await
@@ -81,15 +84,16 @@ pub(super) async fn object(
         }
         Method::POST if target.subresource == Subresource::Binding => {
             let options = parameters.write()?;
-            let binding = body::object(&parts.headers, body::read(sent).await?)?;
+            let binding = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.create(user, target, binding, &options).await?;
-            let mut response = respond::json(StatusCode::CREATED, plain_success().to_string());
+            let status = plain_success().to_string();
+            let mut response = respond::document(view.media, StatusCode::CREATED, status.into())?;
             respond::warn(&mut response, &written.warnings);
             Ok(response)
         }
         Method::PUT if target.subresource != Subresource::Binding => {
             let options = parameters.write()?;
-            let object = body::object(&parts.headers, body::read(sent).await?)?;
+            let object = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.update(user, target, object, &options).await?;
             answer(&view, StatusCode::OK, written)
         }
@@ -188,14 +192,16 @@ async fn start(
     Ok(stream::watch(view, running, watch.send_initial_events))
 }
 
-fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap) -> Result<View, Status> {
-    Ok(View { kind, form: negotiate::form(accept(headers))?, include: parameters.include_object()? })
+fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watches: bool) -> Result<View, Status> {
+    let protobuf = schema().kind(&kind.api_version(), kind.list_kind).is_some();
+    let (form, media) = negotiate::form(accept(headers), Offer { protobuf, yaml: !watches })?;
+    Ok(View { kind, form, media, include: parameters.include_object()? })
 }
 
 fn rendered(view: &View, code: StatusCode, object: &Bytes) -> Result<Response, Status> {
     let mut frames = Frames::default();
     view.object(object, Timestamp::now(), &mut frames).map_err(Status::internal)?;
-    Ok(respond::json(code, frames.into_bytes()))
+    respond::document(view.media, code, frames.into_bytes())
 }
 
 fn answer(view: &View, code: StatusCode, written: Written) -> Result<Response, Status> {
@@ -215,7 +221,8 @@ fn deleted(view: &View, written: Written) -> Result<Response, Status> {
     }
     let object: Value = serde_json::from_slice(&written.json).map_err(Status::internal)?;
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-    let mut response = respond::json(StatusCode::OK, success(view.kind, text("name"), text("uid")).to_string());
+    let status = success(view.kind, text("name"), text("uid")).to_string();
+    let mut response = respond::document(view.media, StatusCode::OK, status.into())?;
     respond::warn(&mut response, &written.warnings);
     Ok(response)
 }

@@ -1,16 +1,17 @@
 //! What an answer looks like: an object, a list or a watch event in the form that was negotiated.
 //!
-//! Pure: encoded objects in, JSON text out. In the plain form an object's stored text is passed through untouched.
+//! Pure: encoded objects in, JSON text out. In the plain form an object's stored text is passed through untouched. Other media
+//! types are made of the JSON ([`super::media`], [`super::stream`]).
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use keelson_types::Kind;
-use keelson_types::status::Status;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::frames::Frames;
+use super::media::Media;
 use super::negotiate::{Form, MetaVersion};
 use super::parameters::IncludeObject;
 
@@ -24,6 +25,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 pub(super) struct View {
     pub kind: &'static Kind,
     pub form: Form,
+    pub media: Media,
     /// What a table's rows carry.
     pub include: IncludeObject,
 }
@@ -129,8 +131,8 @@ impl View {
         Ok(())
     }
 
-    /// A line that tells how far a watch has come.
-    pub(super) fn bookmark(&self, revision: i64, initial_events_end: bool, frames: &mut Frames) -> Result {
+    /// The object that tells how far a watch has come.
+    pub(super) fn bookmark(&self, revision: i64, initial_events_end: bool) -> Value {
         let (kind, api_version) = match self.form {
             Form::Object => (self.kind.kind, self.kind.api_version()),
             Form::Metadata(version) => ("PartialObjectMetadata", version.api_version().to_owned()),
@@ -145,9 +147,7 @@ impl View {
             object["columnDefinitions"] = Value::Null;
             object["rows"] = json!([]);
         }
-        frames.json(&json!({"type": "BOOKMARK", "object": object}))?;
-        frames.text("\n");
-        Ok(())
+        object
     }
 
     fn table_of_one(
@@ -204,9 +204,9 @@ impl View {
     }
 }
 
-/// A watch's last line when it ends by an error.
-pub(super) fn error_event(status: &Status, frames: &mut Frames) -> Result {
-    frames.json(&json!({"type": "ERROR", "object": status}))?;
+/// A line of a watch that is not about an object of the kind.
+pub(super) fn event_line(event: &str, object: &Value, frames: &mut Frames) -> Result {
+    frames.json(&json!({"type": event, "object": object}))?;
     frames.text("\n");
     Ok(())
 }
@@ -238,7 +238,7 @@ mod tests {
 
     fn view(form: Form) -> View {
         let kind = registry::by_name("configmaps").expect("is registered");
-        View { kind, form, include: IncludeObject::Metadata }
+        View { kind, form, media: Media::Json, include: IncludeObject::Metadata }
     }
 
     fn parsed(render: impl FnOnce(&mut Frames) -> Result) -> Value {
@@ -302,10 +302,10 @@ mod tests {
 
     #[test]
     fn a_bookmark_tells_the_end_of_the_initial_events() {
-        let bookmark = |end| parsed(|frames| view(Form::Object).bookmark(12, end, frames));
-        assert_eq!(bookmark(true)["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
-        assert!(bookmark(false)["object"]["metadata"].get("annotations").is_none());
-        assert_eq!(bookmark(false)["object"]["kind"], "ConfigMap");
-        assert_eq!(bookmark(false)["object"]["metadata"]["resourceVersion"], "12");
+        let bookmark = |end| view(Form::Object).bookmark(12, end);
+        assert_eq!(bookmark(true)["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+        assert!(bookmark(false)["metadata"].get("annotations").is_none());
+        assert_eq!(bookmark(false)["kind"], "ConfigMap");
+        assert_eq!(bookmark(false)["metadata"]["resourceVersion"], "12");
     }
 }

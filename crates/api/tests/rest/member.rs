@@ -104,11 +104,20 @@ impl Member {
         headers: &[(&str, &str)],
         body: impl Into<Body>,
     ) -> Answer {
-        let response = self.open(identity, method, path, headers, body).await;
-        let (parts, body) = response.into_parts();
-        let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("the answer ends").expect("is complete");
-        let text = String::from_utf8(body.to_bytes().to_vec()).expect("is text");
+        let (parts, body) = read(self.open(identity, method, path, headers, body).await).await;
+        let text = String::from_utf8(body).expect("is text");
         Answer { code: parts.status, headers: parts.headers, text }
+    }
+
+    /// A request by an administrator whose answer is not text.
+    pub async fn send_bytes(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Body>,
+    ) -> (http::response::Parts, Vec<u8>) {
+        read(self.open(administrator(), method, path, headers, body).await).await
     }
 
     /// Sends a request and leaves the body to be read as it comes.
@@ -155,6 +164,12 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
+}
+
+async fn read(response: http::Response<Body>) -> (http::response::Parts, Vec<u8>) {
+    let (parts, body) = response.into_parts();
+    let body = tokio::time::timeout(PATIENCE, body.collect()).await.expect("the answer ends").expect("is complete");
+    (parts, body.to_bytes().to_vec())
 }
 
 pub fn administrator() -> Identity {

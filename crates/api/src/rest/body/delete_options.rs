@@ -3,55 +3,29 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use keelson_types::status::Status;
-use prost::Message;
 use serde::Deserialize;
 
-use super::{PROTOBUF, media_type, object};
+use super::object;
 use crate::pipeline::{DeleteOptions, Propagation};
 use crate::rest::parameters::propagation;
 
-/// What every protobuf body of Kubernetes begins with.
-const MAGIC: &[u8] = b"k8s\0";
+const KIND: &str = "DeleteOptions";
 
-/// `runtime.Unknown` of apimachinery: the envelope around every protobuf body.
-#[derive(Clone, PartialEq, Message)]
-struct Envelope {
-    #[prost(message, optional, tag = "1")]
-    type_meta: Option<TypeMeta>,
-    #[prost(bytes = "bytes", tag = "2")]
-    raw: Bytes,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TypeMeta {
-    #[prost(string, tag = "1")]
-    api_version: String,
-    #[prost(string, tag = "2")]
-    kind: String,
-}
-
-/// `meta.v1.DeleteOptions`, in the field numbers of Kubernetes' protobuf and the names of its JSON.
-#[derive(Clone, PartialEq, Message, Deserialize)]
+/// `meta.v1.DeleteOptions`, as JSON names its fields.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Wire {
-    #[prost(int64, optional, tag = "1")]
     grace_period_seconds: Option<i64>,
-    #[prost(message, optional, tag = "2")]
     preconditions: Option<Preconditions>,
-    #[prost(bool, optional, tag = "3")]
     orphan_dependents: Option<bool>,
-    #[prost(string, optional, tag = "4")]
     propagation_policy: Option<String>,
-    #[prost(string, repeated, tag = "5")]
     dry_run: Vec<String>,
 }
 
-#[derive(Clone, PartialEq, Message, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Preconditions {
-    #[prost(string, optional, tag = "1")]
     uid: Option<String>,
-    #[prost(string, optional, tag = "2")]
     resource_version: Option<String>,
 }
 
@@ -63,12 +37,8 @@ pub(in crate::rest) fn delete_options(headers: &HeaderMap, body: Bytes) -> Resul
     if body.is_empty() {
         return Ok((DeleteOptions::default(), false));
     }
-    let wire = if media_type(headers) == PROTOBUF {
-        protobuf(&body).ok_or_else(|| refuse("the body is not the protobuf form of DeleteOptions"))?
-    } else {
-        let json = object(headers, body)?;
-        serde_json::from_slice(&json).map_err(|error| refuse(&error.to_string()))?
-    };
+    let json = object(headers, body, &("v1".to_owned(), KIND))?;
+    let wire: Wire = serde_json::from_slice(&json).map_err(|error| refuse(&error.to_string()))?;
     let propagation = match (&wire.propagation_policy, wire.orphan_dependents) {
         (Some(_), Some(_)) => return Err(refuse("orphanDependents and propagationPolicy cannot be both set")),
         (Some(policy), None) => Some(propagation(policy)?),
@@ -96,17 +66,8 @@ pub(in crate::rest) fn delete_options(headers: &HeaderMap, body: Bytes) -> Resul
     Ok((options, dry_run))
 }
 
-fn protobuf(body: &[u8]) -> Option<Wire> {
-    let envelope = Envelope::decode(body.strip_prefix(MAGIC)?).ok()?;
-    let kind = envelope.type_meta.unwrap_or_default().kind;
-    if kind != "DeleteOptions" {
-        return None;
-    }
-    Wire::decode(envelope.raw).ok()
-}
-
 fn refuse(why: &str) -> Status {
-    Status::cannot_be_handled("DeleteOptions", "v1", why)
+    Status::cannot_be_handled(KIND, "v1", why)
 }
 
 #[cfg(test)]
@@ -114,6 +75,8 @@ mod tests {
     use http::header::CONTENT_TYPE;
 
     use super::*;
+    use crate::protobuf;
+    use crate::rest::media::PROTOBUF;
 
     fn headers(content_type: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(content_type))])
@@ -130,9 +93,7 @@ mod tests {
 
         // kubectl drain without options, byte for byte, then with a grace period of 30 seconds.
         let drain = |raw: &'static [u8]| {
-            let type_meta = TypeMeta { api_version: "v1".to_owned(), kind: "DeleteOptions".to_owned() };
-            let envelope = Envelope { type_meta: Some(type_meta), raw: Bytes::from_static(raw) };
-            Bytes::from([MAGIC, &envelope.encode_to_vec()].concat())
+            Bytes::from([&protobuf::prefixed_document_head("v1", KIND, raw.len())[..], raw].concat())
         };
         let (options, dry_run) = delete_options(&headers(PROTOBUF), drain(b"")).expect("is read");
         assert!(options.grace_period_seconds.is_none() && options.propagation.is_none() && !dry_run);

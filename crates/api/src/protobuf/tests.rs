@@ -1,0 +1,148 @@
+use keelson_types::registry;
+use keelson_types::schema::Type;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+mod generate;
+
+/// Objects whose every field is set, as Kubernetes' own encoders write them (`scripts/kubernetes-facts`): apiVersion, kind,
+/// JSON, protobuf in base64.
+const GOLDEN: &str = include_str!("testdata/golden.txt");
+
+fn golden() -> impl Iterator<Item = (&'static str, Value, Vec<u8>)> {
+    use base64::Engine as _;
+    GOLDEN.lines().map(|line| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [_, kind, json, wire] = words[..] else { panic!("{line}") };
+        let wire = base64::engine::general_purpose::STANDARD.decode(wire).expect("is base64");
+        (kind, serde_json::from_str(json).expect("is JSON"), wire)
+    })
+}
+
+#[test]
+fn what_kubernetes_writes_is_read_and_written_the_same() {
+    for (kind, json, wire) in golden() {
+        let read = decode(&wire, ("", "")).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_eq!(read, json, "{kind}");
+        let written = document(&json).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(written == wire, "{kind}: other bytes than Kubernetes writes");
+    }
+}
+
+#[test]
+fn every_kind_that_is_served_is_among_them() {
+    for kind in registry::all() {
+        assert!(golden().any(|(name, ..)| name == kind.kind), "{}", kind.kind);
+    }
+}
+
+#[test]
+fn zeros_are_kept_where_they_mean_something() {
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {
+            "replicas": 0,
+            "paused": false,
+            "template": {"spec": {
+                "containers": [{"name": "", "image": "", "ports": [{"containerPort": 0}], "resources": {}}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+            }},
+        },
+    });
+    let decoded = decode(&document(&deployment).expect("is written"), ("", "")).expect("is read");
+    assert_eq!(
+        decoded["spec"],
+        json!({
+            "replicas": 0,
+            "template": {"spec": {
+                "containers": [{"name": "", "ports": [{"containerPort": 0}]}],
+                "volumes": [{"name": "v", "emptyDir": {}}],
+            }},
+        })
+    );
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"empty": ""}});
+    assert_eq!(decode(&document(&secret).expect("is written"), ("", "")).expect("is read"), secret);
+}
+
+fn envelope(kind: &str, message: &[u8]) -> Vec<u8> {
+    [&prefixed_document_head("v1", kind, message.len())[..], message].concat()
+}
+
+#[test]
+fn unknown_fields_are_skipped_and_what_is_wrong_is_told_with_its_place() {
+    // Field 99 as a number, as bytes, as 32 and as 64 bits; then the name.
+    let unknown = b"\x98\x06\x07\x9a\x06\x01x\x9d\x06....\x99\x06........\x0a\x03\x0a\x01m";
+    let map = decode(&envelope("ConfigMap", unknown), ("", "")).expect("is read");
+    assert_eq!(map["metadata"], json!({"name": "m"}));
+    let expected = decode(&[MAGIC, b"\x12\x05\x0a\x03\x0a\x01m"].concat(), ("v1", "ConfigMap")).expect("is read");
+    assert_eq!(expected, map, "without a type, it is what the path says");
+
+    for (message, place, why) in [
+        (&b"\x0a\x05\x0a\x01m"[..], "core.v1.ConfigMap", "beyond the data"),
+        (b"\x0a\x03\x0a\x02m", "metadata", "beyond the data"),
+        (b"\x0a\x03\x0a\x01\xff", "metadata.name", "not UTF-8"),
+        (b"\x08\x01", "metadata", "another type on the wire"),
+        (b"\x12\x04\x0a\x02\xc3\x28", "data", "not UTF-8"),
+        (b"\x0a", "core.v1.ConfigMap", "ends in the middle"),
+        (b"\x0b", "core.v1.ConfigMap", "wire type"),
+    ] {
+        let Err(Error::Malformed { path, what }) = decode(&envelope("ConfigMap", message), ("", "")) else {
+            panic!("{message:?} is refused");
+        };
+        assert_eq!(path, place, "{message:?}");
+        assert!(what.contains(why), "{what}");
+    }
+    assert_eq!(decode(b"{}", ("", "")), Err(Error::NoMagic));
+    assert!(matches!(decode(&envelope("Unheard", b""), ("", "")), Err(Error::NoKind { .. })));
+    let compressed = [&envelope("ConfigMap", b"")[..], b"\x1a\x04gzip"].concat();
+    assert_eq!(decode(&compressed, ("", "")), Err(Error::Encoding("gzip".to_owned())));
+}
+
+#[test]
+fn no_type_holds_itself_so_that_bytes_nest_no_deeper_than_the_table() {
+    fn depth(of: &'static Message, around: &mut Vec<&'static str>) -> usize {
+        assert!(!around.contains(&of.name), "{} holds itself", of.name);
+        around.push(of.name);
+        let inner = of.fields.iter().filter_map(|field| {
+            let mut of = &field.of;
+            while let Type::List(inner) | Type::Map(inner) = of {
+                of = inner;
+            }
+            if let Type::Message(index) = of { Some(depth(schema().message(*index), around)) } else { None }
+        });
+        let deepest = inner.max().unwrap_or(0) + 1;
+        around.pop();
+        deepest
+    }
+    for kind in registry::all() {
+        let of = kind_of(&kind.api_version(), kind.list_kind).expect("a kind");
+        assert!(depth(of, &mut Vec::new()) < decode::DEPTH_MAX, "{}", kind.kind);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// For each kind that is served, JSON to protobuf and back is the same.
+    #[test]
+    fn every_kind_survives_the_way_there_and_back(seed in any::<u64>()) {
+        for kind in registry::all() {
+            let object = generate::object(&kind.api_version(), kind.kind, seed);
+            let wire = document(&object).expect("is written");
+            prop_assert_eq!(decode(&wire, ("", "")).expect("is read"), object);
+        }
+    }
+
+    #[test]
+    fn no_bytes_break_the_decoder(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+        for (_, _, mut wire) in golden() {
+            let at = at.index(wire.len());
+            wire[at] = byte;
+            let _ = decode(&wire, ("v1", "Pod"));
+            wire.truncate(cut.index(wire.len()));
+            let _ = decode(&wire, ("v1", "Pod"));
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Moments: a message of seconds and nanoseconds on the wire, RFC 3339 in JSON. The zero moment is an empty message, and
+//! absent in JSON.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::wire::{Reader, Result, put_number};
+
+/// What JSON keeps of a moment.
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Seconds,
+    Microseconds,
+}
+
+pub(super) fn decode(bytes: &[u8], unit: Unit) -> Result<Value> {
+    let mut reader = Reader::new(bytes);
+    let (mut seconds, mut nanoseconds) = (0, 0);
+    while let Some((number, payload)) = reader.field()? {
+        match number {
+            1 => seconds = payload.varint()? as i64,
+            2 => nanoseconds = payload.varint()? as i32,
+            _ => {}
+        }
+    }
+    if seconds == 0 && nanoseconds == 0 {
+        return Ok(Value::Null);
+    }
+    let moment = Timestamp::new(seconds, nanoseconds).map_err(|_| "the moment is outside of what a calendar has")?;
+    let format = match unit {
+        Unit::Seconds => "%Y-%m-%dT%H:%M:%SZ",
+        Unit::Microseconds => "%Y-%m-%dT%H:%M:%S.%6fZ",
+    };
+    Ok(moment.strftime(format).to_string().into())
+}
+
+/// None when the text is no moment.
+pub(super) fn encode(text: &str) -> Option<Vec<u8>> {
+    let moment: Timestamp = text.parse().ok()?;
+    let mut out = Vec::new();
+    put_number(1, moment.as_second() as u64, &mut out);
+    put_number(2, moment.subsec_nanosecond() as u64, &mut out);
+    Some(out)
+}
