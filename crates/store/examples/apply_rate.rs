@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let started = Instant::now();
     for (entry, index) in (0..puts / PUTS_PER_ENTRY).zip(1..) {
         let commands = (0..PUTS_PER_ENTRY).map(|put| put_command(entry * PUTS_PER_ENTRY + put, &value)).collect();
-        let batch = Batch { proposed_at_unix_millis: 0, commands };
+        let batch = Batch { commands, ..Batch::default() };
         state.apply(vec![Entry { index, term: 1, log_id: Bytes::new(), payload: Payload::Batch(batch) }])?;
     }
     let seconds = started.elapsed().as_secs_f64();

@@ -65,6 +65,8 @@ pub(crate) fn entries(
                 membership_changed = true;
                 Vec::new()
             }
+            // Meant for another leader, who was asked in vain: whoever proposed it may have done so again.
+            Payload::Batch(batch) if batch.term != 0 && batch.term != entry.term => Vec::new(),
             Payload::Batch(batch) => batch
                 .commands
                 .into_iter()

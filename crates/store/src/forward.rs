@@ -12,6 +12,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::Error;
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Connection};
+use crate::propose;
 
 /// How long a new leader may take to be known.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -53,16 +54,8 @@ impl Forward for Server {
         if !self.member.leads() {
             return Err(status(Error::NotLeader));
         }
-        let deadline = self.member.deadline();
-        // Nothing was handed in, so the other member may try again.
-        let none = |error: Error| Status::failed_precondition(error.to_string());
-        let answers = self.member.proposer.propose_all(request.commands, deadline).await.map_err(none)?;
-        if answers.iter().all(|answer| matches!(answer, Err(Error::NoLeader))) && !answers.is_empty() {
-            return Err(status(Error::NotLeader));
-        }
-        let replies =
-            answers.into_iter().collect::<Result<_, _>>().map_err(|error| Status::unknown(error.to_string()))?;
-        Ok(Response::new(proto::ProposeResponse { replies }))
+        propose::append_forwarded(&self.member.raft, &request.batch).await.map_err(status)?;
+        Ok(Response::new(proto::ProposeResponse {}))
     }
 
     async fn read_index(

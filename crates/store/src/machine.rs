@@ -82,3 +82,12 @@ pub(crate) fn unix_millis() -> i64 {
     let since = current().map_or_else(operating_system, |machine| machine.world().time_of_day());
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+/// A number unlike any that this member drew in an earlier run.
+pub(crate) fn random_start() -> u64 {
+    match current() {
+        None => rand::random(),
+        // A simulated run is the same each time, and so is the time of day at which a member starts.
+        Some(_) => unix_millis().unsigned_abs() << u16::BITS,
+    }
+}

@@ -1,11 +1,17 @@
 //! From clients' commands to log entries: commands that wait together travel together.
 //!
-//! **Invariant**: a command whose outcome is not known is answered [`Error::Unknown`], and is proposed again only when it
-//! surely was not proposed.
+//! A batch names the term that it is meant for, and apply passes over it in an entry of any other term. So once this member
+//! has applied an entry of a later term, a batch that it proposed before and has not seen never took effect.
+//!
+//! **Invariant**: a command is proposed again only when it surely has not taken effect and never will by the first
+//! proposal; one whose outcome is not known at its deadline is answered [`Error::Unknown`].
+
+pub(crate) mod answers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -22,6 +28,7 @@ use crate::peers::Peers;
 use crate::raft::Raft;
 use crate::raft::types::Proposal;
 use crate::{Error, machine};
+use answers::{Answers, Over};
 
 /// Commands that may wait, as many as etcd lets wait to be applied.
 const QUEUE_MAX: usize = 5000;
@@ -58,15 +65,17 @@ pub(crate) struct Proposer {
 /// Takes commands from the queue and proposes them.
 pub(crate) struct Proposals {
     queue: mpsc::Receiver<Queued>,
+    answers: Answers,
 }
 
-pub(crate) fn new() -> (Proposer, Proposals) {
+/// `answers` is told of everything that is applied here.
+pub(crate) fn new(answers: Answers) -> (Proposer, Proposals) {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
-    (Proposer { queue: sender, bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) }, Proposals { queue })
+    (Proposer { queue: sender, bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) }, Proposals { queue, answers })
 }
 
 impl Proposer {
-    /// Proposes `command` and waits until it is applied on the member that proposed it.
+    /// Proposes `command` and waits until it is applied here.
     ///
     /// # Errors
     /// [`Error::TooManyRequests`], [`Error::NoLeader`] and [`Error::Stopped`] when it was not proposed;
@@ -81,52 +90,22 @@ impl Proposer {
             mpsc::error::TrySendError::Full(_) => Error::TooManyRequests,
             mpsc::error::TrySendError::Closed(_) => Error::Stopped,
         })?;
-        outcome(answered, deadline).await
-    }
-
-    /// As [`Self::propose`] for several commands at once: either all are handed in or none is.
-    ///
-    /// # Errors
-    /// As there, when none was handed in. After that each command has its own answer.
-    pub(crate) async fn propose_all(&self, commands: Vec<Command>, deadline: Instant) -> Result<Vec<Answer>, Error> {
-        let slots = self.queue.try_reserve_many(commands.len()).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(()) => Error::TooManyRequests,
-            mpsc::error::TrySendError::Closed(()) => Error::Stopped,
-        })?;
-        let sizes: Vec<usize> = commands.iter().map(prost::Message::encoded_len).collect();
-        let total = u32::try_from(sizes.iter().map(|size| (*size).max(1)).sum::<usize>().min(QUEUE_BYTES_MAX))
-            .unwrap_or(u32::MAX);
-        let all = Arc::clone(&self.bytes).try_acquire_many_owned(total).map_err(|_| Error::TooManyRequests)?;
-        let mut all = Some(all);
-        let mut answers = Vec::with_capacity(commands.len());
-        for ((slot, command), bytes) in slots.zip(commands).zip(sizes) {
-            let weight = bytes.clamp(1, QUEUE_BYTES_MAX);
-            let part = all.as_mut().and_then(|all| all.split(weight));
-            let Some(permit) = part.or_else(|| all.take()) else { break };
-            let (answer, answered) = oneshot::channel();
-            slot.send(Queued { command, bytes, deadline, answer, _permit: permit });
-            answers.push(outcome(answered, deadline));
+        match tokio::time::timeout_at(deadline + GRACE, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) | Err(_) => Err(Error::Unknown),
         }
-        Ok(futures::future::join_all(answers).await)
     }
 }
 
-async fn outcome(answered: oneshot::Receiver<Answer>, deadline: Instant) -> Answer {
-    match tokio::time::timeout_at(deadline + GRACE, answered).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) | Err(_) => Err(Error::Unknown),
-    }
-}
-
-/// What became of a batch.
+/// How a batch left the proposer.
 enum Outcome {
-    Done(Vec<Reply>),
-    /// Surely not proposed.
-    NotProposed,
-    Unknown,
+    /// Its commands are answered.
+    Over,
+    /// It has not taken effect and never will.
+    Again(Vec<Queued>),
 }
 
-type InFlight = FuturesUnordered<BoxFuture<'static, (Vec<Queued>, Outcome)>>;
+type InFlight = FuturesUnordered<BoxFuture<'static, Outcome>>;
 
 impl Proposals {
     /// Runs until nobody can hand in commands any more.
@@ -136,7 +115,12 @@ impl Proposals {
         loop {
             tokio::select! {
                 biased;
-                Some((batch, outcome)) = in_flight.next() => finish(batch, outcome, &mut waiting),
+                Some(outcome) = in_flight.next() => {
+                    if let Outcome::Again(batch) = outcome {
+                        // At the front again: they came first.
+                        waiting.splice(0..0, batch);
+                    }
+                }
                 room = self.queue.recv_many(&mut waiting, BATCH_COMMANDS_MAX),
                     if waiting.is_empty() && in_flight.len() < IN_FLIGHT_MAX =>
                 {
@@ -150,13 +134,14 @@ impl Proposals {
                 continue;
             }
             expire(&mut waiting);
-            let Some(leader) = leadership.borrow().leader_id else {
+            let now = *leadership.borrow();
+            let Some(leader) = now.leader_id else {
                 tokio::time::sleep(PAUSE).await;
                 continue;
             };
             let batch = take_batch(&mut waiting);
             if !batch.is_empty() {
-                in_flight.push(propose(batch, leader, raft.clone(), peers.clone()));
+                in_flight.push(propose(batch, leader, now.term, raft.clone(), peers.clone(), self.answers.clone()));
             }
         }
     }
@@ -182,68 +167,104 @@ fn expire(waiting: &mut Vec<Queued>) {
     }
 }
 
-fn finish(batch: Vec<Queued>, outcome: Outcome, waiting: &mut Vec<Queued>) {
-    match outcome {
-        Outcome::Done(replies) if replies.len() == batch.len() => {
-            for (queued, reply) in batch.into_iter().zip(replies) {
-                // Whoever asked may have gone.
-                drop(queued.answer.send(Ok(reply)));
-            }
-        }
-        Outcome::Done(_) | Outcome::Unknown => {
-            for queued in batch {
-                drop(queued.answer.send(Err(Error::Unknown)));
-            }
-        }
-        // At the front again: they came first.
-        Outcome::NotProposed => drop(waiting.splice(0..0, batch)),
-    }
+/// What is known after a batch was handed to the leader, besides what apply will say.
+enum Handed {
+    /// Appended, or perhaps.
+    Perhaps,
+    /// Surely not appended.
+    Refused,
 }
 
 fn propose(
-    mut batch: Vec<Queued>,
+    batch: Vec<Queued>,
     leader: u64,
+    term: u64,
     raft: Raft,
     peers: Peers,
-) -> BoxFuture<'static, (Vec<Queued>, Outcome)> {
-    let commands: Vec<Command> = batch.iter_mut().map(|queued| queued.command.clone()).collect();
+    answers: Answers,
+) -> BoxFuture<'static, Outcome> {
+    let deadline = batch.iter().map(|queued| queued.deadline).max().unwrap_or_else(Instant::now);
+    let commands = commands(&batch);
+    let (number, over) = answers.expect(term, batch);
+    let head = Batch { term, origin_member: answers.own_id(), origin_batch: number, ..Batch::default() };
+    let encoded = prepend(&head, &commands);
     async move {
-        let outcome = if leader == peers.own_id() {
-            propose_here(&raft, commands).await
+        let handed = if leader == answers.own_id() {
+            append(&raft, &encoded).await
         } else {
-            let deadline = batch.iter().map(|queued| queued.deadline).max().unwrap_or_else(Instant::now);
-            forward(&peers, leader, commands, deadline).await
+            forward(&peers, leader, encoded, deadline).await
         };
-        if matches!(outcome, Outcome::NotProposed) {
+        if matches!(handed, Handed::Refused)
+            && let Some(batch) = answers.take(number)
+        {
             // The leader has changed; its successor is not known at once.
             tokio::time::sleep(PAUSE).await;
+            return Outcome::Again(batch);
         }
-        (batch, outcome)
+        match tokio::time::timeout_at(deadline, over).await {
+            Ok(Ok(Over::Superseded(batch))) => Outcome::Again(batch),
+            Ok(Ok(Over::Answered) | Err(_)) => Outcome::Over,
+            Err(_) => {
+                answers.take(number).map(answers::unknown);
+                Outcome::Over
+            }
+        }
     }
     .boxed()
 }
 
-async fn propose_here(raft: &Raft, commands: Vec<Command>) -> Outcome {
-    let batch = Batch { proposed_at_unix_millis: machine::unix_millis(), commands };
-    match raft.client_write(Proposal(batch.encode_to_vec().into())).await {
-        Ok(response) => Outcome::Done(response.data),
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Outcome::NotProposed,
-        Err(_) => Outcome::Unknown,
+/// The commands of a batch as they stand in its encoding.
+fn commands(batch: &[Queued]) -> BytesMut {
+    const TAG_AND_LENGTH_MAX: usize = 6;
+    let mut encoded = BytesMut::with_capacity(batch.iter().map(|queued| queued.bytes + TAG_AND_LENGTH_MAX).sum());
+    for queued in batch {
+        prost::encoding::message::encode(COMMANDS_FIELD, &queued.command, &mut encoded);
+    }
+    encoded
+}
+
+/// The number of [`Batch`]'s field `commands`.
+const COMMANDS_FIELD: u32 = 2;
+
+/// Adds fields to an encoded batch: of one message, the encodings of its parts may stand one after the other.
+fn prepend(head: &Batch, rest: &[u8]) -> Bytes {
+    let mut encoded = BytesMut::with_capacity(head.encoded_len() + rest.len());
+    head.encode_raw(&mut encoded);
+    encoded.extend_from_slice(rest);
+    encoded.freeze()
+}
+
+/// Proposes an encoded batch of another member, on the leader.
+///
+/// # Errors
+/// [`Error::NotLeader`] when it was surely not appended, [`Error::Unknown`] when that is not known.
+pub(crate) async fn append_forwarded(raft: &Raft, batch: &[u8]) -> Result<(), Error> {
+    let stamp = Batch { proposed_at_unix_millis: machine::unix_millis(), ..Batch::default() };
+    let stamped = prepend(&stamp, batch);
+    match raft.client_write(Proposal(stamped)).await {
+        Ok(_) => Ok(()),
+        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(Error::NotLeader),
+        Err(_) => Err(Error::Unknown),
     }
 }
 
-async fn forward(peers: &Peers, leader: u64, commands: Vec<Command>, deadline: Instant) -> Outcome {
-    let Some(peer) = peers.get(leader) else { return Outcome::NotProposed };
-    let call = async { peer.forwards().propose(ProposeRequest { commands }).await };
+async fn append(raft: &Raft, batch: &[u8]) -> Handed {
+    match append_forwarded(raft, batch).await {
+        Err(Error::NotLeader) => Handed::Refused,
+        _ => Handed::Perhaps,
+    }
+}
+
+async fn forward(peers: &Peers, leader: u64, batch: Bytes, deadline: Instant) -> Handed {
+    let Some(peer) = peers.get(leader) else { return Handed::Refused };
+    let call = async { peer.forwards().propose(ProposeRequest { batch }).await };
     match tokio::time::timeout_at(deadline, call).await {
-        Ok(Ok(response)) => Outcome::Done(response.into_inner().replies),
-        Ok(Err(status)) if status.code() == Code::FailedPrecondition => Outcome::NotProposed,
-        Ok(Err(status)) if never_left(&status) => Outcome::NotProposed,
+        Ok(Err(status)) if status.code() == Code::FailedPrecondition || never_left(&status) => Handed::Refused,
         Ok(Err(status)) => {
-            tracing::debug!(%status, "the outcome of a forwarded proposal is unknown");
-            Outcome::Unknown
+            tracing::debug!(%status, "whether a forwarded proposal was appended is not known yet");
+            Handed::Perhaps
         }
-        Err(_) => Outcome::Unknown,
+        Ok(Ok(_)) | Err(_) => Handed::Perhaps,
     }
 }
 
@@ -257,4 +278,36 @@ fn never_left(status: &tonic::Status) -> bool {
         source = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use keelson_proto::etcdserverpb::PutRequest;
+    use keelson_proto::keelson::store::v1::command;
+
+    use super::*;
+
+    /// A command that waits for its answer.
+    pub(super) fn queued() -> (Queued, oneshot::Receiver<Answer>) {
+        let put = PutRequest { key: Bytes::from_static(b"key"), ..PutRequest::default() };
+        let command = Command { fence_term: 0, command: Some(command::Command::Put(put)) };
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let (answer, answered) = oneshot::channel();
+        let bytes = command.encoded_len();
+        (Queued { command, bytes, deadline: Instant::now(), answer, _permit: permit }, answered)
+    }
+
+    #[tokio::test]
+    async fn parts_of_a_batch_decode_as_one() {
+        let batch = [queued().0, queued().0];
+        let head = Batch { term: 3, origin_member: 4, origin_batch: 5, ..Batch::default() };
+        let of_member = prepend(&head, &commands(&batch));
+        let stamped = prepend(&Batch { proposed_at_unix_millis: 6, ..Batch::default() }, &of_member);
+        let expected = Batch {
+            proposed_at_unix_millis: 6,
+            commands: batch.iter().map(|queued| queued.command.clone()).collect(),
+            ..head
+        };
+        assert_eq!(Batch::decode(stamped).expect("decodes"), expected);
+    }
 }

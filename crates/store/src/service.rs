@@ -20,6 +20,7 @@ use crate::lease_keeper::LeaseKeeper;
 use crate::machine::{self, Machine, Tasks};
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Peers};
+use crate::propose::answers::Answers;
 use crate::raft::gate::Gate;
 use crate::raft::log::{Identity, Log};
 use crate::raft::network::Factory;
@@ -55,14 +56,15 @@ impl Store {
         let (log, state) = open_folder(&options).await?;
         let gate = Arc::new(Gate::new(log.clone()).map_err(Error::log)?);
         let reader = state.reader();
-        let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone());
+        let answers = Answers::new(options.member_id());
+        let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
         let raft = Raft::build(options.member_id(), config, Factory::new(peers.clone()), log, state_machine)
             .await
             .map_err(|error| Error::Raft(Box::new(error)))?;
 
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
-        let (proposer, proposals) = propose::new();
+        let (proposer, proposals) = propose::new(answers);
         let (read_index, rounds) = read_index::new();
         let member = Arc::new(Member {
             peers,

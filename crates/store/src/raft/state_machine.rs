@@ -20,6 +20,7 @@ use super::codec;
 use super::snapshot::{self, Source};
 use super::types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig, log_id};
 use crate::machine;
+use crate::propose::answers::{Answers, Origin};
 use crate::state::{self, Applied, Payload, Reader, State};
 
 /// Entries applied in one go: more would only delay the replies of the first.
@@ -35,31 +36,36 @@ pub(crate) struct StateMachine {
     snapshots_dir: PathBuf,
     /// The position applied, for those who wait for it.
     applied: watch::Sender<u64>,
+    answers: Answers,
 }
 
 impl StateMachine {
-    pub(crate) fn new(state: State, snapshots_dir: PathBuf) -> (Self, watch::Receiver<u64>) {
+    pub(crate) fn new(state: State, snapshots_dir: PathBuf, answers: Answers) -> (Self, watch::Receiver<u64>) {
         let (applied, receiver) = watch::channel(state.applied().index);
         let reader = state.reader();
-        (Self { state: Arc::new(Mutex::new(state)), reader, snapshots_dir, applied }, receiver)
+        (Self { state: Arc::new(Mutex::new(state)), reader, snapshots_dir, applied, answers }, receiver)
     }
 
     async fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
         show(&entries);
         let state = Arc::clone(&self.state);
-        let (replies, position) = blocking(move || {
+        let (applied, position) = blocking(move || {
             let entries = entries.into_iter().map(decode).collect::<io::Result<Vec<_>>>()?;
             let position = entries.last().map_or(0, |entry| entry.index);
-            Ok((state.lock().apply(entries).map_err(io::Error::other)?, position))
+            let origins: Vec<_> = entries.iter().map(origin).collect();
+            let replies = state.lock().apply(entries).map_err(io::Error::other)?;
+            let applied = origins.into_iter().zip(replies);
+            Ok((applied.map(|((term, origin), replies)| (term, origin.map(|origin| (origin, replies)))), position))
         })
         .await?;
         // Whoever is told of a write must be able to read it here.
         self.applied.send_replace(position);
-        for (responder, replies) in responders.into_iter().zip(replies) {
-            if let Some(responder) = responder {
-                responder.send(replies);
-            }
+        for (term, carried) in applied {
+            self.answers.applied(term, carried);
+        }
+        for responder in responders.into_iter().flatten() {
+            responder.send(());
         }
         Ok(())
     }
@@ -80,6 +86,15 @@ fn show(entries: &[Entry]) {
         let encoded = codec::from_entry(entry).encode_to_vec();
         machine.world().applied(index, entry.log_id.leader_id.term, &encoded);
     }
+}
+
+/// The term of an entry, and whose batch it carries.
+fn origin(entry: &state::Entry) -> (u64, Option<Origin>) {
+    let origin = match &entry.payload {
+        Payload::Batch(batch) => Some(Origin::of(batch)),
+        Payload::Blank | Payload::Membership(_) => None,
+    };
+    (entry.term, origin)
 }
 
 fn decode(entry: Entry) -> io::Result<state::Entry> {
@@ -155,6 +170,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             return Err(io::Error::other(snapshot::Error::Position { announced: meta.last_log_id, installed }));
         }
         self.applied.send_replace(applied.index);
+        self.answers.replaced();
         Ok(())
     }
 

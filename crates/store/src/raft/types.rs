@@ -3,7 +3,6 @@
 use std::fmt;
 
 use bytes::Bytes;
-use keelson_proto::keelson::store::v1::Reply;
 
 /// The application part of an entry: an encoded `keelson.store.v1.Batch`.
 #[derive(Clone, PartialEq, Eq)]
@@ -24,7 +23,8 @@ impl fmt::Display for Proposal {
 openraft::declare_raft_types!(
     pub(crate) TypeConfig:
         D = Proposal,
-        R = Vec<Reply>,
+        // Replies go to whoever waits on the member that applies; see `crate::propose::answers`.
+        R = (),
         NodeId = u64,
         // Addresses come from each member's own configuration.
         Node = (),

@@ -249,7 +249,7 @@ impl Run {
         for (commands, index) in entries.into_iter().zip(first..) {
             let term = 1 + index / 20;
             expected.push(commands.iter().map(|command| self.model.apply(term, command.clone())).collect::<Vec<_>>());
-            let batch = Batch { proposed_at_unix_millis: 0, commands };
+            let batch = Batch { commands, ..Batch::default() };
             let log_id = Bytes::copy_from_slice(&index.to_be_bytes());
             self.log.push(Entry { index, term, log_id, payload: Payload::Batch(batch) });
         }

@@ -24,7 +24,7 @@ fn open() -> (tempfile::TempDir, State) {
 
 fn entry(index: u64, commands: Vec<C>) -> Entry {
     let commands = commands.into_iter().map(|command| Command { fence_term: 0, command: Some(command) }).collect();
-    let batch = Batch { proposed_at_unix_millis: 0, commands };
+    let batch = Batch { commands, ..Batch::default() };
     Entry { index, term: 1, log_id: Bytes::from(index.to_string()), payload: Payload::Batch(batch) }
 }
 
@@ -213,7 +213,7 @@ fn entries_out_of_order_and_unknown_commands_change_nothing() {
     let (_folder, mut state) = open();
     let error = state.apply(vec![entry(2, vec![])]).expect_err("entry 1 is missing");
     assert!(matches!(error, Error::OutOfOrder { index: 2, applied: 0 }));
-    let unknown = Batch { proposed_at_unix_millis: 0, commands: vec![Command::default()] };
+    let unknown = Batch { commands: vec![Command::default()], ..Batch::default() };
     let unknown = Entry { payload: Payload::Batch(unknown), ..entry(2, vec![]) };
     let error = state.apply(vec![entry(1, vec![put("a", "1")]), unknown]).expect_err("an unknown command");
     assert!(matches!(error, Error::UnknownCommand { index: 2 }));

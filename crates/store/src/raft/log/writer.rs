@@ -3,6 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use openraft::storage::IOFlushed;
 use prost::Message as _;
@@ -65,13 +66,36 @@ impl Waiting {
     }
 }
 
-/// Where writes are queued. When all are dropped, the thread writes what is queued and ends.
+/// Where writes are queued, and the thread that takes them.
+///
+/// Dropping the last clone waits until the thread has written what is queued and has let go of the database: a process
+/// whose runtime is gone must have no thread left inside RocksDB, which does not survive the end of `main`.
 #[derive(Clone)]
-pub(super) struct Sender(mpsc::Sender<Write>);
+pub(super) struct Sender(Arc<Thread>);
+
+struct Thread {
+    /// `None` only while it is dropped.
+    queue: Option<mpsc::Sender<Write>>,
+    /// `None` in a simulation, where a task writes.
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Sender {
     pub(super) async fn send(&self, write: Write) -> io::Result<()> {
-        self.0.send(write).await.map_err(|_| stopped())
+        let queue = self.0.queue.as_ref().ok_or_else(stopped)?;
+        queue.send(write).await.map_err(|_| stopped())
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the log's writer thread panicked");
+        }
     }
 }
 
@@ -84,11 +108,11 @@ pub(super) fn spawn(shared: Arc<Shared>) -> Result<Sender, Error> {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     if let Some(machine) = machine::current() {
         machine::spawn(run_simulated(machine, shared, queue));
-        return Ok(Sender(sender));
+        return Ok(Sender(Arc::new(Thread { queue: Some(sender), thread: None })));
     }
     let thread = std::thread::Builder::new().name("raft-log".to_owned());
-    thread.spawn(move || run(&shared, queue)).map_err(Error::Thread)?;
-    Ok(Sender(sender))
+    let thread = thread.spawn(move || run(&shared, queue)).map_err(Error::Thread)?;
+    Ok(Sender(Arc::new(Thread { queue: Some(sender), thread: Some(thread) })))
 }
 
 fn run(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
