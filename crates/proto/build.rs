@@ -1,6 +1,6 @@
 //! Compiles `proto/` with protox, so that no `protoc` is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 const FILES: &[&str] = &[
     "etcd/key_value.proto",
@@ -30,6 +30,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Keys, values and encoded objects are shared between messages instead of being copied.
         .bytes(".")
         .compile_fds(descriptors)?;
+    // What a port describes of itself, and what its JSON is made by.
+    keep_descriptors(&root, "etcd.bin", &["etcd/"])?;
+    keep_descriptors(&root, "api.bin", &["keelson/api/", "keelson/node/"])?;
     println!("cargo:rerun-if-changed={}", root.display());
+    Ok(())
+}
+
+/// Writes the descriptors of the files in `folders` where the library includes them from.
+fn keep_descriptors(root: &Path, name: &str, folders: &[&str]) -> Result<(), Box<dyn std::error::Error>> {
+    let wanted = |file: &&&str| folders.iter().any(|folder| file.starts_with(folder));
+    let mut compiler = protox::Compiler::new([root])?;
+    compiler.include_imports(true);
+    compiler.open_files(FILES.iter().filter(wanted).map(|file| root.join(file)))?;
+    let path = PathBuf::from(std::env::var("OUT_DIR")?).join(name);
+    std::fs::write(path, compiler.encode_file_descriptor_set())?;
     Ok(())
 }

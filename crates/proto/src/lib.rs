@@ -4,6 +4,11 @@
 
 #![allow(clippy::all, clippy::unwrap_used, missing_docs, reason = "generated code")]
 
+/// The services and messages of the etcd port, as an encoded `FileDescriptorSet`.
+pub const ETCD_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/etcd.bin"));
+/// Those of the API's port.
+pub const API_DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/api.bin"));
+
 /// etcd v3's key-value pair and event.
 pub mod mvccpb {
     tonic::include_proto!("mvccpb");

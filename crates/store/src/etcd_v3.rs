@@ -9,11 +9,14 @@ mod cluster;
 mod dispatch;
 mod election;
 mod front;
+mod gateway;
 mod http;
 mod kv;
 mod lease;
 mod lock;
 mod maintenance;
+mod measure;
+mod metrics_port;
 mod range;
 mod server;
 mod status_code;
@@ -21,6 +24,7 @@ mod tls;
 mod watch;
 
 pub use front::{GRPC_OVERHEAD_BYTES, Limits};
+pub(crate) use metrics_port::MetricsPort;
 pub use server::{Error, Server};
 pub use tls::Error as TlsError;
 

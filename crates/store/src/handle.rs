@@ -21,6 +21,7 @@ use tokio::sync::watch::Receiver;
 
 use crate::forward;
 use crate::member::Shared;
+use crate::metrics::{Metrics, Scrape, UnderWay};
 use crate::peers::Peer;
 use crate::state::listing::Listing;
 use crate::status::{Member, MemberStatus, Status};
@@ -50,6 +51,20 @@ impl Handle {
         Self { member }
     }
 
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.member.metrics
+    }
+
+    /// The figures of this moment.
+    pub(crate) fn scrape(&self) -> Scrape {
+        self.member.scrape()
+    }
+
+    /// Whether new data is refused because the disk is nearly full.
+    pub(crate) fn is_full(&self) -> bool {
+        self.member.disk.is_full()
+    }
+
     /// Reads a range: linearizable, or from what this member has when `serializable` is set.
     ///
     /// # Errors
@@ -59,6 +74,7 @@ impl Handle {
         if !request.serializable {
             self.member.barrier(self.member.deadline()).await?;
         }
+        self.member.metrics.ranges.inc();
         read::range(&self.member.reader, request).await
     }
 
@@ -74,6 +90,7 @@ impl Handle {
         begin: impl FnOnce(Listing) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         validate::range(&request)?;
+        self.member.metrics.ranges.inc();
         if !request.serializable {
             self.member.barrier(self.member.deadline()).await?;
         }
@@ -336,6 +353,12 @@ impl Handle {
         if command.encoded_len() > self.member.options.max_request_bytes {
             return Err(Error::TooLarge);
         }
-        self.member.proposer.propose(command, self.member.deadline()).await
+        let metrics = &self.member.metrics;
+        let _under_way = UnderWay::new(&metrics.proposals_pending);
+        let outcome = self.member.proposer.propose(command, self.member.deadline()).await;
+        if outcome.is_err() {
+            metrics.proposals_failed.inc();
+        }
+        outcome
     }
 }

@@ -75,6 +75,7 @@ impl LeaseKeeper {
             let cleared = vec![Remaining { id, remaining_seconds: 0 }];
             record(member, leadership.term, cleared).await?;
         }
+        member.metrics.leases.renewed.inc();
         Ok(renewed.ttl_seconds)
     }
 
@@ -118,8 +119,12 @@ impl LeaseKeeper {
                 (due, deadlines.expiry.checkpoints(now, CHECKPOINTS_PER_INTERVAL_MAX))
             };
             if !due.is_empty() {
+                let count = due.len() as u64;
                 let expire = command::Command::LeaseExpire(LeaseExpire { ids: due });
                 let result = member.proposer.propose(fenced(now_leadership.term, expire), member.deadline()).await;
+                if result.is_ok() {
+                    member.metrics.leases.expired.inc_by(count);
+                }
                 told("ending leases", result.map(|_| ()));
             }
             if !checkpoints.is_empty() {

@@ -18,6 +18,7 @@ mod handle;
 mod leadership;
 mod lease_keeper;
 mod member;
+mod metrics;
 mod mvcc;
 mod peers;
 mod propose;

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::disk::Disk;
 use crate::lease_keeper::LeaseKeeper;
+use crate::metrics::{Metrics, Scrape};
 use crate::peers::Peers;
 use crate::propose::Proposer;
 use crate::raft::{Raft, codec};
@@ -32,6 +33,7 @@ pub(crate) struct Member {
     pub(crate) read_index: ReadIndex,
     pub(crate) leases: LeaseKeeper,
     pub(crate) disk: Disk,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 pub(crate) type Shared = Arc<Member>;
@@ -76,7 +78,8 @@ impl Member {
     /// # Errors
     /// [`Error::NoLeader`] or [`Error::Timeout`] at the deadline, [`Error::Stopped`].
     pub(crate) async fn barrier(&self, deadline: Instant) -> Result<(), Error> {
-        let position = self.read_index.position(deadline).await?;
+        let position = self.read_index.position(deadline).await;
+        let position = position.inspect_err(|_| self.metrics.read_indexes_failed.inc())?;
         self.wait_applied(position, deadline).await
     }
 
@@ -94,6 +97,28 @@ impl Member {
                 .max(applied.index),
             last_log_index: codec::position(metrics.last_log_index),
             database_bytes: i64::try_from(self.reader.size_bytes()).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// The figures that are read when somebody asks for all.
+    pub(crate) fn scrape(&self) -> Scrape {
+        let status = self.status();
+        let database_bytes = self.reader.size_bytes();
+        let (watchers, slow_watchers) = self.reader.watchers();
+        Scrape {
+            leader_known: status.leader_id.is_some(),
+            leads: self.leads(),
+            // The static initial cluster has no learners.
+            learner: false,
+            committed_index: status.committed_index,
+            applied_index: status.applied_index,
+            database_bytes,
+            live_bytes: self.reader.live_bytes(),
+            quota_bytes: database_bytes.saturating_add(self.disk.room_bytes()),
+            revision: status.revision,
+            compacted: self.reader.compacted(),
+            watchers,
+            slow_watchers,
         }
     }
 

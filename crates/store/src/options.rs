@@ -51,6 +51,9 @@ pub struct Options {
     pub listen_peer: SocketAddr,
     /// Where etcd clients reach this member.
     pub listen_store: SocketAddr,
+    /// Where `/metrics` and the health pages are served in the clear beside the etcd port, for those who have no certificate
+    /// for it. Nothing stored can be read there.
+    pub listen_metrics: Vec<SocketAddr>,
     /// The URL that clients are told to reach the store at; empty means `listen_store` itself.
     pub advertise_store: String,
     /// The certificate for both directions of the peer connections.
@@ -109,6 +112,7 @@ impl Options {
             peers,
             listen_peer,
             listen_store,
+            listen_metrics: Vec::new(),
             advertise_store: String::new(),
             peer_tls,
             store_tls: None,

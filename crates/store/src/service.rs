@@ -16,9 +16,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
+use crate::leadership::{Heard, Silence};
 use crate::lease_keeper::LeaseKeeper;
 use crate::machine::{self, Machine, Tasks};
 use crate::member::{Member, Shared};
+use crate::metrics::Metrics;
 use crate::peers::{ClusterId, Peers};
 use crate::propose::answers::Answers;
 use crate::raft::gate::Gate;
@@ -58,8 +60,10 @@ impl Store {
         let reader = state.reader();
         let answers = Answers::new(options.member_id());
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
+        let metrics = Arc::new(Metrics::new(options.member_id(), log.figures(), reader.measured()));
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
-        let raft = Raft::build(options.member_id(), config, Factory::new(peers.clone()), log, state_machine)
+        let network = Factory::new(peers.clone(), metrics.peers.clone());
+        let raft = Raft::build(options.member_id(), config, network, log, state_machine)
             .await
             .map_err(|error| Error::Raft(Box::new(error)))?;
 
@@ -76,6 +80,7 @@ impl Store {
             read_index,
             leases: LeaseKeeper::default(),
             disk: Disk::new(),
+            metrics,
             options,
         });
         let handle = Handle::new(Arc::clone(&member));
@@ -127,6 +132,7 @@ enum Ports {
         tls: Arc<rustls::ServerConfig>,
         peer_listener: TcpListener,
         etcd: Box<etcd_v3::Server>,
+        metrics_ports: Vec<etcd_v3::MetricsPort>,
     },
     /// Peers reach it over the machine's network, clients by its [`Handle`] only.
     Simulated(Machine),
@@ -139,7 +145,11 @@ impl Ports {
         let peer_listener = TcpListener::bind(options.listen_peer).await.map_err(listen)?;
         let store_tls = if options.insecure_store { None } else { options.store_tls.as_ref() };
         let etcd = etcd_v3::Server::bind(options.listen_store, store_tls, options.etcd).await.map_err(Error::Etcd)?;
-        Ok(Self::Bound { tls, peer_listener, etcd: Box::new(etcd) })
+        let mut metrics_ports = Vec::with_capacity(options.listen_metrics.len());
+        for address in &options.listen_metrics {
+            metrics_ports.push(etcd_v3::MetricsPort::bind(*address).await.map_err(Error::Etcd)?);
+        }
+        Ok(Self::Bound { tls, peer_listener, etcd: Box::new(etcd), metrics_ports })
     }
 }
 
@@ -190,15 +200,24 @@ impl Service {
     fn start(self, tasks: &mut Tasks<Ended>, stop_clients: &CancellationToken) {
         let member = self.member;
         let (raft, peers) = (member.raft.clone(), member.peers.clone());
+        let heard = Arc::new(Heard::default());
         {
             let cluster = ClusterId::new(member.options.cluster_id());
             let gate = Arc::clone(&self.gate);
-            let raft = raft::server::Server::new(raft.clone(), gate, cluster.clone(), self.snapshots_dir);
+            let heard = Arc::clone(&heard);
+            let raft = raft::server::Server::new(raft.clone(), gate, heard, cluster.clone(), self.snapshots_dir);
             let forward = forward::Server::new(Arc::clone(&member), cluster);
             let handle = Handle::new(Arc::clone(&member));
             let stop = stop_clients.clone();
             match self.ports {
-                Ports::Bound { tls, peer_listener, etcd } => {
+                Ports::Bound { tls, peer_listener, etcd, metrics_ports } => {
+                    for port in metrics_ports {
+                        let handle = handle.clone();
+                        tasks.spawn(async move {
+                            port.run(handle).await;
+                            ("a metrics port", Ok(()))
+                        });
+                    }
                     let serve = peer_port::serve(peer_listener, tls, raft, forward);
                     tasks.spawn(async move { ("the peer port", serve.await) });
                     tasks.spawn(async move {
@@ -222,7 +241,9 @@ impl Service {
         tasks.spawn(follow_failures(raft.clone()));
         {
             let (raft, reader, applied) = (raft.clone(), member.reader.clone(), member.applied.clone());
-            let follow = leadership::follow(raft, reader, applied, self.leadership);
+            let silence = Silence { heard, tolerance: member.options.election_timeout_max * 2 };
+            let changes = member.metrics.leader_changes.clone();
+            let follow = leadership::follow(raft, reader, applied, self.leadership, silence, changes);
             tasks.spawn(async move {
                 ("leadership", {
                     follow.await;

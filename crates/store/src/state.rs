@@ -6,7 +6,7 @@
 //! - One slice of entries is one RocksDB batch, with the applied position inside. RocksDB's own log is off; a restart falls
 //!   back to what was flushed and the caller replays its log from [`State::applied`].
 //! - Revisions, replies and events become visible only after that write.
-//! - Nothing here reads a clock, draws a random number or depends on the order of a hash table.
+//! - Nothing that is applied reads a clock (only how long it took is measured), draws a random number or depends on the order of a hash table.
 
 mod checkpoint;
 pub(crate) mod columns;
@@ -28,6 +28,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use keelson_proto::keelson::store::v1::{Batch, Reply};
@@ -110,10 +111,16 @@ impl State {
         let Some(last) = entries.last() else {
             return Ok(Vec::new());
         };
+        let begin = Instant::now();
+        let figures = self.shared.measured();
+        figures.count_entries(&entries);
         let mut applied = self.generation.applied();
         (applied.index, applied.term, applied.log_id) = (last.index, last.term, last.log_id.clone());
         let outcome = apply::entries(&self.generation, self.shared.hub().wants_prev_kv(), entries, &mut applied)?;
+        figures.count_revisions(&outcome.revisions);
+        let commit = Instant::now();
         self.generation.commit(outcome.effects, applied, &self.options)?;
+        figures.applied(begin.elapsed(), commit.elapsed());
         self.shared.hub().publish(outcome.revision, outcome.revisions);
         Ok(outcome.replies)
     }

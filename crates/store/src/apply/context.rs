@@ -88,8 +88,9 @@ impl<'a> Context<'a> {
         self.compacted = revision;
     }
 
+    /// The revision alone, as etcd answers the operations of a transaction; whoever answers a client adds the rest.
     pub(super) fn header(&self) -> Option<ResponseHeader> {
-        Some(ResponseHeader { revision: self.revision(), raft_term: self.term, ..ResponseHeader::default() })
+        Some(ResponseHeader { revision: self.revision(), ..ResponseHeader::default() })
     }
 
     /// The live pair of `key`, with an empty value unless it is wanted.

@@ -23,7 +23,8 @@ use tonic::body::Body;
 use tower::Service as _;
 
 use super::front::Front;
-use super::{http, range, status_code};
+use super::measure::{Counted, CountedBody, Received, Source};
+use super::{gateway, http, range, status_code};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -42,6 +43,7 @@ impl Future for Answer {
 #[derive(Clone)]
 pub(super) struct Dispatch {
     front: Arc<Front>,
+    gateway: Arc<gateway::Routes>,
     kv: KvServer<Front>,
     watch: WatchServer<Front>,
     lease: LeaseServer<Front>,
@@ -70,17 +72,40 @@ impl Dispatch {
             auth: AuthServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             election: ElectionServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             lock: LockServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            gateway: Arc::new(gateway::Routes::new()),
             front,
         }
     }
 }
 
 impl hyper::service::Service<Request<Incoming>> for Dispatch {
-    type Response = Response<Body>;
+    type Response = Response<CountedBody>;
     type Error = Infallible;
-    type Future = Answer;
+    type Future = Counted;
 
-    fn call(&self, request: Request<Incoming>) -> Answer {
+    fn call(&self, request: Request<Incoming>) -> Counted {
+        self.counted(request.map(Source::Connection))
+    }
+}
+
+impl Dispatch {
+    pub(super) fn front(&self) -> &Front {
+        &self.front
+    }
+
+    pub(super) fn gateway(&self) -> &gateway::Routes {
+        &self.gateway
+    }
+
+    /// Answers a request of a connection or of the gateway, and counts it when it is a call.
+    pub(super) fn counted(&self, request: Request<Source>) -> Counted {
+        let metrics = self.front.handle.metrics();
+        let call = metrics.grpc.start(request.uri().path());
+        let answer = self.route(request.map(|body| Received::new(body, call.is_some().then_some(metrics))));
+        Counted::new(metrics, call, answer)
+    }
+
+    fn route(&self, request: Request<Received>) -> Answer {
         let path = request.uri().path();
         let (service, method) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
         Answer(match service {
@@ -98,8 +123,12 @@ impl hyper::service::Service<Request<Incoming>> for Dispatch {
                 let status = Status::unimplemented(format!("unknown service {service}"));
                 Box::pin(ready(Ok(status.into_http())))
             }
+            _ if path.starts_with(gateway::PREFIX) => {
+                let dispatch = self.clone();
+                Box::pin(async move { Ok(gateway::answer(dispatch, request).await) })
+            }
             _ => {
-                let front = Arc::clone(&self.front);
+                let (front, request) = (Arc::clone(&self.front), request.map(drop));
                 Box::pin(async move { Ok(http::answer(&front, &request).await) })
             }
         })
@@ -110,7 +139,7 @@ fn answer(response: impl Future<Output = Response<Body>> + Send + 'static) -> An
     Box::pin(async move { Ok(response.await) })
 }
 
-fn is_grpc(request: &Request<Incoming>) -> bool {
+fn is_grpc<B>(request: &Request<B>) -> bool {
     request
         .headers()
         .get(::http::header::CONTENT_TYPE)

@@ -14,7 +14,6 @@ mod unary;
 use std::sync::Arc;
 
 use ::http::{Request, Response};
-use hyper::body::Incoming;
 use keelson_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use prost::Message as _;
 use tonic::body::Body;
@@ -26,6 +25,7 @@ use tonic_prost::ProstCodec;
 use self::body::Reply;
 pub(super) use self::lists::Lists;
 use super::front::Front;
+use super::measure::Received;
 use super::status_code;
 use crate::state::listing::End;
 
@@ -35,12 +35,12 @@ const FIRST_BYTES: usize = 64 << 10;
 const SEGMENT_BYTES: usize = 256 << 10;
 
 /// Answers KV.Range.
-pub(super) async fn unary(front: Arc<Front>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn unary(front: Arc<Front>, request: Request<Received>) -> Response<Body> {
     respond(unary::answer(&front, request).await)
 }
 
 /// Answers KV.RangeStream.
-pub(super) async fn stream(front: Arc<Front>, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn stream(front: Arc<Front>, request: Request<Received>) -> Response<Body> {
     respond(stream::answer(&front, request).await)
 }
 
@@ -52,7 +52,7 @@ fn respond(answer: Result<Reply, Status>) -> Response<Body> {
 }
 
 /// Reads the one message of a request.
-async fn receive(front: &Front, request: Request<Incoming>) -> Result<(MetadataMap, RangeRequest), Status> {
+async fn receive(front: &Front, request: Request<Received>) -> Result<(MetadataMap, RangeRequest), Status> {
     let (parts, body) = request.into_parts();
     let decoder = ProstCodec::<RangeResponse, RangeRequest>::default().decoder();
     let mut messages = Streaming::new_request(decoder, body, None, Some(front.message_bytes_max()));

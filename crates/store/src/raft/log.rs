@@ -23,6 +23,7 @@ use rocksdb::DB;
 use tokio::sync::oneshot;
 
 use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::metrics::LogFigures;
 use cache::Cache;
 use writer::Write;
 
@@ -42,6 +43,7 @@ struct Shared {
     db: DB,
     cache: Mutex<Cache>,
     ends: Mutex<Ends>,
+    figures: LogFigures,
 }
 
 /// The log of one member. Clones are the same log.
@@ -66,6 +68,7 @@ impl Log {
             db,
             cache: Mutex::new(Cache::new(cache_bytes, last.map_or(0, |last| last.index + 1))),
             ends: Mutex::new(Ends { vote, purged, last }),
+            figures: LogFigures::default(),
         });
         let writer = writer::spawn(Arc::clone(&shared))?;
         Ok(Self { shared, writer })
@@ -85,6 +88,11 @@ impl Log {
     /// When it cannot be written.
     pub(crate) async fn save_gate(&self, state: GateState) -> io::Result<()> {
         self.write(|done| Write::Gate { state, done }).await
+    }
+
+    /// What the writer measures.
+    pub(crate) fn figures(&self) -> &LogFigures {
+        &self.shared.figures
     }
 
     /// The last entry's id.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
@@ -27,6 +27,7 @@ use super::snapshot::{self, Sending, Source};
 use super::state_machine::Snap;
 use super::types::{TypeConfig, Vote};
 use super::{codec, state_machine};
+use crate::metrics::{OnePeer, PeerFigures};
 use crate::peers::{Peer, Peers};
 use crate::state::Reader;
 
@@ -49,11 +50,16 @@ enum Purpose {
 /// Makes [`Network`]s.
 pub(crate) struct Factory {
     peers: Peers,
+    figures: PeerFigures,
 }
 
 impl Factory {
-    pub(crate) fn new(peers: Peers) -> Self {
-        Self { peers }
+    pub(crate) fn new(peers: Peers, figures: PeerFigures) -> Self {
+        Self { peers, figures }
+    }
+
+    fn network(&self, target: u64, purpose: Purpose) -> Network {
+        Network { peers: self.peers.clone(), target, purpose, figures: self.figures.of(target) }
     }
 }
 
@@ -61,11 +67,11 @@ impl RaftNetworkFactory<TypeConfig> for Factory {
     type Network = Network;
 
     async fn new_client(&mut self, target: u64, (): &()) -> Network {
-        Network { peers: self.peers.clone(), target, purpose: Purpose::Replication }
+        self.network(target, Purpose::Replication)
     }
 
     async fn new_heartbeat_client(&mut self, target: u64, (): &()) -> Network {
-        Network { peers: self.peers.clone(), target, purpose: Purpose::Heartbeat }
+        self.network(target, Purpose::Heartbeat)
     }
 }
 
@@ -74,6 +80,7 @@ pub(crate) struct Network {
     peers: Peers,
     target: u64,
     purpose: Purpose,
+    figures: OnePeer,
 }
 
 impl Network {
@@ -91,8 +98,10 @@ impl Network {
     ) -> Result<VoteResponse<TypeConfig>, Error> {
         let mut client = self.peer()?.control();
         let request = codec::from_vote_request(request, pre_vote);
-        let response = within(option.hard_ttl(), client.vote(request)).await?;
-        codec::to_vote_response(response.into_inner()).map_err(|error| garbled(&error))
+        let begin = Instant::now();
+        let response = within(option.hard_ttl(), client.vote(request)).await;
+        self.figures.answered(&response, begin.elapsed());
+        codec::to_vote_response(response?.into_inner()).map_err(|error| garbled(&error))
     }
 
     async fn heartbeat(
@@ -101,8 +110,10 @@ impl Network {
         option: &RPCOption,
     ) -> Result<StreamAppendResult<TypeConfig>, Error> {
         let mut client = self.peer()?.control();
-        let response = within(option.hard_ttl(), client.heartbeat(codec::from_append(request))).await?;
-        codec::to_append_result(response.into_inner()).map_err(|error| garbled(&error))
+        let begin = Instant::now();
+        let response = within(option.hard_ttl(), client.heartbeat(codec::from_append(request))).await;
+        self.figures.heartbeat(&response, begin.elapsed());
+        codec::to_append_result(response?.into_inner()).map_err(|error| garbled(&error))
     }
 }
 

@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::gate::Gate;
 use super::types::TypeConfig;
 use super::{Raft, codec, snapshot};
+use crate::leadership::Heard;
 use crate::machine;
 use crate::peers::ClusterId;
 
@@ -22,6 +23,7 @@ use crate::peers::ClusterId;
 pub(crate) struct Server {
     raft: Raft,
     gate: Arc<Gate>,
+    heard: Arc<Heard>,
     cluster: ClusterId,
     snapshots_dir: PathBuf,
     /// One snapshot at a time: a second one would only take disk from the first.
@@ -29,8 +31,14 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(raft: Raft, gate: Arc<Gate>, cluster: ClusterId, snapshots_dir: PathBuf) -> Self {
-        Self { raft, gate, cluster, snapshots_dir, receiving: Arc::new(Semaphore::new(1)) }
+    pub(crate) fn new(
+        raft: Raft,
+        gate: Arc<Gate>,
+        heard: Arc<Heard>,
+        cluster: ClusterId,
+        snapshots_dir: PathBuf,
+    ) -> Self {
+        Self { raft, gate, heard, cluster, snapshots_dir, receiving: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -102,6 +110,9 @@ impl proto::raft_server::Raft for Server {
                 None => return Err(Status::internal("nothing conflicts with an empty log")),
             },
         };
+        if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+            self.heard.now();
+        }
         Ok(Response::new(codec::from_append_result(&result)))
     }
 

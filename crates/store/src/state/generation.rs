@@ -16,6 +16,7 @@ use crate::lease::table::{LeaseChanges, Table};
 use crate::mvcc::sweep::Sweep;
 
 const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
+const LIVE_BYTES: &str = "rocksdb.estimate-live-data-size";
 const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
 /// Numbers that readers ask for at any time, the last ones known once the database is closed.
@@ -214,6 +215,16 @@ impl Generation {
         let mut sum = 0;
         for family in self.columns()?.each() {
             let size = self.db.property_int_value_cf(family, TABLE_BYTES);
+            sum += size.map_err(Error::rocks("asking for sizes"))?.unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// Bytes of the files that are not superseded, by RocksDB's estimate.
+    pub(crate) fn live_bytes(&self) -> Result<u64, Error> {
+        let mut sum = 0;
+        for family in self.columns()?.each() {
+            let size = self.db.property_int_value_cf(family, LIVE_BYTES);
             sum += size.map_err(Error::rocks("asking for sizes"))?.unwrap_or(0);
         }
         Ok(sum)

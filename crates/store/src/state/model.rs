@@ -29,7 +29,6 @@ pub(super) struct Model {
     /// Events of each revision.
     pub history: BTreeMap<i64, Vec<Event>>,
     pub leases: BTreeMap<i64, i64>,
-    term: u64,
 }
 
 impl Model {
@@ -42,7 +41,6 @@ impl Model {
             events: Vec::new(),
             history: BTreeMap::new(),
             leases: BTreeMap::new(),
-            term: 0,
         }
     }
 
@@ -51,7 +49,6 @@ impl Model {
     }
 
     pub fn apply(&mut self, term: u64, command: Command) -> Reply {
-        self.term = term;
         let answer = if command.fence_term != 0 && command.fence_term != term {
             Err(Reason::Fenced)
         } else {
@@ -129,7 +126,7 @@ impl Model {
     }
 
     fn header(&self) -> Option<ResponseHeader> {
-        Some(ResponseHeader { revision: self.newest(), raft_term: self.term, ..ResponseHeader::default() })
+        Some(ResponseHeader { revision: self.newest(), ..ResponseHeader::default() })
     }
 
     fn seal(&mut self) {

@@ -16,6 +16,7 @@ use super::listing::Listing;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
 use crate::lease::{Lease, table};
+use crate::metrics::StateFigures;
 use crate::mvcc::scan::Scan;
 use crate::mvcc::span::Span;
 use crate::mvcc::{hash, range};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     generation: ArcSwapOption<Generation>,
     figures: ArcSwap<Figures>,
     hub: Hub,
+    measured: StateFigures,
 }
 
 impl Shared {
@@ -35,6 +37,7 @@ impl Shared {
         Self {
             figures: ArcSwap::new(generation.figures.clone()),
             hub: Hub::new(generation.figures.revision()),
+            measured: StateFigures::default(),
             generation: ArcSwapOption::new(Some(generation)),
         }
     }
@@ -45,6 +48,10 @@ impl Shared {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    pub(super) fn measured(&self) -> &StateFigures {
+        &self.measured
     }
 
     pub(super) fn replace(&self, generation: Arc<Generation>) {
@@ -239,6 +246,22 @@ impl Reader {
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.shared.generation().and_then(|generation| generation.size_bytes()).unwrap_or_default()
+    }
+
+    /// Bytes of them that hold what can still be read, by RocksDB's estimate.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.shared.generation().and_then(|generation| generation.live_bytes()).unwrap_or_default()
+    }
+
+    /// How many watchers there are, and how many of them have to catch up from history.
+    pub(crate) fn watchers(&self) -> (usize, usize) {
+        self.shared.hub().watchers()
+    }
+
+    /// What applying has measured.
+    pub(crate) fn measured(&self) -> &StateFigures {
+        self.shared.measured()
     }
 
     fn generation(&self) -> Result<Arc<Generation>, crate::Error> {

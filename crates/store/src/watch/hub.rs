@@ -174,6 +174,13 @@ impl Hub {
         }
     }
 
+    /// How many watchers there are, and how many of them have to catch up from history.
+    pub(crate) fn watchers(&self) -> (usize, usize) {
+        let routes = self.routes.lock();
+        let behind = routes.all().filter(|slot| matches!(slot.state(), (_, Mode::Behind { .. })));
+        (routes.all().count(), behind.count())
+    }
+
     /// Ends all watchers.
     pub(crate) fn close(&self) {
         let mut routes = self.routes.lock();

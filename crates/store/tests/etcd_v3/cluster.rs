@@ -12,6 +12,7 @@ use keelson_proto::v3electionpb::election_client::ElectionClient;
 use keelson_proto::v3lockpb::lock_client::LockClient;
 use keelson_store::{Handle, Options, Peer, Store, Tls};
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
@@ -31,6 +32,10 @@ pub struct Cluster {
 pub struct Member {
     pub handle: Handle,
     pub address: SocketAddr,
+    /// Where it serves metrics in the clear.
+    pub metrics_address: SocketAddr,
+    stop: CancellationToken,
+    service: JoinHandle<Result<(), keelson_store::service::Error>>,
 }
 
 impl Cluster {
@@ -72,6 +77,7 @@ impl Cluster {
         let authority = Authority::new(folder.path(), "cluster");
         let peer_addresses = free_addresses();
         let store_addresses = free_addresses();
+        let metrics_addresses = free_addresses();
         let names: Vec<String> = (1..=MEMBERS).map(|i| format!("m{i}")).collect();
         let peers: Vec<Peer> = names
             .iter()
@@ -98,9 +104,12 @@ impl Cluster {
                 options.insecure_store = !tls;
                 options.store_tls = tls.then(|| authority.issue(&format!("{name}-store")));
                 change(&mut options);
+                options.listen_metrics = vec![metrics_addresses[i]];
                 let (handle, service) = Store::open(options).await.expect("a member opens");
-                tokio::spawn(service.run(CancellationToken::new()));
-                members.push(Member { handle, address: store_addresses[i] });
+                let stop = CancellationToken::new();
+                let service = tokio::spawn(service.run(stop.clone()));
+                let (address, metrics_address) = (store_addresses[i], metrics_addresses[i]);
+                members.push(Member { handle, address, metrics_address, stop, service });
             }
             for member in &members {
                 let mut leadership = member.handle.leadership();
@@ -162,6 +171,16 @@ impl Cluster {
         })
         .await;
         (leader, (leader + 1) % MEMBERS)
+    }
+
+    /// Stops all members but one that was a follower; it is the only one of `members` then.
+    pub async fn keep_a_follower(&mut self) {
+        let (_, follower) = self.leader_and_follower().await;
+        let kept = self.members.swap_remove(follower);
+        for gone in std::mem::replace(&mut self.members, vec![kept]) {
+            gone.stop.cancel();
+            gone.service.await.expect("the member does not panic").expect("it stops in order");
+        }
     }
 
     /// All etcd ports, as etcdctl's --endpoints takes them.

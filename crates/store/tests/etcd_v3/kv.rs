@@ -24,6 +24,11 @@ pub fn range_request(key: &str, range_end: &str) -> RangeRequest {
     RangeRequest { key: key.to_owned().into(), range_end: range_end.to_owned().into(), ..Default::default() }
 }
 
+/// A put inside a transaction.
+pub fn put_op(key: &str, value: &str) -> RequestOp {
+    op(Op::RequestPut(put_request(key, value)))
+}
+
 fn delete_request(key: &str, range_end: &str) -> DeleteRangeRequest {
     DeleteRangeRequest { key: key.to_owned().into(), range_end: range_end.to_owned().into(), ..Default::default() }
 }

@@ -9,14 +9,18 @@ mod cluster;
 mod election;
 mod etcd_client;
 mod etcdctl;
+mod gateway;
+mod http;
 mod kv;
 mod lease;
 mod limits;
 mod lock;
 mod maintenance;
+mod metrics;
 mod range;
 mod watch;
 mod watch_stream;
+mod web;
 
 use std::future::Future;
 use std::time::{Duration, Instant};

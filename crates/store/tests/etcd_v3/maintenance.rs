@@ -6,7 +6,6 @@ use keelson_proto::etcdserverpb::{
     MemberListRequest, MoveLeaderRequest, StatusRequest,
 };
 use keelson_store::etcd_v3::{ETCD_VERSION, Error, Limits, Server};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::Code;
 use tonic::transport::{ClientTlsConfig, Endpoint};
 
@@ -103,26 +102,6 @@ async fn what_is_not_there_yet_says_so() {
         refusal(maintenance.alarm(AlarmRequest { action: 1, ..Default::default() }).await).0,
         Code::Unimplemented
     );
-}
-
-#[tokio::test]
-async fn health_and_version_are_served_to_plain_http() {
-    let cluster = Cluster::shared();
-    let address = cluster.members[0].address;
-    let get = |path: &'static str, method: &'static str| async move {
-        let mut stream = tokio::net::TcpStream::connect(address).await.expect("the member listens");
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        answer
-    };
-    let health = get("/health", "GET").await;
-    assert!(health.starts_with("HTTP/1.1 200") && health.contains(r#""health":"true""#), "{health}");
-    let version = get("/version", "GET").await;
-    assert!(version.contains(&format!(r#""etcdserver":"{ETCD_VERSION}""#)), "{version}");
-    assert!(get("/health", "POST").await.starts_with("HTTP/1.1 405"));
-    assert!(get("/nothing", "GET").await.starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 use http::Request;
-use hyper::body::Incoming;
 use keelson_proto::etcdserverpb::range_request::{SortOrder, SortTarget};
 use keelson_proto::etcdserverpb::{RangeRequest, RangeResponse};
 use prost::Message as _;
@@ -17,6 +16,7 @@ use super::lists::PARTS_HELD;
 use super::produce::{Over, Sink, sink, step};
 use super::{FIRST_BYTES, frame, receive};
 use crate::etcd_v3::front::Front;
+use crate::etcd_v3::measure::Received;
 use crate::etcd_v3::status_code::{NO_STREAMED_FILTERS, NO_STREAMED_ORDERS};
 use crate::state::listing::{End, Listing};
 use crate::validate;
@@ -24,7 +24,7 @@ use crate::validate;
 /// Room before the pairs of a part: the prefix of the message, and the tag and length of its only field.
 const ROOM: usize = 16;
 
-pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Result<Reply, Status> {
+pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
     let (metadata, request) = receive(front, request).await?;
     front.admit(&metadata)?;
     check(&request)?;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use http::Request;
-use hyper::body::Incoming;
 use keelson_proto::etcdserverpb::RangeRequest;
 use prost::Message as _;
 use tonic::Status;
@@ -15,6 +14,7 @@ use super::produce::{self, Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, frame, one_message, receive, sorted};
 use crate::Error;
 use crate::etcd_v3::front::Front;
+use crate::etcd_v3::measure::Received;
 use crate::mvcc::range::is_sorted;
 use crate::state::listing::{End, Listing};
 
@@ -32,7 +32,7 @@ struct Rest {
     bytes: usize,
 }
 
-pub(super) async fn answer(front: &Front, request: Request<Incoming>) -> Result<Reply, Status> {
+pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
     let (metadata, request) = receive(front, request).await?;
     front.admit(&metadata)?;
     if request.range_end.is_empty() {

@@ -23,6 +23,7 @@ use super::turns::{Control, End, Turn, turns};
 use crate::Error;
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::status_code::{self, COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
+use crate::metrics::UnderWay;
 use crate::watch;
 
 /// Stands for no watch, or for all of them.
@@ -52,6 +53,7 @@ pub(super) struct Session {
     progress_all: Option<i64>,
     progress_timer: Interval,
     ended: bool,
+    _open: UnderWay,
 }
 
 struct Watch {
@@ -72,6 +74,7 @@ impl Session {
         let interval = with_jitter(front.limits.progress_interval);
         let mut progress_timer = tokio::time::interval_at(Instant::now() + interval, interval);
         progress_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let open = UnderWay::new(&front.handle.metrics().watch_streams);
         Self {
             front,
             requests,
@@ -84,6 +87,7 @@ impl Session {
             progress_all: None,
             progress_timer,
             ended: false,
+            _open: open,
         }
     }
 
@@ -227,6 +231,7 @@ impl Session {
         let header = Some(self.front.header(turn.delivered));
         let progress_due = turn.progress && std::mem::take(&mut watch.progress_due);
         if !turn.events.is_empty() {
+            self.front.handle.metrics().watch_events.inc_by(turn.events.len() as u64);
             watch.quiet = false;
             let fragment = watch.fragment;
             let response = WatchResponse { header, watch_id: id, events: turn.events, ..Default::default() };

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use openraft::storage::IOFlushed;
 use prost::Message as _;
@@ -171,7 +172,11 @@ impl Round {
 
     fn write(&mut self, shared: &Shared, synced: &WriteOptions) -> Result<(), Error> {
         let batch = std::mem::take(&mut self.batch);
-        shared.db.write_opt(batch, synced).map_err(Error::rocks("writing"))
+        shared.figures.written_bytes.inc_by(batch.size_in_bytes() as u64);
+        let begin = Instant::now();
+        let written = shared.db.write_opt(batch, synced).map_err(Error::rocks("writing"));
+        shared.figures.sync_seconds.observe(begin.elapsed().as_secs_f64());
+        written
     }
 
     /// Ends a round with its outcome.

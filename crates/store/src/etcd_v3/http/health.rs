@@ -1,0 +1,54 @@
+//! `/health`: one answer for the whole member, as JSON.
+
+use http::{Response, StatusCode};
+use keelson_proto::etcdserverpb::RangeRequest;
+use tonic::Status;
+use tonic::body::Body;
+
+use super::{json, values};
+use crate::Error;
+use crate::etcd_v3::front::Front;
+
+/// Healthy means: no alarm that was not excluded, a leader is known, and a read is answered; only a local read, without a
+/// leader, when `serializable=true` asks about this member alone.
+pub(super) async fn answer(front: &Front, query: &str) -> Response<Body> {
+    let excluded: Vec<String> = values(query, "exclude").collect();
+    // As etcd reads a query: the first value counts.
+    let serializable = values(query, "serializable").next().as_deref() == Some("true");
+    match check(front, &excluded, serializable).await {
+        Ok(()) => {
+            front.handle.metrics().health_successes.inc();
+            json(StatusCode::OK, &serde_json::json!({"health": "true", "reason": ""}))
+        }
+        Err(reason) => {
+            front.handle.metrics().health_failures.inc();
+            json(StatusCode::SERVICE_UNAVAILABLE, &serde_json::json!({"health": "false", "reason": reason}))
+        }
+    }
+}
+
+async fn check(front: &Front, excluded: &[String], serializable: bool) -> Result<(), String> {
+    if let Some(alarm) = alarms(front).into_iter().find(|alarm| !excluded.iter().any(|excluded| excluded == alarm)) {
+        return Err(format!("ALARM {alarm}"));
+    }
+    if !serializable && front.leadership.borrow().leader_id.is_none() {
+        return Err("RAFT NO LEADER".to_owned());
+    }
+    read(front, serializable).await.map_err(|why| format!("RANGE ERROR:{why}"))
+}
+
+/// The alarms that are raised, by etcd's names.
+pub(super) fn alarms(front: &Front) -> Vec<&'static str> {
+    if front.handle.is_full() { vec!["NOSPACE"] } else { vec![] }
+}
+
+/// One small read.
+pub(super) async fn read(front: &Front, serializable: bool) -> Result<(), String> {
+    let request =
+        RangeRequest { key: "health".into(), limit: 1, keys_only: true, serializable, ..RangeRequest::default() };
+    match front.handle.range(request).await {
+        Ok(_) => Ok(()),
+        Err(Error::Timeout | Error::Unknown) => Err("etcdserver: request timed out".to_owned()),
+        Err(error) => Err(Status::from(error).message().to_owned()),
+    }
+}
