@@ -36,12 +36,6 @@ pub struct Failover {
     kills: usize,
 }
 
-impl Default for Failover {
-    fn default() -> Self {
-        Self { kills: 20 }
-    }
-}
-
 /// A write that was acknowledged: when it was sent, when it was answered.
 #[derive(Clone, Copy, Debug)]
 struct Acknowledged {

@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::load::Tally;
+use crate::report::statistics::with_unit;
 
 /// Which way is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -86,8 +87,6 @@ pub enum Bound {
     RatioAtMost(f64),
     /// At most so much, whatever etcd's is.
     AtMost(f64),
-    /// At least so much, whatever etcd's is.
-    AtLeast(f64),
 }
 
 impl Bound {
@@ -96,8 +95,7 @@ impl Bound {
         match self {
             Self::RatioAtLeast(ratio) => format!("≥ {ratio}×"),
             Self::RatioAtMost(ratio) => format!("≤ {ratio}×"),
-            Self::AtMost(value) => format!("≤ {value} {unit}").trim_end().to_owned(),
-            Self::AtLeast(value) => format!("≥ {value} {unit}").trim_end().to_owned(),
+            Self::AtMost(value) => format!("≤ {}", with_unit(value, unit)),
         }
     }
 
@@ -107,7 +105,6 @@ impl Bound {
             Self::RatioAtLeast(bound) => ratio.map(|ratio| ratio >= bound),
             Self::RatioAtMost(bound) => ratio.map(|ratio| ratio <= bound),
             Self::AtMost(bound) => Some(ours <= bound),
-            Self::AtLeast(bound) => Some(ours >= bound),
         }
     }
 }
@@ -122,7 +119,6 @@ mod tests {
         assert_eq!(Bound::RatioAtLeast(2.0).is_met(1.0, Some(1.99)), Some(false));
         assert_eq!(Bound::RatioAtMost(1.0).is_met(1.0, None), None);
         assert_eq!(Bound::AtMost(1024.0).is_met(1025.0, None), Some(false));
-        assert_eq!(Bound::AtLeast(8000.0).is_met(8000.0, None), Some(true));
         assert_eq!(Bound::AtMost(10.0).text("%"), "≤ 10 %");
         assert_eq!(Bound::RatioAtLeast(1.3).text("/s"), "≥ 1.3×");
     }

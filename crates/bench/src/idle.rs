@@ -21,12 +21,6 @@ pub struct Idle {
     nodes: usize,
 }
 
-impl Default for Idle {
-    fn default() -> Self {
-        Self { restarts: 5, nodes: 3 }
-    }
-}
-
 impl Idle {
     /// Runs it and prints the table.
     pub async fn run(&self) -> anyhow::Result<()> {

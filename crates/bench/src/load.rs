@@ -27,6 +27,9 @@ const LATENCY_US_MAX: u64 = 100_000_000;
 
 /// One client of a load.
 pub trait Client {
+    /// How long it waits between two units, unmeasured.
+    const PAUSE: Duration = Duration::ZERO;
+
     /// Does one unit of the work that is measured.
     async fn step(&mut self) -> Result<(), Failure>;
 }
@@ -137,26 +140,28 @@ impl Load {
     }
 }
 
-async fn run(mut client: impl Client, tally: Rc<RefCell<Tally>>, stop: Rc<Cell<bool>>) -> Result<(), Failure> {
+async fn run<C: Client>(mut client: C, tally: Rc<RefCell<Tally>>, stop: Rc<Cell<bool>>) -> Result<(), Failure> {
     let mut sent = Instant::now();
     while !stop.get() {
         let result = client.step().await;
         let now = Instant::now();
-        match result {
+        let pause = match result {
             Ok(()) => {
                 record(&mut tally.borrow_mut().latencies, now - sent);
-                sent = now;
+                C::PAUSE
             }
             Err(failure @ Failure::Connection(_)) => return Err(failure),
             Err(failure) => {
-                {
-                    let mut tally = tally.borrow_mut();
-                    tally.errors += 1;
-                    tally.first_error.get_or_insert_with(|| failure.to_string());
-                }
-                tokio::time::sleep(ERROR_PAUSE).await;
-                sent = Instant::now();
+                let mut tally = tally.borrow_mut();
+                tally.errors += 1;
+                tally.first_error.get_or_insert_with(|| failure.to_string());
+                ERROR_PAUSE
             }
+        };
+        sent = now;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+            sent = Instant::now();
         }
     }
     Ok(())

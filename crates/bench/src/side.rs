@@ -9,6 +9,7 @@ mod nothing;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use certificates::ClientFiles;
 use keelson_proto::etcdserverpb::{StatusRequest, StatusResponse};
 
 use crate::options::Options;
@@ -42,6 +43,7 @@ impl Kind {
 pub struct Side {
     kind: Kind,
     endpoints: Vec<Endpoint>,
+    files: Option<ClientFiles>,
     running: Running,
 }
 
@@ -57,21 +59,23 @@ impl Side {
     /// # Errors
     /// When a program is missing or does not become ready.
     pub async fn start(kind: Kind, options: &Options) -> anyhow::Result<Self> {
-        let (endpoints, running) = match kind {
+        let (addresses, files, running) = match kind {
             Kind::Etcd => {
                 let etcd = etcd::Etcd::start(options)?;
-                (etcd.endpoints()?, Running::Etcd(etcd))
+                (etcd.addresses(), etcd.client_files(), Running::Etcd(etcd))
             }
             Kind::Keelson => {
                 let keelson = keelson::Keelson::start(options).await?;
-                (keelson.endpoints()?, Running::Keelson(keelson))
+                (keelson.addresses(), keelson.client_files(), Running::Keelson(keelson))
             }
             Kind::Nothing => {
                 let nothing = nothing::Nothing::start(options)?;
-                (nothing.endpoints()?, Running::Nothing(nothing))
+                (nothing.addresses(), nothing.client_files(), Running::Nothing(nothing))
             }
         };
-        let side = Self { kind, endpoints, running };
+        let tls = files.as_ref().map(ClientFiles::read).transpose()?;
+        let endpoints = addresses.into_iter().map(|address| Endpoint { address, tls: tls.clone() }).collect();
+        let side = Self { kind, endpoints, files, running };
         side.leader_first().await?;
         Ok(side)
     }
@@ -81,9 +85,18 @@ impl Side {
         self.kind
     }
 
-    /// How many members it has.
-    pub fn members(&self) -> usize {
-        self.endpoints.len()
+    /// How etcdctl is told where it is.
+    pub fn etcdctl_arguments(&self) -> Vec<String> {
+        let scheme = if self.files.is_some() { "https" } else { "http" };
+        let endpoints: Vec<_> =
+            self.endpoints.iter().map(|endpoint| format!("{scheme}://{}", endpoint.address)).collect();
+        let mut arguments = vec!["--endpoints".to_owned(), endpoints.join(",")];
+        if let Some(ClientFiles { authority, certificate, key }) = &self.files {
+            for (option, path) in [("--cacert", authority), ("--cert", certificate), ("--key", key)] {
+                arguments.extend([option.to_owned(), path.to_string_lossy().into_owned()]);
+            }
+        }
+        arguments
     }
 
     /// Where its members serve clients, the leader's first. Waits until all of them follow it.

@@ -1,9 +1,33 @@
 //! What is measured, one file a work.
 
+mod check_perf;
+mod compaction;
+mod fill;
+mod keep_alive;
 mod keys;
+mod large;
+mod list;
+mod mixed;
 mod put;
+mod read;
+mod update;
+mod versions;
+mod watch;
 
+#[cfg(test)]
+mod tests;
+
+pub use check_perf::CheckPerf;
+pub use compaction::Compaction;
+pub use keep_alive::KeepAlive;
+pub use large::Large;
+pub use list::List;
+pub use mixed::Mixed;
 pub use put::Put;
+pub use read::Read;
+pub use update::Update;
+pub use versions::Versions;
+pub use watch::Watch;
 
 /// Size of a value, unless a work says otherwise.
 pub const VALUE_BYTES: usize = 256;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::statistics::{digits, median, ratio, spread};
+use super::statistics::{digits, median, ratio, spread, with_unit};
 use crate::figure::{Better, Figure, Target};
 use crate::side::Kind;
 
@@ -36,13 +36,17 @@ impl Row {
         }
     }
 
-    /// Ours by etcd's, with its spread.
+    /// Ours by etcd's, with its spread. Counts and what is a ratio itself have none.
     pub fn ratio(&self) -> Option<(f64, (f64, f64))> {
-        ratio(&self.etcd, &self.keelson)
+        if matches!(self.unit, "" | "%" | "×") { None } else { ratio(&self.etcd, &self.keelson) }
     }
 
     /// What the server without work reaches, by etcd's.
     pub fn limit(&self) -> Option<f64> {
+        // Of latencies, the least that is possible says nothing.
+        if self.better == Better::Lower {
+            return None;
+        }
         let etcd = median(&self.etcd).filter(|etcd| *etcd != 0.0)?;
         Some(median(&self.nothing)? / etcd)
     }
@@ -109,11 +113,7 @@ impl Comparison {
     }
 
     fn cells(&self, row: &Row) -> Vec<String> {
-        let with_unit = |value: f64| match row.unit {
-            "" => digits(value),
-            "/s" => format!("{}/s", digits(value)),
-            unit => format!("{} {unit}", digits(value)),
-        };
+        let with_unit = |value: f64| with_unit(value, row.unit);
         let alone = row.etcd.is_empty() || row.keelson.is_empty();
         let shown = |values: &[f64]| match (median(values), spread(values)) {
             (Some(middle), Some((least, greatest))) if alone && values.len() > 1 => {

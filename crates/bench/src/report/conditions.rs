@@ -25,7 +25,7 @@ impl Conditions {
             ("kernel", first_line("/proc/sys/kernel/osrelease")),
             ("file system", file_system(&scratch)),
             ("load average before", first_line("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()),
-            ("keelson-bench", format!("{}, built with {}", env!("CARGO_PKG_VERSION"), build_profile())),
+            ("keelson-bench", format!("{}, {}", env!("CARGO_PKG_VERSION"), own_build())),
             ("members", format!("{} each, both clusters and the clients on this machine", options.members)),
             ("TLS", tls.to_owned()),
             ("fsync", "on for both".to_owned()),
@@ -37,12 +37,19 @@ impl Conditions {
         ));
         conditions.push(("runs", runs));
         if let Ok(program) = options.keelson_program() {
-            conditions.push(("keelson", version(&program, "--version")));
+            conditions.push(("keelson", format!("{}, {}", version(&program), built(&program))));
         }
         if let Ok(program) = options.etcd_program() {
-            conditions.push(("etcd", version(&program, "--version")));
+            conditions.push(("etcd", version(&program)));
         }
         Self(conditions)
+    }
+
+    /// The few that go on one line.
+    pub fn short(&self) -> String {
+        let wanted = ["CPU", "cores", "kernel", "file system", "etcd", "runs"];
+        let shown = self.0.iter().filter(|(name, _)| wanted.contains(name));
+        shown.map(|(name, value)| format!("{name}: {value}")).collect::<Vec<_>>().join("; ")
     }
 
     /// Prints them.
@@ -53,13 +60,21 @@ impl Conditions {
     }
 }
 
-/// How this program was built; `keelson` beside it is built the same way.
-fn build_profile() -> &'static str {
-    if cfg!(debug_assertions) { "debug assertions (the development profile)" } else { "no debug assertions" }
+/// How a program was built, as far as its folder tells.
+fn built(program: &Path) -> &'static str {
+    match program.parent().and_then(Path::file_name).and_then(std::ffi::OsStr::to_str) {
+        Some("release") => "release build",
+        Some("debug") => "development build, of which only the store is optimized",
+        _ => "build unknown",
+    }
 }
 
-fn version(program: &Path, argument: &str) -> String {
-    let output = Command::new(program).arg(argument).output();
+fn own_build() -> &'static str {
+    std::env::current_exe().map_or("build unknown", |program| built(&program))
+}
+
+fn version(program: &Path) -> String {
+    let output = Command::new(program).arg("--version").output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
     text.lines().next().unwrap_or("unknown").to_owned()
 }

@@ -39,6 +39,14 @@ pub fn digits(value: f64) -> String {
     }
 }
 
+/// A number with its unit, if it has one.
+pub fn with_unit(value: f64, unit: &str) -> String {
+    match unit {
+        "" | "/s" | "×" => format!("{}{unit}", digits(value)),
+        _ => format!("{} {unit}", digits(value)),
+    }
+}
+
 fn thousands(value: i64) -> String {
     let text = value.abs().to_string();
     let mut grouped = String::new();
@@ -80,6 +88,7 @@ mod tests {
     #[test]
     fn numbers_have_the_digits_that_matter() {
         let shown = [0.0, 0.391, 9.999, 12.34, 123.4, 1234.6, 22_300.0, 1_234_567.0, -5_000.0].map(digits);
+        assert_eq!((with_unit(1.5, "×"), with_unit(19.0, "ms")), ("1.50×".to_owned(), "19 ms".to_owned()));
         assert_eq!(shown, ["0", "0.39", "10.00", "12.3", "123", "1,235", "22,300", "1,234,567", "-5,000"]);
     }
 }

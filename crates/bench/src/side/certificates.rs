@@ -12,7 +12,25 @@ use crate::wire;
 pub struct Certificates {
     pub authority: PathBuf,
     pub server: (PathBuf, PathBuf),
-    client: (PathBuf, PathBuf),
+    pub client: ClientFiles,
+}
+
+/// What a client of a cluster with TLS needs.
+#[derive(Clone, Debug)]
+pub struct ClientFiles {
+    pub authority: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+impl ClientFiles {
+    /// What the clients of this program use.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(&self) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+        wire::client_tls(&self.authority, &self.certificate, &self.key)
+    }
 }
 
 impl Certificates {
@@ -25,18 +43,8 @@ impl Certificates {
         let files = |name: &str| (folder.join(name).with_extension("crt"), folder.join(name).with_extension("key"));
         authority.certify(&folder.join("server"), &Subject::server("server", None, &[Ipv4Addr::LOCALHOST.into()]))?;
         authority.certify(&folder.join("client"), &Subject::client("client", None))?;
-        Ok(Self {
-            authority: authority.certificate_path().to_owned(),
-            server: files("server"),
-            client: files("client"),
-        })
-    }
-
-    /// What the clients of this program use.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn client(&self) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-        wire::client_tls(&self.authority, &self.client.0, &self.client.1)
+        let (certificate, key) = files("client");
+        let client = ClientFiles { authority: authority.certificate_path().to_owned(), certificate, key };
+        Ok(Self { authority: client.authority.clone(), server: files("server"), client })
     }
 }

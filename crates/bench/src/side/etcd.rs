@@ -5,9 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use keelson::dev::scratch;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, ClientFiles};
 use crate::options::Options;
-use crate::wire::Endpoint;
 
 /// The most that etcd's documents recommend; its default of 2 GiB is too small for the works with much data.
 const QUOTA_BYTES: u64 = 8 << 30;
@@ -64,13 +63,13 @@ impl Etcd {
     }
 
     /// Where its members serve clients.
-    ///
-    /// # Errors
-    /// When the certificates cannot be read.
-    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
-        let tls = self.certificates.as_ref().map(Certificates::client).transpose()?;
-        let endpoint = |index| Endpoint { address: address(self.first_port, index, 0), tls: tls.clone() };
-        Ok((0..self.members.len()).map(endpoint).collect())
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        (0..self.members.len()).map(|index| address(self.first_port, index, 0)).collect()
+    }
+
+    /// What clients need if TLS is on.
+    pub fn client_files(&self) -> Option<ClientFiles> {
+        Some(self.certificates.as_ref()?.client.clone())
     }
 
     /// Resident memory of each member.

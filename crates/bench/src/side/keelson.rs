@@ -1,9 +1,11 @@
 //! Keelson's own members, as `keelson dev` runs them: real processes with all that a member does, but no nodes.
 
+use std::net::SocketAddr;
+
 use keelson::dev::{Scratch, Spec};
 
+use super::certificates::ClientFiles;
 use crate::options::Options;
-use crate::wire::{self, Endpoint};
 
 /// A running cluster that is ended and erased when dropped.
 pub struct Keelson {
@@ -21,19 +23,15 @@ impl Keelson {
     }
 
     /// Where its members serve etcd's clients.
-    ///
-    /// # Errors
-    /// When the certificates cannot be read.
-    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
+    pub fn addresses(&self) -> Vec<SocketAddr> {
         let spec = self.scratch.spec();
-        let tls = if spec.insecure_store {
-            None
-        } else {
-            let (authority, certificate, key) = self.scratch.store_certificate();
-            Some(wire::client_tls(&authority, &certificate, &key)?)
-        };
-        let endpoint = |index| Endpoint { address: spec.store_address(index), tls: tls.clone() };
-        Ok((0..spec.members).map(endpoint).collect())
+        (0..spec.members).map(|index| spec.store_address(index)).collect()
+    }
+
+    /// What clients need if TLS is on.
+    pub fn client_files(&self) -> Option<ClientFiles> {
+        let (authority, certificate, key) = self.scratch.store_certificate();
+        (!self.scratch.spec().insecure_store).then_some(ClientFiles { authority, certificate, key })
     }
 
     /// Resident memory of each member.

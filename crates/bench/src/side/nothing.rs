@@ -1,9 +1,8 @@
 //! A gRPC server that does no work: it answers at once, always the same. What clients reach with it is what they can reach at
-//! all on this machine. It is made of tonic, as Keelson's own server is not entirely; a better framework would raise the limit.
+//! all on this machine. It is made of tonic; a server that does without may come close to it, or pass it, and still do its work.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -16,9 +15,8 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, ClientFiles};
 use crate::options::Options;
-use crate::wire::Endpoint;
 use crate::works;
 
 /// The one revision there ever is.
@@ -66,12 +64,13 @@ impl Nothing {
     }
 
     /// Where it serves.
-    ///
-    /// # Errors
-    /// When the certificates cannot be read.
-    pub fn endpoints(&self) -> anyhow::Result<Vec<Endpoint>> {
-        let tls = self.certificates.as_ref().map(Certificates::client).transpose()?;
-        Ok(self.addresses.iter().map(|address| Endpoint { address: *address, tls: tls.clone() }).collect())
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.addresses.clone()
+    }
+
+    /// What clients need if TLS is on.
+    pub fn client_files(&self) -> Option<ClientFiles> {
+        Some(self.certificates.as_ref()?.client.clone())
     }
 }
 
@@ -90,28 +89,23 @@ fn tls(certificates: &Certificates) -> anyhow::Result<ServerTlsConfig> {
         .client_ca_root(Certificate::from_pem(std::fs::read(&certificates.authority)?)))
 }
 
-/// What it answers, made once.
+/// What it answers.
 #[derive(Clone)]
 struct Answers {
-    point: Arc<pb::RangeResponse>,
-    list: Arc<pb::RangeResponse>,
+    pair: KeyValue,
 }
 
 impl Answers {
     fn new() -> Self {
-        let range = |keys: usize, value_bytes: usize| {
-            let pair = KeyValue {
-                key: Bytes::from_static(b"/bench/nothing/00000000"),
-                value: vec![b'v'; value_bytes].into(),
-                create_revision: REVISION,
-                mod_revision: REVISION,
-                version: 1,
-                ..KeyValue::default()
-            };
-            let kvs = vec![pair; keys];
-            Arc::new(pb::RangeResponse { header: header(), kvs, count: keys as i64, ..pb::RangeResponse::default() })
+        let pair = KeyValue {
+            key: Bytes::from_static(b"/bench/nothing/00000000"),
+            value: vec![b'v'; works::VALUE_BYTES].into(),
+            create_revision: REVISION,
+            mod_revision: REVISION,
+            version: 1,
+            ..KeyValue::default()
         };
-        Self { point: range(1, works::VALUE_BYTES), list: range(works::LIST_KEYS, works::LIST_VALUE_BYTES) }
+        Self { pair }
     }
 }
 
@@ -131,9 +125,9 @@ impl Kv for Answers {
         Ok(Response::new(pb::PutResponse { header: header(), ..pb::PutResponse::default() }))
     }
 
-    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let answer = if request.get_ref().range_end.is_empty() { &self.point } else { &self.list };
-        Ok(Response::new(pb::RangeResponse::clone(answer)))
+    async fn range(&self, _: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        let kvs = vec![self.pair.clone()];
+        Ok(Response::new(pb::RangeResponse { header: header(), kvs, count: 1, ..pb::RangeResponse::default() }))
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {

@@ -138,7 +138,7 @@ impl Connection {
         question: &impl prost::Message,
     ) -> Result<A, Failure> {
         let answer = self.call(method, super::frame(question)).await?;
-        A::decode(answer).map_err(|error| Failure::Connection(error.to_string()))
+        Ok(A::decode(answer)?)
     }
 
     /// Opens a stream in both directions with its first framed message.
@@ -148,6 +148,16 @@ impl Connection {
     pub fn stream(&mut self, method: Method, first: Bytes) -> Result<Stream, Failure> {
         let (response, mut sender) = self.send(method)?;
         sender.send_data(first, false)?;
+        Ok(Stream::new(response, sender))
+    }
+
+    /// Sends the one framed message of a call that is answered with many.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn stream_of_answers(&mut self, method: Method, frame: Bytes) -> Result<Stream, Failure> {
+        let (response, mut sender) = self.send(method)?;
+        sender.send_data(frame, true)?;
         Ok(Stream::new(response, sender))
     }
 

@@ -1,6 +1,7 @@
 //! How a call ends that does not end well.
 
 use http::HeaderMap;
+use prost::DecodeError;
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +17,19 @@ pub enum Failure {
     /// The connection broke, or the server spoke something else than gRPC.
     #[error("the connection failed: {0}")]
     Connection(String),
+    /// The server answered well, but not with what must be there.
+    #[error("wrong answer: {0}")]
+    Answer(&'static str),
 }
 
 impl From<h2::Error> for Failure {
     fn from(error: h2::Error) -> Self {
+        Self::Connection(error.to_string())
+    }
+}
+
+impl From<DecodeError> for Failure {
+    fn from(error: DecodeError) -> Self {
         Self::Connection(error.to_string())
     }
 }

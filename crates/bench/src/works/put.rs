@@ -3,7 +3,6 @@
 use std::rc::Rc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::VALUE_BYTES;
 use super::keys::{self, Walk};
@@ -15,22 +14,17 @@ use crate::side::Side;
 use crate::wire::{Connection, Failure, Method};
 
 /// Puts of one size by so many clients over all members.
+#[derive(Clone, Debug)]
 pub struct Put {
-    clients: usize,
-    value_bytes: usize,
-    pool: Rc<[Bytes]>,
-}
-
-impl Put {
-    pub fn new(clients: usize, value_bytes: usize) -> Self {
-        Self { clients, value_bytes, pool: keys::puts("/bench/put/", value_bytes) }
-    }
+    pub clients: usize,
+    pub value_bytes: usize,
 }
 
 #[async_trait(?Send)]
 impl Work for Put {
     fn title(&self) -> String {
-        format!("put, {} B, {} clients", self.value_bytes, self.clients)
+        let clients = if self.clients == 1 { "1 client".to_owned() } else { format!("{} clients", self.clients) };
+        format!("put, {} B, {clients}", self.value_bytes)
     }
 
     fn targets(&self) -> Vec<Target> {
@@ -53,16 +47,18 @@ impl Work for Put {
     }
 
     async fn run(&self, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
+        let pool = keys::puts("/bench/put/", self.value_bytes);
         let connections = load::connect(side, self.clients).await?;
         let clients = (connections.into_iter().enumerate())
-            .map(|(client, connection)| Putting { connection, walk: Walk::new(Rc::clone(&self.pool), client) });
+            .map(|(client, connection)| Putting { connection, walk: Walk::new(Rc::clone(&pool), client) });
         Ok(of_load(&load::run_clients(clients, options.window()).await?))
     }
 }
 
-struct Putting {
-    connection: Connection,
-    walk: Walk,
+/// One client that puts.
+pub struct Putting {
+    pub connection: Connection,
+    pub walk: Walk,
 }
 
 impl Client for Putting {

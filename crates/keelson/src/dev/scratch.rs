@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -132,12 +133,14 @@ pub fn folder() -> anyhow::Result<PathBuf> {
 }
 
 /// The first of `count` ports that are free now. Below the range from which the system takes ports for connections, and
-/// apart for processes that ask at the same time.
+/// apart for those that ask at the same time: processes by their ids, threads of this one by what was handed out before.
 ///
 /// # Errors
 /// When there are none.
 pub fn free_ports(count: u16) -> anyhow::Result<u16> {
-    let first = 20_000 + u16::try_from(std::process::id() % 80).unwrap_or(0) * 100;
+    static HANDED_OUT: AtomicU16 = AtomicU16::new(0);
+    let before = HANDED_OUT.fetch_add(count, Ordering::Relaxed) % 2_000;
+    let first = 20_000 + u16::try_from(std::process::id() % 80).unwrap_or(0) * 100 + before;
     (first..32_000 - count)
         .step_by(usize::from(count))
         .find(|base| (*base..base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
