@@ -33,10 +33,10 @@ test: ## Run all the tests
 	@scripts/install test
 	cargo test --workspace
 
-bench: ## Run the benchmarks beside etcd and print their figures
+bench: ## Run the benchmarks beside etcd and print their figures (half an hour)
 	@scripts/install test
-	cargo build -p keelson -p keelson-cli -p keelson-bench
-	$(bin)/keelson-bench all
+	scripts/release -p keelson -p keelson-bench
+	$(CARGO_TARGET_DIR)/release/keelson-bench all --json $(CARGO_TARGET_DIR)/bench.json --plot $(CARGO_TARGET_DIR)/bench.svg
 
 check: ## Check formatting, lints and the architecture
 	cargo fmt --all --check
