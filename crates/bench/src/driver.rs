@@ -1,5 +1,8 @@
 //! Runs a work on both clusters in turn: etcd, ours, ours, etcd, … so that neither always has the quieter half of a minute.
 
+use std::time::Duration;
+
+use anyhow::Context as _;
 use async_trait::async_trait;
 
 use crate::figure::{Figure, Target};
@@ -7,6 +10,8 @@ use crate::options::Options;
 use crate::report::Comparison;
 use crate::side::{Kind, Side};
 
+/// A run, or what is prepared for it, that takes longer has met a cluster that hangs: the longest is to load millions of keys.
+const RUN_WITHIN: Duration = Duration::from_secs(3_600);
 /// Runs on the server that does nothing, of which the median is the limit.
 const LIMIT_RUNS: usize = 3;
 
@@ -54,7 +59,7 @@ pub async fn compare(work: &dyn Work, options: &Options) -> anyhow::Result<Compa
         }
         for pair in 0..pairs {
             for turn in turns(pair, sides.len()) {
-                comparison.add(sides[turn].kind(), work.run(&sides[turn], options).await?);
+                comparison.add(sides[turn].kind(), run(work, &sides[turn], options).await?);
             }
         }
     }
@@ -78,15 +83,29 @@ pub async fn limit(work: &dyn Work, options: &Options) -> anyhow::Result<Compari
 async fn run_limit(work: &dyn Work, options: &Options, runs: usize, comparison: &mut Comparison) -> anyhow::Result<()> {
     let side = start(work, Kind::Nothing, options).await?;
     for _ in 0..runs {
-        comparison.add(side.kind(), work.run(&side, options).await?);
+        comparison.add(side.kind(), run(work, &side, options).await?);
     }
     Ok(())
 }
 
 async fn start(work: &dyn Work, kind: Kind, options: &Options) -> anyhow::Result<Side> {
     let side = Side::start(kind, options).await?;
-    work.prepare(&side).await?;
+    bounded(&side, work.prepare(&side), Duration::ZERO).await?;
     Ok(side)
+}
+
+async fn run(work: &dyn Work, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
+    let window = options.window();
+    bounded(side, work.run(side, options), window.warm_up + window.measured).await
+}
+
+async fn bounded<T>(
+    side: &Side,
+    doing: impl Future<Output = anyhow::Result<T>>,
+    measured: Duration,
+) -> anyhow::Result<T> {
+    let done = tokio::time::timeout(RUN_WITHIN + 2 * measured, doing).await;
+    done.with_context(|| format!("{} does not end the run", side.kind().name()))?
 }
 
 /// Which side goes first changes from pair to pair.

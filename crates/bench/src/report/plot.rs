@@ -9,7 +9,7 @@ use super::Comparison;
 use super::statistics::digits;
 use crate::figure::{Better, Bound};
 
-const LABEL_WIDTH: f64 = 470.0;
+const LABEL_WIDTH: f64 = 640.0;
 const BARS_WIDTH: f64 = 520.0;
 const VALUE_WIDTH: f64 = 190.0;
 const ROW_HEIGHT: f64 = 22.0;
@@ -32,7 +32,8 @@ fn bars(comparisons: &[Comparison]) -> Vec<Bar> {
     let mut bars = Vec::new();
     for comparison in comparisons {
         for row in comparison.rows() {
-            let Some((ratio, (least, greatest))) = row.ratio().filter(|(ratio, _)| *ratio > 0.0) else { continue };
+            // Of a latency of nothing there is no reciprocal.
+            let Some((ratio, (least, greatest))) = row.ratio().filter(|(_, (least, _))| *least > 0.0) else { continue };
             let label = format!("{}: {}", comparison.title(), row.name);
             let wanted = comparison.target(row.name).and_then(|target| match target.bound {
                 Bound::RatioAtLeast(ratio) | Bound::RatioAtMost(ratio) => Some(ratio),
