@@ -58,11 +58,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing yet.
-    ///
-    /// # Errors
-    /// Never, unless the bounds of the histogram are wrong.
-    pub fn new() -> anyhow::Result<Self> {
+    fn new() -> anyhow::Result<Self> {
         let now = Instant::now();
         Ok(Self { latencies: histogram()?, errors: 0, first_error: None, since: now, elapsed: Duration::ZERO })
     }

@@ -13,6 +13,7 @@ mod gateway;
 mod http;
 mod kv;
 mod lease;
+mod led;
 mod lock;
 mod maintenance;
 mod measure;

@@ -19,7 +19,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::front::Front;
 use crate::watch::{self, Item, Watcher};
-use crate::{Error, Handle};
+use crate::{Error, Handle, machine};
 
 /// The time to live of a lease that is made for a caller who brings none, as in etcd.
 const OWN_LEASE_SECONDS: i64 = 60;
@@ -194,9 +194,11 @@ impl Drop for Candidacy {
     fn drop(&mut self) {
         // Those who wait and those who clean up count alike, so that the latter are bounded, too.
         let Some(permit) = self.permit.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
         let (handle, key, revision) = (self.handle.clone(), self.key.clone(), self.revision);
-        runtime.spawn(async move {
+        machine::spawn(async move {
             let delete = Op::RequestDeleteRange(DeleteRangeRequest { key: key.clone(), ..Default::default() });
             if let Err(error) = if_created_at(&handle, &key, revision, delete, None).await {
                 // It goes with its lease.

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
+use super::led;
 use super::range::Lists;
 use crate::{Error, Handle, validate};
 
@@ -21,6 +22,8 @@ use crate::{Error, Handle, validate};
 pub(super) struct Front {
     pub(super) handle: Handle,
     pub(super) leadership: watch::Receiver<Leadership>,
+    /// See [`led`].
+    led: watch::Receiver<bool>,
     /// Ends the streams, which would never end by themselves.
     pub(super) shutdown: CancellationToken,
     pub(super) limits: Limits,
@@ -89,12 +92,12 @@ impl Front {
         if request.encoded_len() > self.limits.request_bytes_max { Err(Error::TooLarge) } else { Ok(()) }
     }
 
-    pub(super) fn new(handle: Handle, limits: Limits, shutdown: CancellationToken) -> Self {
+    pub(super) fn new(handle: Handle, limits: Limits, led: watch::Receiver<bool>, shutdown: CancellationToken) -> Self {
         let leadership = handle.leadership();
         let (cluster_id, member_id) = (handle.cluster_id(), handle.member_id());
         let lists = Lists::new(&limits);
         let waiters = Arc::new(Semaphore::new(limits.waiters_max));
-        Self { handle, leadership, shutdown, limits, lists, waiters, cluster_id, member_id }
+        Self { handle, leadership, led, shutdown, limits, lists, waiters, cluster_id, member_id }
     }
 
     /// The largest gRPC message.
@@ -104,7 +107,7 @@ impl Front {
 
     /// Refuses a request that requires a leader while this member knows none.
     pub(super) fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
-        if requires_leader(metadata) && self.leadership.borrow().leader_id.is_none() {
+        if requires_leader(metadata) && !*self.led.borrow() {
             return Err(Error::NoLeader.into());
         }
         Ok(())
@@ -139,24 +142,13 @@ impl Front {
                 Error::Stopped
             });
         }
-        let lost = leader_lost(self.leadership.clone(), self.limits.no_leader_tolerance);
+        let lost = led::lost(self.led.clone(), self.limits.no_leader_tolerance);
         Box::pin(async move {
             tokio::select! {
                 () = shutdown.cancelled_owned() => Error::Stopped,
                 () = lost => Error::NoLeader,
             }
         })
-    }
-}
-
-/// Completes when no leader was known for longer than `tolerance`.
-async fn leader_lost(mut leadership: watch::Receiver<Leadership>, tolerance: Duration) {
-    // An error of a wait means that the store is gone, and with it any leader.
-    while leadership.wait_for(|now| now.leader_id.is_none()).await.is_ok() {
-        let back = leadership.wait_for(|now| now.leader_id.is_some());
-        if !matches!(tokio::time::timeout(tolerance, back).await, Ok(Ok(_))) {
-            return;
-        }
     }
 }
 

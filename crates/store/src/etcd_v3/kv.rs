@@ -31,6 +31,7 @@ impl Kv for Front {
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
         self.admit(request.metadata())?;
+        validate::put(request.get_ref())?;
         self.check_size(request.get_ref())?;
         let mut response = self.handle.put(request.into_inner()).await?;
         self.complete(&mut response.header);
@@ -42,6 +43,8 @@ impl Kv for Front {
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
         self.admit(request.metadata())?;
+        validate::delete_range(request.get_ref())?;
+        self.check_size(request.get_ref())?;
         let mut response = self.handle.delete_range(request.into_inner()).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
@@ -49,8 +52,11 @@ impl Kv for Front {
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
         self.admit(request.metadata())?;
-        self.check_size(request.get_ref())?;
         validate::txn(request.get_ref(), self.limits.txn_ops_max)?;
+        // What is not proposed only has to fit into a message.
+        if !validate::txn_is_read_only(request.get_ref()) {
+            self.check_size(request.get_ref())?;
+        }
         let mut response = self.handle.txn(request.into_inner(), NO_FENCE).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))

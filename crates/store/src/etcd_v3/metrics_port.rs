@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,9 @@ impl MetricsPort {
 
     /// Serves until the future is dropped.
     pub(crate) async fn run(self, handle: Handle) {
-        let front = Arc::new(Front::new(handle, Limits::default(), CancellationToken::new()));
+        // Nothing here requires a leader.
+        let (_, led) = watch::channel(false);
+        let front = Arc::new(Front::new(handle, Limits::default(), led, CancellationToken::new()));
         let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
         let mut connections = JoinSet::new();
         loop {

@@ -11,14 +11,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::dispatch::Dispatch;
 use super::front::{Front, Limits};
-use super::tls;
+use super::{led, tls};
 use crate::Handle;
 use crate::options::Tls;
 
@@ -94,8 +94,11 @@ impl Server {
     /// Serves `handle` until `shutdown`. Then streams end with "server stopped", requests in flight get a moment to
     /// finish, and the rest is cut off.
     pub async fn run(self, handle: Handle, shutdown: CancellationToken) {
-        let dispatch = Dispatch::new(Front::new(handle, self.limits, shutdown.clone()));
         let connections = TaskTracker::new();
+        let (led, is_led) = watch::channel(false);
+        let patience = self.limits.no_leader_tolerance / 2;
+        connections.spawn(led::follow(handle.clone(), patience, led, shutdown.clone()));
+        let dispatch = Dispatch::new(Front::new(handle, self.limits, is_led, shutdown.clone()));
         let cut_off = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(self.limits.connections_max));
         loop {

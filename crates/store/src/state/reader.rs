@@ -216,6 +216,12 @@ impl Reader {
         Watcher::new(self.shared.clone(), options)
     }
 
+    /// Bytes of events that are kept for watchers that have not taken them.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.shared.hub().retained_bytes()
+    }
+
     /// A lease, when it exists.
     #[must_use]
     pub fn lease(&self, id: i64) -> Option<Lease> {

@@ -1,6 +1,7 @@
 //! The state, case by case.
 
 mod listing;
+mod slow_watchers;
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
 //! Routes the events of each new revision to the watchers of its keys.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use keelson_proto::mvccpb::{Event, KeyValue, event};
@@ -18,6 +18,20 @@ use crate::mvcc::value::Kind;
 pub(crate) struct Revision {
     pub(crate) revision: i64,
     pub(crate) changes: Vec<Change>,
+    retained: OnceLock<Retained>,
+}
+
+/// Counts the bytes of a revision for as long as some watcher has not taken it.
+#[derive(Debug)]
+struct Retained {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Drop for Retained {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 /// One change to one key.
@@ -45,7 +59,7 @@ const EVENT_OVERHEAD_BYTES: usize = 128;
 
 impl Revision {
     pub(crate) fn new(revision: i64, changes: Vec<Change>) -> Self {
-        Self { revision, changes }
+        Self { revision, changes, retained: OnceLock::new() }
     }
 }
 
@@ -72,7 +86,13 @@ impl Change {
 pub(crate) struct Hub {
     routes: Mutex<Routes>,
     prev_kv_watchers: AtomicUsize,
+    /// Bytes of all revisions that some watcher has not taken yet, each counted once.
+    retained: Arc<AtomicUsize>,
 }
+
+/// Bytes of revisions that are kept for all watchers together. Beyond, those that have not taken theirs read them from
+/// history, so that no number of watchers that do not read costs more.
+const RETAINED_BYTES_MAX: usize = 64 << 20;
 
 struct Routes {
     /// The newest revision whose events have been handed to the watchers that are live.
@@ -89,6 +109,7 @@ impl Hub {
         Self {
             routes: Mutex::new(Routes { published, closed: false, keys: HashMap::new(), ranges: BTreeMap::new() }),
             prev_kv_watchers: AtomicUsize::new(0),
+            retained: Arc::default(),
         }
     }
 
@@ -108,9 +129,27 @@ impl Hub {
         }
         let mut routes = self.routes.lock();
         for revision in &revisions {
+            self.retain(revision);
             routes.route(revision);
         }
         routes.published = newest;
+        // What nobody wants goes now.
+        drop(revisions);
+        if self.retained_bytes() > RETAINED_BYTES_MAX {
+            routes.all().for_each(|slot| slot.shed());
+        }
+    }
+
+    fn retain(&self, revision: &Revision) {
+        let bytes = revision.changes.iter().map(Change::size_bytes).sum();
+        self.retained.fetch_add(bytes, Ordering::Relaxed);
+        // A revision is published once; were it not, this would take the bytes off again.
+        drop(revision.retained.set(Retained { bytes, all: Arc::clone(&self.retained) }));
+    }
+
+    /// Bytes of revisions that some watcher has not taken yet.
+    pub(crate) fn retained_bytes(&self) -> usize {
+        self.retained.load(Ordering::Relaxed)
     }
 
     pub(super) fn subscribe(&self, options: &Options) -> Arc<Slot> {

@@ -104,6 +104,18 @@ impl Slot {
         self.changed.notify_one();
     }
 
+    /// Lets go of all that was not taken; it is read from history later.
+    pub(super) fn shed(&self) {
+        let mut queue = self.queue.lock();
+        let Some(first) = queue.deliveries.front().map(|delivery| delivery.revision.revision) else { return };
+        if queue.mode != Mode::Closed {
+            queue.mode = Mode::Behind { next: first };
+            queue.deliveries = VecDeque::new();
+            queue.bytes = 0;
+            self.changed.notify_one();
+        }
+    }
+
     /// Takes the oldest buffered revision, or tells what to do instead.
     pub(super) fn take(&self) -> Taken {
         let mut queue = self.queue.lock();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::catch_up::{self, Step};
@@ -22,12 +23,32 @@ pub struct Watcher {
     reading: Option<JoinHandle<Result<Step, Error>>>,
     progress_requested: bool,
     ended: bool,
+    /// Room for what watchers with the same reader have read from history and not handed out.
+    room: Option<Arc<Semaphore>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Watcher {
     pub(crate) fn new(shared: Arc<Shared>, options: Options) -> Self {
         let slot = shared.hub().subscribe(&options);
-        Self { shared, slot, caught_up: VecDeque::new(), reading: None, progress_requested: false, ended: false }
+        Self {
+            shared,
+            slot,
+            caught_up: VecDeque::new(),
+            reading: None,
+            progress_requested: false,
+            ended: false,
+            room: None,
+            permit: None,
+        }
+    }
+
+    /// Makes the watchers that share `room` take turns at reading history: each step of one needs a permit until it is handed
+    /// out. So whoever reads all of them, or does not, holds a bounded amount.
+    #[must_use]
+    pub fn with_room(mut self, room: Arc<Semaphore>) -> Self {
+        self.room = Some(room);
+        self
     }
 
     /// The next item. None after `Compacted`, when the store is closed, or when its disk failed. Nothing is lost when the
@@ -36,6 +57,9 @@ impl Watcher {
         while !self.ended {
             if let Some(item) = self.caught_up.pop_front() {
                 return Some(item);
+            }
+            if self.reading.is_none() {
+                self.permit = None;
             }
             match self.slot.take() {
                 Taken::Events(item) => return Some(item),
@@ -74,6 +98,12 @@ impl Watcher {
 
     /// Takes a step through history. Returns an item only when it is the last one.
     async fn catch_up(&mut self, next: i64) -> Option<Item> {
+        if let Some(room) = &self.room
+            && self.permit.is_none()
+        {
+            // It is never closed.
+            self.permit = Arc::clone(room).acquire_owned().await.ok();
+        }
         let (shared, slot) = (&self.shared, &self.slot);
         let reading = self.reading.get_or_insert_with(|| {
             let (shared, slot) = (shared.clone(), slot.clone());

@@ -34,7 +34,8 @@ pub struct Member {
     pub address: SocketAddr,
     /// Where it serves metrics in the clear.
     pub metrics_address: SocketAddr,
-    stop: CancellationToken,
+    /// Stops it in order.
+    pub stop: CancellationToken,
     service: JoinHandle<Result<(), keelson_store::service::Error>>,
 }
 

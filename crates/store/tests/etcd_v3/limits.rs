@@ -61,9 +61,8 @@ async fn more_streams_than_allowed_on_a_connection_wait_for_their_turn() {
         let receiver = tokio_stream::wrappers::ReceiverStream::new(receiver);
         async move { (requests, client.watch(receiver).await.expect("a stream").into_inner()) }
     };
-    // The stream ends when its requests do.
-    let (first, _first) = watch().await;
-    let (_requests, _second) = watch().await;
+    let first = watch().await;
+    let _second = watch().await;
     let mut kv = keelson_proto::etcdserverpb::kv_client::KvClient::new(channel.clone());
     let third = tokio::spawn(async move { kv.range(range_request("limits/streams", "")).await.map(|_| ()) });
     // Another connection has its own.

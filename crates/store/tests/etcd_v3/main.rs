@@ -12,6 +12,7 @@ mod etcdctl;
 mod gateway;
 mod http;
 mod kv;
+mod leaderless;
 mod lease;
 mod limits;
 mod lock;

@@ -292,3 +292,65 @@ async fn many_watches_on_one_stream_each_see_each_event_once() {
     }
     assert_eq!(kv.range(range_request("watch/many", "")).await.expect("a range").into_inner().count, 1);
 }
+
+#[tokio::test]
+async fn a_client_that_never_reads_holds_nobody_up_and_ends_alone_with_a_revision_to_resume_from() {
+    let cluster = Cluster::start(false);
+    let mut kv = cluster.kv(0).await;
+    let begin = put(&mut kv, "slow/", "").await;
+    let mut slow = WatchStream::open(cluster.watch(0).await);
+    // More watches than history is read for at one time.
+    for _ in 0..20 {
+        slow.created(watch("slow/", "slow0")).await;
+    }
+    let (quiet, _) = slow.created(watch("quiet", "")).await;
+    let mut fast = WatchStream::open(cluster.watch(0).await);
+    fast.created(watch("slow/", "slow0")).await;
+    // More than all windows and buffers of the slow one hold.
+    let value = "x".repeat(500 << 10);
+    let mut last = begin;
+    for i in 0..120 {
+        last = put(&mut kv, &format!("slow/{i:03}"), &value).await;
+        assert_eq!(brief(&fast.events(1).await)[0].0, last, "the other is not behind");
+    }
+    kv.compact(CompactionRequest { revision: last, physical: true }).await.expect("a compaction");
+    // Each gets a part in order, and then learns where to go on.
+    let mut seen = std::collections::HashMap::new();
+    let mut ended = 0;
+    while ended < 20 {
+        let response = slow.next().await;
+        if response.canceled {
+            assert_eq!(response.compact_revision, last, "{response:?}");
+            ended += 1;
+            continue;
+        }
+        for event in brief(&response.events) {
+            let before = seen.insert(response.watch_id, event.0).unwrap_or(begin);
+            assert_eq!(event.0, before + 1, "nothing is left out");
+        }
+    }
+    assert!(seen.values().all(|seen| *seen < last));
+    slow.created(WatchCreateRequest { start_revision: last, ..watch("slow/", "slow0") }).await;
+    assert_eq!(brief(&slow.events(1).await)[0].0, last);
+    put(&mut kv, "quiet", "1").await;
+    assert_eq!(slow.next().await.watch_id, quiet, "watches that had nothing to catch up with live on");
+}
+
+#[tokio::test]
+async fn watches_go_on_after_the_last_request_and_the_stream_ends_with_them() {
+    let cluster = Cluster::start(false);
+    let mut kv = cluster.kv(0).await;
+    let first = put(&mut kv, "a", "1").await;
+    let last = put(&mut kv, "a", "2").await;
+    let mut stream = WatchStream::open(cluster.watch(0).await);
+    stream.created(watch("a", "")).await;
+    stream.ask_no_more();
+    let next = put(&mut kv, "a", "3").await;
+    assert_eq!(brief(&stream.events(1).await), [event(next, PUT, "a", "3")]);
+    kv.compact(CompactionRequest { revision: last, physical: true }).await.expect("a compaction");
+    let mut stream = WatchStream::open(cluster.watch(0).await);
+    stream.created(WatchCreateRequest { start_revision: first, ..watch("a", "") }).await;
+    stream.ask_no_more();
+    assert!(stream.next().await.canceled);
+    assert!(stream.result().await.expect("no error").is_none());
+}

@@ -9,14 +9,17 @@ use keelson_proto::mvccpb::Event;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
 
 use crate::PATIENCE;
 
 pub struct WatchStream {
     requests: mpsc::Sender<WatchRequest>,
     responses: Responses,
+    /// Watches that were created.
+    ids: Vec<i64>,
 }
 
 /// A server need not answer before the first request (etcd does not), so nobody waits for that.
@@ -26,13 +29,22 @@ enum Responses {
 }
 
 impl WatchStream {
-    pub fn open(mut client: WatchClient<Channel>) -> Self {
+    pub fn open(client: WatchClient<Channel>) -> Self {
+        Self::open_with(client, |_| {})
+    }
+
+    pub fn open_requiring_leader(client: WatchClient<Channel>) -> Self {
+        Self::open_with(client, |metadata| {
+            metadata.insert("hasleader", "true".parse().expect("ASCII"));
+        })
+    }
+
+    fn open_with(mut client: WatchClient<Channel>, change: impl FnOnce(&mut MetadataMap)) -> Self {
         let (requests, receiver) = mpsc::channel(16);
-        let opening =
-            tokio::spawn(
-                async move { client.watch(ReceiverStream::new(receiver)).await.expect("a stream").into_inner() },
-            );
-        Self { requests, responses: Responses::Opening(opening) }
+        let mut request = Request::new(ReceiverStream::new(receiver));
+        change(request.metadata_mut());
+        let opening = tokio::spawn(async move { client.watch(request).await.expect("a stream").into_inner() });
+        Self { requests, responses: Responses::Opening(opening), ids: Vec::new() }
     }
 
     async fn responses(&mut self) -> &mut Streaming<WatchResponse> {
@@ -61,6 +73,7 @@ impl WatchStream {
         let response = self.next().await;
         assert!(response.created && !response.canceled, "{response:?}");
         assert_eq!(response.events, [], "created comes before any event");
+        self.ids.push(response.watch_id);
         (response.watch_id, response.header.expect("a header").revision)
     }
 
@@ -73,8 +86,13 @@ impl WatchStream {
     }
 
     pub async fn next(&mut self) -> WatchResponse {
+        self.result().await.expect("no error").expect("the stream goes on")
+    }
+
+    /// The next response, or how the stream ended.
+    pub async fn result(&mut self) -> Result<Option<WatchResponse>, Status> {
         let next = tokio::time::timeout(PATIENCE, self.responses().await.message());
-        next.await.expect("a response in time").expect("no error").expect("the stream goes on")
+        next.await.expect("a response in time")
     }
 
     /// The next events of one watch, until there are so many.
@@ -89,13 +107,18 @@ impl WatchStream {
         events
     }
 
-    /// Lets the client's side end, and waits for the server's.
+    /// Says that there is nothing more to ask; the watches go on.
+    pub fn ask_no_more(&mut self) {
+        self.requests = mpsc::channel(1).0;
+    }
+
+    /// Cancels all watches and asks nothing more, and waits for the end of the stream.
     pub async fn close(mut self) {
-        self.responses().await;
-        let Responses::Open(mut responses) = self.responses else { unreachable!("it was just opened") };
-        drop(self.requests);
-        let end = async { while let Ok(Some(_)) = responses.message().await {} };
-        tokio::time::timeout(PATIENCE, end).await.expect("the stream ends with its requests");
+        for id in std::mem::take(&mut self.ids) {
+            self.cancel(id).await;
+        }
+        self.ask_no_more();
+        while self.result().await.expect("no error").is_some() {}
     }
 }
 

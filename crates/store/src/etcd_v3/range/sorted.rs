@@ -10,6 +10,7 @@ use super::produce::{Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, one_message};
 use crate::etcd_v3::front::Front;
 use crate::handle::read::blocking;
+use crate::machine;
 use crate::mvcc::encode::Pair;
 use crate::mvcc::range::Collector;
 use crate::state::listing::Listing;
@@ -46,7 +47,7 @@ pub(super) async fn answer(front: &Front, request: RangeRequest) -> Result<Reply
     let bytes = head.len() + pairs.iter().map(|pair| Pair::of_message(pair).encoded_len()).sum::<usize>();
     let first = [&body::prefix(bytes)?[..], &head].concat();
     let (mut sink, parts) = sink(front.lists.stall, Box::pin(std::future::pending()));
-    tokio::spawn(async move {
+    machine::spawn(async move {
         let outcome = send(&mut sink, pairs).await;
         drop(share);
         sink.finish(outcome).await;

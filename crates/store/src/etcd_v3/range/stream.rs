@@ -19,7 +19,7 @@ use crate::etcd_v3::front::Front;
 use crate::etcd_v3::measure::Received;
 use crate::etcd_v3::status_code::{NO_STREAMED_FILTERS, NO_STREAMED_ORDERS};
 use crate::state::listing::{End, Listing};
-use crate::validate;
+use crate::{machine, validate};
 
 /// Room before the pairs of a part: the prefix of the message, and the tag and length of its only field.
 const ROOM: usize = 16;
@@ -42,7 +42,7 @@ pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<
     let share = front.lists.take(part_bytes_max * PARTS_HELD).await?;
     let (mut sink, parts) = sink(front.lists.stall, front.stop(&metadata));
     let front = front.clone();
-    tokio::spawn(async move {
+    machine::spawn(async move {
         let outcome = send(&front, &mut sink, listing, part_bytes_max).await;
         drop(share);
         sink.finish(outcome).await;

@@ -12,11 +12,11 @@ use super::body::{self, Reply};
 use super::lists::Share;
 use super::produce::{self, Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, frame, one_message, receive, sorted};
-use crate::Error;
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::measure::Received;
 use crate::mvcc::range::is_sorted;
 use crate::state::listing::{End, Listing};
+use crate::{Error, machine};
 
 /// Segments that were read, and the end if they are all.
 #[derive(Default)]
@@ -81,7 +81,7 @@ async fn list(front: &Front, request: RangeRequest) -> Result<Reply, Status> {
     let bytes = head.len() + held.bytes + rest.as_ref().map_or(0, |rest| rest.bytes);
     let first = [&body::prefix(bytes)?[..], &head].concat();
     let (mut sink, parts) = sink(front.lists.stall, Box::pin(std::future::pending()));
-    tokio::spawn(async move {
+    machine::spawn(async move {
         let outcome = send(&mut sink, held, rest, &mut share).await;
         sink.finish(outcome).await;
     });

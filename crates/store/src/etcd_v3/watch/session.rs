@@ -15,6 +15,7 @@ use futures::stream::{BoxStream, SelectAll};
 use keelson_proto::etcdserverpb::watch_create_request::FilterType;
 use keelson_proto::etcdserverpb::watch_request::RequestUnion;
 use keelson_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tonic::{Status, Streaming};
 
@@ -36,15 +37,22 @@ const BUFFERED_BYTES_MAX: usize = 1 << 20;
 /// Watches on one stream. Clients of a whole cluster's worth of kinds use a few hundred.
 const WATCHES_MAX: usize = 65_536;
 
+/// Steps through history, a MiB each, that the watches of one stream may have read and not sent. However many watches a
+/// client has, what it does not read is bounded.
+const HISTORY_STEPS_MAX: usize = 4;
+
 /// An id may be used again after a cancel, so turns are told apart by a number that is not.
 type Serial = u64;
 
 pub(super) struct Session {
     front: Front,
-    requests: Streaming<WatchRequest>,
+    /// None once the client has said that it has nothing more to ask. Its watches go on, as in etcd.
+    requests: Option<Streaming<WatchRequest>>,
     stop: BoxFuture<'static, Error>,
     watches: HashMap<i64, Watch>,
     running: SelectAll<BoxStream<'static, ((i64, Serial), Turn)>>,
+    /// See [`HISTORY_STEPS_MAX`].
+    history: Arc<Semaphore>,
     next_id: i64,
     next_serial: Serial,
     /// At most what one request or one turn gives; emptied before the next is taken.
@@ -77,10 +85,11 @@ impl Session {
         let open = UnderWay::new(&front.handle.metrics().watch_streams);
         Self {
             front,
-            requests,
+            requests: Some(requests),
             stop,
             watches: HashMap::new(),
             running: SelectAll::new(),
+            history: Arc::new(Semaphore::new(HISTORY_STEPS_MAX)),
             next_id: 0,
             next_serial: 0,
             outgoing: VecDeque::new(),
@@ -97,18 +106,21 @@ impl Session {
             if let Some(response) = self.outgoing.pop_front() {
                 return Some((Ok(response), self));
             }
-            if self.ended {
+            // Without watches and without requests nothing can ever follow.
+            if self.ended || (self.requests.is_none() && self.watches.is_empty()) {
                 return None;
             }
             let failed = tokio::select! {
                 error = &mut self.stop => Some(error.into()),
-                request = self.requests.message() => match request {
+                request = next_request(&mut self.requests) => match request {
                     Ok(Some(request)) => {
                         self.request(request);
                         None
                     }
-                    // The client is done, and with it the stream.
-                    Ok(None) => return None,
+                    Ok(None) => {
+                        self.requests = None;
+                        None
+                    }
                     Err(status) => Some(status_code::received(status)),
                 },
                 Some((tag, turn)) = self.running.next() => self.turn(tag, turn).err().map(Status::from),
@@ -174,6 +186,7 @@ impl Session {
             no_delete: create.filters.contains(&(FilterType::Nodelete as i32)),
             max_buffered_bytes: BUFFERED_BYTES_MAX,
         });
+        let watcher = watcher.with_room(Arc::clone(&self.history));
         let serial = self.next_serial;
         self.next_serial += 1;
         let control = Arc::new(Control::default());
@@ -298,6 +311,13 @@ impl Session {
                 watch.control.report_progress();
             }
         }
+    }
+}
+
+async fn next_request(requests: &mut Option<Streaming<WatchRequest>>) -> Result<Option<WatchRequest>, Status> {
+    match requests {
+        Some(requests) => requests.message().await,
+        None => std::future::pending().await,
     }
 }
 
