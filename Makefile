@@ -4,6 +4,7 @@
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/keelson/target
 export KEELSON_TOOLS ?= $(HOME)/.cache/keelson/tools
 export KEELSON_TEST_ETCDCTL_34 ?= $(KEELSON_TOOLS)/etcd-3.4/etcdctl
+export KEELSON_TEST_ETCD_34 ?= $(KEELSON_TOOLS)/etcd-3.4/etcd
 export KEELSON_TEST_ETCDCTL_35 ?= $(KEELSON_TOOLS)/etcd-3.5/etcdctl
 export KEELSON_TEST_ETCD_35 ?= $(KEELSON_TOOLS)/etcd-3.5/etcd
 bin := $(CARGO_TARGET_DIR)/debug

@@ -1,0 +1,97 @@
+//! One server's run through the cases.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+
+use keelson_proto::etcdserverpb::kv_client::KvClient;
+use keelson_proto::etcdserverpb::lease_client::LeaseClient;
+use keelson_proto::etcdserverpb::watch_client::WatchClient;
+use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
+use keelson_proto::v3electionpb::election_client::ElectionClient;
+use keelson_proto::v3lockpb::lock_client::LockClient;
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+use crate::PATIENCE;
+use crate::show::Show;
+
+pub struct Run {
+    pub address: SocketAddr,
+    pub channel: Channel,
+    pub kv: KvClient<Channel>,
+    pub lease: LeaseClient<Channel>,
+    pub watch: WatchClient<Channel>,
+    pub election: ElectionClient<Channel>,
+    pub lock: LockClient<Channel>,
+    group: String,
+    /// The revision at which the group began.
+    pub base: i64,
+    /// Cases, and what they gave.
+    pub seen: Vec<(String, String)>,
+}
+
+impl Run {
+    pub async fn new(address: SocketAddr, channel: Channel) -> Self {
+        let mut run = Self {
+            address,
+            kv: KvClient::new(channel.clone()),
+            lease: LeaseClient::new(channel.clone()),
+            watch: WatchClient::new(channel.clone()),
+            election: ElectionClient::new(channel.clone()),
+            lock: LockClient::new(channel.clone()),
+            channel,
+            group: String::new(),
+            base: 0,
+            seen: Vec::new(),
+        };
+        // The port may be open before there is a leader.
+        let begin = std::time::Instant::now();
+        while let Err(status) = run.kv.range(RangeRequest { key: "a".into(), ..Default::default() }).await {
+            assert!(begin.elapsed() < PATIENCE, "{status}");
+        }
+        run
+    }
+
+    /// Begins a group of cases, with revisions of its own.
+    pub async fn group(&mut self, name: &str) {
+        self.group = name.to_owned();
+        self.base = self.revision().await;
+    }
+
+    pub async fn revision(&mut self) -> i64 {
+        let response = self.kv.range(RangeRequest { key: "a".into(), ..Default::default() }).await;
+        let response = response.unwrap_or_else(|status| panic!("{} before {}: {status}", self.address, self.group));
+        response.into_inner().header.expect("a header").revision
+    }
+
+    /// Keeps what a case gave.
+    pub fn case<T: Show>(&mut self, name: impl Display, result: Result<Response<T>, Status>) {
+        let text = match result {
+            Ok(response) => response.into_inner().show(self.base),
+            Err(status) => refusal(&status),
+        };
+        self.note(name, text);
+    }
+
+    pub fn note(&mut self, name: impl Display, text: impl Into<String>) {
+        self.seen.push((format!("{}: {name}", self.group), text.into()));
+    }
+
+    /// Puts a pair that later cases need.
+    pub async fn put(&mut self, key: &str, value: &str) -> i64 {
+        let response = self.kv.put(put(key, value)).await.expect("a put");
+        response.into_inner().header.expect("a header").revision
+    }
+}
+
+pub fn refusal(status: &Status) -> String {
+    format!("{:?} {:?}", status.code(), status.message())
+}
+
+pub fn put(key: &str, value: &str) -> PutRequest {
+    PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..Default::default() }
+}
+
+pub fn range(key: &str, range_end: &str) -> RangeRequest {
+    RangeRequest { key: key.to_owned().into(), range_end: range_end.to_owned().into(), ..Default::default() }
+}
