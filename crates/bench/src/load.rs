@@ -58,7 +58,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn new() -> anyhow::Result<Self> {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// Never, unless the bounds of the histogram are wrong.
+    pub fn new() -> anyhow::Result<Self> {
         let now = Instant::now();
         Ok(Self { latencies: histogram()?, errors: 0, first_error: None, since: now, elapsed: Duration::ZERO })
     }

@@ -27,6 +27,11 @@ impl Conditions {
             ("load average before", first_line("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned()),
             ("keelson-bench", format!("{}, {}", env!("CARGO_PKG_VERSION"), own_build())),
             ("members", format!("{} each, both clusters and the clients on this machine", options.members)),
+            (
+                "clients",
+                "closed loops on one thread, 10 a connection, at most 30 connections, spread over the members"
+                    .to_owned(),
+            ),
             ("TLS", tls.to_owned()),
             ("fsync", "on for both".to_owned()),
         ];
@@ -40,7 +45,7 @@ impl Conditions {
             conditions.push(("keelson", format!("{}, {}", version(&program), built(&program))));
         }
         if let Ok(program) = options.etcd_program() {
-            conditions.push(("etcd", version(&program)));
+            conditions.push(("etcd", format!("{}, its defaults but a quota of 8 GiB", version(&program))));
         }
         Self(conditions)
     }

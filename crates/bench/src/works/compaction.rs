@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use async_trait::async_trait;
 use keelson_proto::etcdserverpb::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse};
 
@@ -11,10 +11,9 @@ use super::keys::{self, Walk};
 use super::put::Putting;
 use super::{VALUE_BYTES, fill};
 use crate::driver::Work;
-use crate::figure::{Bound, Figure, Target, milliseconds};
+use crate::figure::{Bound, ERRORS, Figure, Target, milliseconds};
 use crate::load::{self, Load, Tally};
 use crate::options::Options;
-use crate::report::statistics;
 use crate::side::Side;
 use crate::wire::{Connection, Endpoint, Method};
 
@@ -22,8 +21,10 @@ use crate::wire::{Connection, Endpoint, Method};
 const IN_FLIGHT: usize = 1_000;
 /// The history is one of so many keys.
 const HISTORY_KEYS: usize = 10_000;
-/// Each measurement has so many parts, of which the worst is looked for.
-const PARTS: u32 = 5;
+/// The measurement before has so many parts. The one during the compaction has more, because a store may answer before the space
+/// is free; its worst stretch of the same length counts.
+const PARTS: usize = 5;
+const PARTS_DURING: usize = 3 * PARTS;
 /// After so long a compaction counts as failed.
 const COMPACT_WITHIN: Duration = Duration::from_secs(300);
 /// Pairs of runs: each run takes a minute or two.
@@ -66,52 +67,56 @@ impl Work for Compaction {
         let load = Load::start(clients)?;
         let window = options.window();
         tokio::time::sleep(window.warm_up).await;
-        let part = window.measured / PARTS;
-        let mut before = Phase::default();
-        for _ in 0..PARTS {
-            before.add(load.measure(part).await?)?;
+        let part = window.measured / PARTS as u32;
+        let mut before = Vec::new();
+        while before.len() < PARTS {
+            before.push(load.measure(part).await?);
         }
         let compacting = tokio::task::spawn_local(compact(side.leader_first().await?.remove(0)));
-        let mut during = Phase::default();
-        while during.parts.len() < PARTS as usize || !compacting.is_finished() {
-            during.add(load.measure(part).await?)?;
+        let mut during = Vec::new();
+        while during.len() < PARTS_DURING || !compacting.is_finished() {
+            during.push(load.measure(part).await?);
         }
         load.stop().await?;
         let took = compacting.await.context("the compaction panicked")??;
-        let (Some(before_all), Some(during_all)) = (before.all, during.all) else { bail!("nothing was measured") };
-        let dip = |rate: f64| 100.0 * (1.0 - rate / before_all.per_second());
-        let worst = |parts: &[f64]| statistics::spread(parts).map_or(0.0, |(least, _)| least);
-        let p99 = |tally: &Tally| milliseconds(&tally.latencies, 0.99);
+        let dips = Dips::of(&before, &during)?;
         Ok(vec![
-            Figure::higher("rate before", "/s", before_all.per_second()),
-            Figure::higher("rate during", "/s", during_all.per_second()),
-            Figure::lower("dip", "%", dip(during_all.per_second())),
-            Figure::lower("worst dip before", "%", dip(worst(&before.parts))),
-            Figure::lower("worst dip during", "%", dip(worst(&during.parts))),
-            Figure::lower("p99 before", "ms", p99(&before_all)),
-            Figure::lower("p99 during", "ms", p99(&during_all)),
-            Figure::lower("p99 by that before", "×", p99(&during_all) / p99(&before_all)),
+            Figure::higher("rate before", "/s", dips.rate_before),
+            Figure::higher("rate during", "/s", dips.rate_during),
+            Figure::lower("dip", "%", 100.0 * (1.0 - dips.rate_during / dips.rate_before)),
+            Figure::lower("p99 before", "ms", dips.p99_before),
+            Figure::lower("p99 during", "ms", dips.p99_during),
+            Figure::lower("p99 by that before", "×", dips.p99_during / dips.p99_before),
             Figure::lower("compaction", "s", took.as_secs_f64()),
-            Figure::lower("errors", "", (before_all.errors + during_all.errors) as f64),
+            Figure::lower(ERRORS, "", before.iter().chain(&during).map(|part| part.errors).sum::<u64>() as f64),
         ])
     }
 }
 
-/// A measurement in parts.
-#[derive(Default)]
-struct Phase {
-    all: Option<Tally>,
-    parts: Vec<f64>,
+/// The load before, and in the worst time of the same length from the compaction on.
+#[derive(Debug, PartialEq)]
+struct Dips {
+    rate_before: f64,
+    rate_during: f64,
+    p99_before: f64,
+    p99_during: f64,
 }
 
-impl Phase {
-    fn add(&mut self, part: Tally) -> anyhow::Result<()> {
-        self.parts.push(part.per_second());
-        match &mut self.all {
-            Some(all) => all.add(&part)?,
-            None => self.all = Some(part),
+impl Dips {
+    /// Of the parts of two measurements, the second at least as long as the first.
+    fn of(before: &[Tally], during: &[Tally]) -> anyhow::Result<Self> {
+        let whole = |parts: &[Tally]| {
+            let mut whole = Tally::new()?;
+            parts.iter().try_for_each(|part| whole.add(part))?;
+            anyhow::Ok((whole.per_second(), milliseconds(&whole.latencies, 0.99)))
+        };
+        let (rate_before, p99_before) = whole(before)?;
+        let (mut rate_during, mut p99_during) = (f64::INFINITY, 0.0_f64);
+        for window in during.windows(before.len()) {
+            let (rate, p99) = whole(window)?;
+            (rate_during, p99_during) = (rate_during.min(rate), p99_during.max(p99));
         }
-        Ok(())
+        Ok(Self { rate_before, rate_during, p99_before, p99_during })
     }
 }
 
@@ -126,4 +131,29 @@ async fn compact(leader: Endpoint) -> anyhow::Result<Duration> {
     let compacting = connection.ask::<CompactionResponse>(Method::Compact, &request);
     tokio::time::timeout(COMPACT_WITHIN, compacting).await.context("the compaction does not end")??;
     Ok(started.elapsed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second with so many steps of so many milliseconds.
+    fn second(steps: u64, milliseconds: u64) -> Tally {
+        let mut tally = Tally::new().expect("a tally");
+        for _ in 0..steps {
+            load::record(&mut tally.latencies, Duration::from_millis(milliseconds));
+        }
+        tally.elapsed = Duration::from_secs(1);
+        tally
+    }
+
+    #[test]
+    fn the_worst_time_as_long_as_the_one_before_counts() {
+        let before = [second(100, 2), second(100, 2)];
+        // A dip that a longer time would hide.
+        let during = [second(100, 2), second(40, 8), second(80, 2), second(100, 2), second(100, 2)];
+        let dips = Dips::of(&before, &during).expect("dips");
+        assert_eq!((dips.rate_before, dips.rate_during), (100.0, 60.0));
+        assert!((7.9..8.1).contains(&dips.p99_during) && (1.9..2.1).contains(&dips.p99_before), "{dips:?}");
+    }
 }
