@@ -34,7 +34,7 @@ const LIST_WITHIN: Duration = Duration::from_secs(1_800);
 /// Load many keys, then list all of them: speed, memory of the members, and what others notice.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Large {
-    /// How many keys.
+    /// How many keys: 3000000 for 3 GB.
     #[arg(long, default_value_t = 300_000)]
     pub keys: usize,
 }
@@ -47,7 +47,8 @@ impl Work for Large {
 
     fn targets(&self) -> Vec<Target> {
         let at_most = |figure| Target { figure, bound: Bound::AtMost(1_024.0), etcd_alone: "", limit: "" };
-        vec![at_most("RSS, pages"), at_most("RSS, stream")]
+        let stall = Target { figure: "loaded by empty", bound: Bound::AtMost(1.5), etcd_alone: "", limit: "" };
+        vec![stall, at_most("RSS, pages"), at_most("RSS, stream")]
     }
 
     fn pairs(&self, _: usize) -> usize {
@@ -55,11 +56,21 @@ impl Work for Large {
         1
     }
 
-    async fn run(&self, side: &Side, _: &Options) -> anyhow::Result<Vec<Figure>> {
+    async fn run(&self, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
+        let alone = async || {
+            let waiting = async || anyhow::Ok(tokio::time::sleep(options.window().measured).await);
+            let (_, _, puts) = self.watched(side, waiting()).await?;
+            anyhow::Ok(milliseconds(&puts.latencies, 0.99))
+        };
+        let empty = alone().await?;
         let (seconds, peak, _) = self.watched(side, fill::keys(side, PREFIX, self.keys, LARGE_VALUE_BYTES)).await?;
         figures.push(Figure::higher("load", "keys/s", self.keys as f64 / seconds));
         figures.push(Figure::lower("RSS, load", "MiB", peak));
+        let loaded = alone().await?;
+        figures.push(Figure::lower("p99 of puts, empty", "ms", empty));
+        figures.push(Figure::lower("p99 of puts, loaded", "ms", loaded));
+        figures.push(Figure::lower("loaded by empty", "×", loaded / empty));
         let endpoint = side.leader_first().await?.remove(0);
         let connection = Connection::open(&endpoint).await?;
         let (seconds, peak, probe) = self.watched(side, self.list_by_pages(connection.clone())).await?;
