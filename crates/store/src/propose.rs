@@ -205,7 +205,9 @@ fn propose(
             Ok(Ok(Over::Superseded(batch))) => Outcome::Again(batch),
             Ok(Ok(Over::Answered) | Err(_)) => Outcome::Over,
             Err(_) => {
-                answers.take(number).map(answers::unknown);
+                if let Some(batch) = answers.take(number) {
+                    answers::unknown(batch);
+                }
                 Outcome::Over
             }
         }

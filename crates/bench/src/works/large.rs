@@ -59,8 +59,11 @@ impl Work for Large {
     async fn run(&self, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
         let mut figures = Vec::new();
         let alone = async || {
-            let waiting = async || anyhow::Ok(tokio::time::sleep(options.window().measured).await);
-            let (_, _, puts) = self.watched(side, waiting()).await?;
+            let waiting = async {
+                tokio::time::sleep(options.window().measured).await;
+                Ok(())
+            };
+            let (_, _, puts) = self.watched(side, waiting).await?;
             anyhow::Ok(milliseconds(&puts.latencies, 0.99))
         };
         let empty = alone().await?;

@@ -95,8 +95,7 @@ async fn observers_see_every_leader_and_what_each_says_in_order() {
     assert_eq!(next(&mut late).await, (key(0), "first".to_owned()));
 
     let mut waiting = Vec::new();
-    for i in 1..3 {
-        let (cluster, id) = (Arc::clone(&cluster), leases[i]);
+    for (i, &id) in leases.iter().enumerate().skip(1) {
         let task = tokio::spawn({
             let cluster = Arc::clone(&cluster);
             async move { campaign(&cluster, i, name, id, &format!("candidate {i}")).await }
