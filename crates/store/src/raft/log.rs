@@ -209,6 +209,8 @@ mod tests {
         let expected = [(1, 3), (1, 4), (1, 5), (1, 6), (2, 7), (2, 8)].map(|(term, index)| log_id(term, index));
         let after_purge = log.try_get_log_entries(3..).await.expect("reads");
         assert_eq!(after_purge.iter().map(|entry| entry.log_id).collect::<Vec<_>>(), expected);
+        let purged = log.limited_get_log_entries(1, 6).await.expect("what was purged is no damage");
+        assert!(purged.is_empty(), "{purged:?}");
         drop(log);
 
         let mut log = reopen(folder.path()).await;

@@ -19,7 +19,9 @@ use crate::raft::types::{Entry, TypeConfig, Vote};
 const READ_BYTES_MAX: usize = 4 << 20;
 
 impl Log {
-    /// Entries from `start` on, before `end`, as many as [`READ_BYTES_MAX`] allows but at least one, if there are any.
+    /// Entries from `start` on, before `end`, as many as [`READ_BYTES_MAX`] allows but at least one, if there are any. None when
+    /// `start` was purged: a replication that the leader has given up for a snapshot may still ask for it, and must not be
+    /// handed others as if they followed.
     fn read(&self, start: u64, end: u64) -> Result<Vec<Entry>, Error> {
         if start >= end {
             return Ok(Vec::new());
@@ -40,6 +42,9 @@ impl Log {
         for (found, index) in found.zip(start..) {
             let (key, value) = found.map_err(Error::rocks("reading entries"))?;
             if *key != format::entry_key(index) {
+                if index == start && self.is_purged(index) {
+                    break;
+                }
                 return Err(Error::Damaged { what: format!("entry {index} is missing") });
             }
             let entry = codec::decode_entry(Bytes::from(value))?;
@@ -50,6 +55,10 @@ impl Log {
             }
         }
         Ok(entries)
+    }
+
+    fn is_purged(&self, index: u64) -> bool {
+        self.shared.ends.lock().purged.is_some_and(|purged| index <= purged.index)
     }
 
     /// The bounds of `range` as start and end, the end exclusive and within the log.
