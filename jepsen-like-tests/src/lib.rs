@@ -4,13 +4,10 @@
 //! clients saw. The scenarios are this crate's tests.
 //!
 //! The checkers are pure and know nothing of Keelson: they judge a recorded [`history`], or what [`watches`] delivered,
-//! against what a correct store may do.
+//! against what a correct store may do. Those that the simulation needs, too, are in `keelson-checkers`.
 
 pub mod acknowledged;
 mod cluster;
-pub mod history;
-pub mod linearizability;
-pub mod model;
 mod proxy;
 mod registers;
 pub mod watches;
@@ -18,5 +15,6 @@ pub mod workload;
 mod writers;
 
 pub use cluster::Cluster;
+pub use keelson_checkers::{history, linearizability, model};
 pub use registers::{Judged, Registers};
 pub use writers::Writers;
