@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
-use rocksdb::{ColumnFamily, DB, FlushOptions, WriteBatch, WriteOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, WaitForCompactOptions, WriteBatch, WriteOptions};
 
 use super::columns::{self, Columns};
 use super::meta::{self, Position};
 use super::{Applied, Error, Options};
 use crate::lease::table::{LeaseChanges, Table};
+use crate::machine;
 use crate::mvcc::sweep::Sweep;
 
 const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
@@ -94,6 +95,7 @@ impl Generation {
             meta::mark_format(&db, &columns)?;
             (position, Table::load(&columns)?)
         };
+        settle(&db)?;
         let Position { applied, revision, compacted, sweep } = position;
         // All that was found on disk is durable.
         floor.store(compacted, Ordering::Release);
@@ -192,7 +194,8 @@ impl Generation {
 
     fn flush_all(&self, columns: &Columns<'_>, options: &FlushOptions) -> Result<(), Error> {
         let families: [&ColumnFamily; 5] = columns.each();
-        self.db.flush_cfs_opt(&families, options).map_err(Error::rocks("flushing"))
+        self.db.flush_cfs_opt(&families, options).map_err(Error::rocks("flushing"))?;
+        settle(&self.db)
     }
 
     fn flushed(&self, flushing: Flushing) {
@@ -233,6 +236,14 @@ impl Generation {
     /// Removes the database's folder once nobody reads it any more.
     pub(crate) fn remove_when_closed(&self) {
         self.folder.doomed.store(true, Ordering::Release);
+    }
+}
+
+/// In a simulation, waits for the database's own threads: how far they are must not make two runs different.
+fn settle(db: &DB) -> Result<(), Error> {
+    match machine::current() {
+        None => Ok(()),
+        Some(_) => db.wait_for_compact(&WaitForCompactOptions::default()).map_err(Error::rocks("waiting")),
     }
 }
 

@@ -1,0 +1,51 @@
+//! Faults that no store can survive, to show that the invariants see them.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What is wrong on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// Disks say that a sync is done, and lose the last of them at a crash.
+    AckBeforeSync,
+    /// Watchers lose an event now and then.
+    DroppedWatchEvent,
+    /// Watchers are handed a revision a second time.
+    DoubledWatchEvent,
+    /// The clock of leases runs twice as fast.
+    EarlyLease,
+    /// Reads that ask for the newest are answered from what a member has.
+    StaleRead,
+    /// A byte of a value changes on its way to a follower.
+    CorruptedAppend,
+    /// As [`Self::CorruptedAppend`], with nobody comparing what is applied.
+    CorruptedState,
+}
+
+impl Mutant {
+    /// All, each with the invariants of which one must see it.
+    pub const ALL: [(Self, &[&str]); 7] = [
+        (Self::AckBeforeSync, &["acknowledged", "linearizable", "log"]),
+        (Self::DroppedWatchEvent, &["watches"]),
+        (Self::DoubledWatchEvent, &["watches"]),
+        (Self::EarlyLease, &["leases"]),
+        (Self::StaleRead, &["linearizable"]),
+        (Self::CorruptedAppend, &["log"]),
+        (Self::CorruptedState, &["hash_kv"]),
+    ];
+}
+
+impl fmt::Display for Mutant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(mutant, _)| mutant.to_string() == name);
+        found.map(|(mutant, _)| *mutant).ok_or_else(|| format!("no mutant is called {name}"))
+    }
+}

@@ -1,0 +1,121 @@
+//! One run: start, hurt while clients work, heal, converge, judge.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::cluster::{Cluster, Parts};
+use crate::entropy;
+use crate::faults::{self, Faults};
+use crate::invariants::{Invariants, Violation, converge};
+use crate::mutant::Mutant;
+use crate::random::Random;
+use crate::trace::Trace;
+use crate::workload::{self, Client, auditors, watchers};
+
+/// A folder here is in memory, and syncs cost nothing.
+const MEMORY: &str = "/dev/shm";
+/// No client takes longer to end.
+const CLIENTS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub seed: u64,
+    /// What did not hold.
+    pub violation: Option<Violation>,
+    /// Checksum and number of the trace's lines.
+    pub trace: (u64, u64),
+    pub simulated: Duration,
+    /// Faults, operations on registers, acknowledged writes and applied entries.
+    pub counts: [u64; 4],
+}
+
+/// Makes the run of a seed. Call it once in a process.
+///
+/// # Panics
+/// When the real machine fails.
+pub fn run(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
+    let thread = std::thread::Builder::new().name(format!("seed {seed}"));
+    let run = thread.spawn(move || {
+        entropy::seed_this_thread(seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.expect("a runtime").block_on(live(seed, mutant, print))
+    });
+    run.expect("a thread starts").join().expect("a run does not panic")
+}
+
+async fn live(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
+    let trace = Trace::new(print);
+    let invariants = Arc::new(Invariants::new(trace.clone(), mutant));
+    report_panics(&invariants);
+    let memory = std::path::Path::new(MEMORY);
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    let folder = folder.expect("a temporary folder");
+    let random = Random::new(seed, "run");
+    let size = random.pick(&[3, 3, 3, 3, 3, 3, 3, 5, 5, 1]).unwrap_or(3);
+    let parts =
+        Parts { seed, size, folder: folder.path(), trace: trace.clone(), invariants: Arc::clone(&invariants), mutant };
+    let cluster = Arc::new(Cluster::new(parts));
+    (0..size).for_each(|member| cluster.start(member));
+
+    let mut faults = Faults::new(Arc::clone(&cluster), seed, trace.clone());
+    let client = Client {
+        cluster: Arc::clone(&cluster),
+        invariants: Arc::clone(&invariants),
+        random,
+        trace: trace.clone(),
+        mutant,
+        stop: CancellationToken::new(),
+        pause_max: Duration::from_millis(200),
+    };
+    let mut count = 0;
+    let whole = async {
+        let clients = workload::start(&client, seed);
+        // With this mutant they would see it before the invariant that it is there for.
+        let watchers = if mutant == Some(Mutant::CorruptedState) { vec![] } else { watchers::start(&client, seed) };
+        let deadline = Instant::now() + faults::duration(&client.random);
+        count = faults.run(deadline).await.expect("the real disk works");
+        faults.heal().expect("the real disk works");
+        client.stop.cancel();
+        let ended = tokio::time::timeout(CLIENTS_TIMEOUT, futures::future::join_all(clients)).await;
+        if ended.is_err() {
+            invariants.violated("converge", "clients got no answers".to_owned());
+        }
+        converge::check(&cluster, &invariants).await;
+        while !auditors::read_back(&client).await {}
+        watchers.iter().for_each(tokio::task::JoinHandle::abort);
+        invariants.registers.check();
+    };
+    tokio::select! {
+        biased;
+        () = invariants.any_violated() => {}
+        () = whole => {}
+    }
+    for member in 0..size {
+        drop(cluster.crash(member));
+    }
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let (registers, acknowledged) = (invariants.registers.count(), number(invariants.acknowledged.count()));
+    Outcome {
+        seed,
+        violation: invariants.violation(),
+        trace: trace.checksum(),
+        simulated: trace.elapsed(),
+        counts: [count, registers, acknowledged, number(invariants.log.length())],
+    }
+}
+
+/// A task that panics is a bug of the store, even where tokio catches it.
+fn report_panics(invariants: &Arc<Invariants>) {
+    let invariants = Arc::downgrade(invariants);
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        default(panic);
+        if let Some(invariants) = invariants.upgrade() {
+            invariants.violated("panic", panic.to_string());
+        }
+    }));
+}

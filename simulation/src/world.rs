@@ -1,0 +1,84 @@
+//! What surrounds one member's machine.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use keelson_store::machine::{Channel, World};
+
+use crate::disk::Disk;
+use crate::invariants::Invariants;
+use crate::mutant::Mutant;
+use crate::network::Network;
+use crate::random::Random;
+use crate::trace::Trace;
+
+/// The time of day at the start of a run, in seconds since 1970.
+const START_SECONDS: i64 = 1_700_000_000;
+/// Turns of 10,000 in which a task that could go on waits for the next: other tasks overtake it.
+const DELAYED_TURNS: u32 = 100;
+
+/// A member's surroundings, from the start of the run to its end.
+pub struct MemberWorld {
+    pub member: usize,
+    pub network: Network,
+    pub disk: Arc<Disk>,
+    pub invariants: Arc<Invariants>,
+    pub turns: Random,
+    pub trace: Trace,
+    pub mutant: Option<Mutant>,
+    /// By how much the time of day is wrong, in milliseconds.
+    pub wrong_by_ms: AtomicI64,
+}
+
+impl World for MemberWorld {
+    fn time_of_day(&self) -> Duration {
+        let elapsed = i64::try_from(self.trace.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let millis = START_SECONDS * 1000 + elapsed + self.wrong_by_ms.load(Ordering::Relaxed);
+        Duration::from_millis(millis.max(0).unsigned_abs())
+    }
+
+    fn clock_ahead(&self) -> Duration {
+        if self.mutant == Some(Mutant::EarlyLease) { self.trace.elapsed() } else { Duration::ZERO }
+    }
+
+    fn connect(&self, address: &str) -> Channel {
+        self.network.connect(self.member, member_at(address))
+    }
+
+    fn serve(&self, services: Channel) -> BoxFuture<'static, ()> {
+        self.network.serve(self.member, services);
+        Box::pin(std::future::pending())
+    }
+
+    fn before_sync(&self, bytes: usize) -> BoxFuture<'static, io::Result<()>> {
+        let disk = Arc::clone(&self.disk);
+        Box::pin(async move { disk.before_sync(bytes).await })
+    }
+
+    fn after_sync(&self) -> BoxFuture<'static, io::Result<()>> {
+        let disk = Arc::clone(&self.disk);
+        Box::pin(async move { disk.after_sync().await })
+    }
+
+    fn applied(&self, index: u64, term: u64, entry: &[u8]) {
+        self.trace.line(format_args!("member {} applies {index} of term {term}", self.member));
+        self.invariants.log.applied(self.member, index, term, entry);
+    }
+
+    fn delays(&self) -> bool {
+        self.turns.chance(DELAYED_TURNS)
+    }
+}
+
+/// The address of a member.
+pub fn address_of(member: usize) -> String {
+    format!("member-{member}:2380")
+}
+
+fn member_at(address: &str) -> usize {
+    let number = address.trim_start_matches("member-").trim_end_matches(":2380");
+    number.parse().expect("an address of this simulation")
+}
