@@ -20,6 +20,10 @@ enum Command {
     Dev(keelson::dev::commands::Dev),
 }
 
+// Requests come and go as many small allocations on several threads, at which the system's allocator spends more time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {

@@ -12,6 +12,7 @@ pub(crate) mod encode;
 pub(crate) mod hash;
 pub(crate) mod history;
 pub(crate) mod key;
+pub(crate) mod latest;
 pub(crate) mod overlay;
 pub(crate) mod range;
 pub(crate) mod scan;

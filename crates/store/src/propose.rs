@@ -40,6 +40,10 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const BATCH_COMMANDS_MAX: usize = 1024;
 /// Batches under way. While so many are, commands gather for the next.
 const IN_FLIGHT_MAX: usize = 8;
+/// The same while few commands wait: a batch costs much more than a command, so few batches are better than small ones.
+const IN_FLIGHT_SMALL_MAX: usize = 2;
+/// So many commands are worth a batch of their own.
+const LARGE_BATCH: usize = 64;
 /// How long to wait before looking for a leader again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How much later than its deadline a command is given up, so that the queue, which knows more, can answer first.
@@ -113,6 +117,8 @@ impl Proposals {
         let mut in_flight = InFlight::new();
         let mut waiting: Vec<Queued> = Vec::new();
         loop {
+            // Without a leader nothing else may wake this up.
+            let stalled = may_start(waiting.len(), in_flight.len());
             tokio::select! {
                 biased;
                 Some(outcome) = in_flight.next() => {
@@ -121,30 +127,29 @@ impl Proposals {
                         waiting.splice(0..0, batch);
                     }
                 }
-                room = self.queue.recv_many(&mut waiting, BATCH_COMMANDS_MAX),
-                    if waiting.is_empty() && in_flight.len() < IN_FLIGHT_MAX =>
+                received = self.queue.recv_many(&mut waiting, BATCH_COMMANDS_MAX),
+                    if waiting.len() < BATCH_COMMANDS_MAX =>
                 {
-                    if room == 0 {
+                    if received == 0 {
                         return;
                     }
                 }
-                () = std::future::ready(()), if !waiting.is_empty() && in_flight.len() < IN_FLIGHT_MAX => {}
-            }
-            if waiting.is_empty() || in_flight.len() >= IN_FLIGHT_MAX {
-                continue;
+                () = tokio::time::sleep(PAUSE), if stalled => {}
             }
             expire(&mut waiting);
-            let now = *leadership.borrow();
-            let Some(leader) = now.leader_id else {
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            };
-            let batch = take_batch(&mut waiting);
-            if !batch.is_empty() {
+            while may_start(waiting.len(), in_flight.len()) {
+                let now = *leadership.borrow();
+                let Some(leader) = now.leader_id else { break };
+                let batch = take_batch(&mut waiting);
                 in_flight.push(propose(batch, leader, now.term, raft.clone(), peers.clone(), self.answers.clone()));
             }
         }
     }
+}
+
+/// Whether what waits should be proposed now, beside what is under way, or rather gather.
+fn may_start(waiting: usize, in_flight: usize) -> bool {
+    waiting > 0 && in_flight < if waiting < LARGE_BATCH { IN_FLIGHT_SMALL_MAX } else { IN_FLIGHT_MAX }
 }
 
 /// Takes from the front what fits into one batch.
@@ -297,6 +302,15 @@ mod tests {
         let (answer, answered) = oneshot::channel();
         let bytes = command.encoded_len();
         (Queued { command, bytes, deadline: Instant::now(), answer, _permit: permit }, answered)
+    }
+
+    #[test]
+    fn few_commands_gather_behind_two_batches_and_many_do_not() {
+        assert!(!may_start(0, 0));
+        assert!(may_start(1, 1));
+        assert!(!may_start(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX));
+        assert!(may_start(LARGE_BATCH, IN_FLIGHT_MAX - 1));
+        assert!(!may_start(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX));
     }
 
     #[tokio::test]

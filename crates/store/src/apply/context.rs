@@ -9,6 +9,7 @@ use bytes::Bytes;
 use keelson_proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
 use keelson_proto::keelson::store::v1::{Reply, refusal};
 use keelson_proto::mvccpb::KeyValue;
+use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 
 use super::Outcome;
@@ -16,6 +17,7 @@ use crate::lease::Lease;
 use crate::lease::table::{self, LeaseChanges};
 use crate::mvcc::cursor::Cursor;
 use crate::mvcc::history::key_value;
+use crate::mvcc::latest::Latest;
 use crate::mvcc::overlay::{Overlay, Written};
 use crate::mvcc::scan::Scan;
 use crate::mvcc::span::Span;
@@ -32,7 +34,9 @@ pub(super) struct Context<'a> {
     columns: Columns<'a>,
     batch: WriteBatch,
     overlay: Overlay,
-    cursor: Cursor<'a>,
+    latest: MutexGuard<'a, Latest>,
+    /// Made when the first key is looked up that is neither in the overlay nor among the latest.
+    cursor: Option<Cursor<'a>>,
     leases: LeaseChanges,
     /// Keys that the slice attached to leases (true) or detached.
     lease_keys: BTreeMap<(i64, Bytes), bool>,
@@ -60,7 +64,8 @@ impl<'a> Context<'a> {
             columns,
             batch: WriteBatch::default(),
             overlay: Overlay::default(),
-            cursor: Cursor::points(columns.db, columns.data),
+            latest: generation.latest.lock(),
+            cursor: None,
             leases: LeaseChanges::new(),
             lease_keys: BTreeMap::new(),
             revision: generation.figures.revision(),
@@ -101,13 +106,16 @@ impl<'a> Context<'a> {
             let pair = || key_value(key.clone(), written.revision, written.header, value);
             return Ok((!written.header.tombstone).then(pair));
         }
-        match self.cursor.find(key, revision)? {
-            Some((mod_revision, header)) if !header.tombstone => {
-                let value = if with_value { Bytes::copy_from_slice(self.cursor.value()?) } else { Bytes::new() };
-                Ok(Some(key_value(key.clone(), mod_revision, header, value)))
-            }
-            _ => Ok(None),
+        if !with_value && let Some((mod_revision, header)) = self.latest.get(key) {
+            return Ok((!header.tombstone).then(|| key_value(key.clone(), mod_revision, header, Bytes::new())));
         }
+        let (db, data) = (self.columns.db, self.columns.data);
+        let cursor = self.cursor.get_or_insert_with(|| Cursor::points(db, data));
+        let (mod_revision, header) = cursor.find(key, revision)?.unwrap_or((0, Header::DELETED));
+        let value =
+            if with_value && !header.tombstone { Bytes::copy_from_slice(cursor.value()?) } else { Bytes::new() };
+        self.latest.note(key, mod_revision, header);
+        Ok((!header.tombstone).then(|| key_value(key.clone(), mod_revision, header, value)))
     }
 
     /// Live keys of `span` at `revision`.
@@ -231,6 +239,7 @@ impl<'a> Context<'a> {
             compacted: self.compacted,
             membership_changed,
             leases: self.leases,
+            written: self.overlay,
         };
         Outcome { replies, effects, revisions: self.revisions, revision: self.revision }
     }

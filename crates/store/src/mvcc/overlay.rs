@@ -35,6 +35,11 @@ impl Overlay {
         newest(self.keys.get(key)?, revision)
     }
 
+    /// The newest version of each key.
+    pub(crate) fn newest(&self) -> impl Iterator<Item = (&Bytes, &Written)> {
+        self.keys.iter().filter_map(|(key, versions)| Some((key, versions.last()?)))
+    }
+
     /// The first key of `span` after `after` (from the span's start when None) with a version at or below `revision`.
     pub(crate) fn next(&self, span: &Span, after: Option<&[u8]>, revision: i64) -> Option<(&Bytes, &Written)> {
         if self.keys.is_empty() || span.is_empty() {

@@ -14,6 +14,8 @@ use super::meta::{self, Position};
 use super::{Applied, Error, Options};
 use crate::lease::table::{LeaseChanges, Table};
 use crate::machine;
+use crate::mvcc::latest::Latest;
+use crate::mvcc::overlay::Overlay;
 use crate::mvcc::sweep::Sweep;
 
 const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
@@ -57,6 +59,8 @@ pub(crate) struct Generation {
     applied: RwLock<Applied>,
     pub(crate) leases: RwLock<Table>,
     writer: Mutex<Writer>,
+    /// The applying thread's, and only its.
+    pub(crate) latest: Mutex<Latest>,
 }
 
 /// What only the applying thread needs.
@@ -82,6 +86,8 @@ pub(crate) struct Effects {
     pub compacted: i64,
     pub membership_changed: bool,
     pub leases: LeaseChanges,
+    /// What the batch writes to keys.
+    pub written: Overlay,
 }
 
 impl Generation {
@@ -109,6 +115,7 @@ impl Generation {
             writer: Mutex::new(Writer { sweep, bytes_since_flush: 0, index_at_flush: applied.index, flushing: None }),
             applied: RwLock::new(applied),
             leases: RwLock::new(table),
+            latest: Mutex::new(Latest::new(options.latest_bytes)),
         })
     }
 
@@ -135,7 +142,7 @@ impl Generation {
 
     /// Writes what a slice of entries changes, in one batch, and then shows it.
     pub(crate) fn commit(&self, effects: Effects, applied: Applied, options: &Options) -> Result<(), Error> {
-        let Effects { mut batch, revision, compacted, membership_changed, leases } = effects;
+        let Effects { mut batch, revision, compacted, membership_changed, leases, written } = effects;
         let columns = self.columns()?;
         let mut writer = self.writer.lock();
         meta::put_applied(&columns, &mut batch, &applied, membership_changed, revision, compacted);
@@ -148,6 +155,12 @@ impl Generation {
         writer.sweep = sweep;
         writer.bytes_since_flush += bytes;
         let index = applied.index;
+        {
+            let mut latest = self.latest.lock();
+            for (key, newest) in written.newest() {
+                latest.note(key, newest.revision, newest.header);
+            }
+        }
         self.leases.write().change(leases);
         *self.applied.write() = applied;
         self.figures.compacted.store(compacted, Ordering::Release);

@@ -1,6 +1,6 @@
 //! Sizes of the state's caches and buffers, which bound its memory.
 
-/// Sizes and thresholds. The memory of the state is about `block_cache_bytes + 3 × memtable_bytes`.
+/// Sizes and thresholds. The memory of the state is about `block_cache_bytes + 3 × memtable_bytes + latest_bytes`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Cached blocks, indexes and filters included.
@@ -15,6 +15,8 @@ pub struct Options {
     pub flush_entries: u64,
     /// Files held open; each costs a descriptor and a little memory.
     pub open_files_max: i32,
+    /// Headers of keys written lately, which spare a write the search for what it replaces.
+    pub latest_bytes: usize,
 }
 
 impl Default for Options {
@@ -25,6 +27,7 @@ impl Default for Options {
             flush_bytes: 32 << 20,
             flush_entries: 100_000,
             open_files_max: 512,
+            latest_bytes: 16 << 20,
         }
     }
 }
