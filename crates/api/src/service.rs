@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use keelson_store::Handle;
+use keelson_store::reload::Reloading;
 use keelson_types::status::Status;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -67,7 +68,7 @@ pub struct Service {
     options: Options,
     listener: TcpListener,
     address: SocketAddr,
-    tls: Tls,
+    tls: Reloading<Tls, tls::Error>,
     store: Handle,
     caches: Arc<Caches>,
     pipeline: Arc<Pipeline>,
@@ -82,7 +83,7 @@ impl Service {
     /// Invalid options, unusable certificates, a port in use.
     pub async fn bind(options: Options, store: Handle) -> Result<Service, Error> {
         options.validate()?;
-        let tls = Tls::load(&options.tls)?;
+        let tls = Tls::reloading(&options.tls)?;
         let listen = |source| Error::Listen { address: options.listen, source };
         let listener = TcpListener::bind(options.listen).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -112,16 +113,16 @@ impl Service {
     pub async fn run(self, shutdown: CancellationToken) {
         let Service { options, listener, address, tls, store, caches, pipeline, stopping } = self;
         let tasks = TaskTracker::new();
+        let health = grpc::health(&store, &stopping);
         tasks.spawn(cache::run(caches, store, stopping.clone()));
         tasks.spawn(pipeline.clone().bootstrap(stopping.clone()));
 
         let fronts = Fronts {
             rest: rest::router(pipeline.clone()),
-            grpc: grpc::router(&pipeline, &options),
+            grpc: grpc::router(&pipeline, &options, health),
             limits: Limits::new(options.requests_max, options.streams_max, options.request_timeout),
         };
         let connections = Arc::new(Semaphore::new(options.connections_max));
-        let acceptor = TlsAcceptor::from(tls.config.clone());
         info!(%address, "the API serves");
         loop {
             let accepted = tokio::select! {
@@ -129,9 +130,10 @@ impl Service {
                 accepted = accept(&listener, &connections) => accepted,
             };
             let Some((stream, peer, permit)) = accepted else { break };
+            let tls = tls.get();
             let connection = Connection {
-                acceptor: acceptor.clone(),
-                tls: tls.clone(),
+                acceptor: TlsAcceptor::from(tls.config.clone()),
+                tls,
                 fronts: fronts.clone(),
                 stopping: stopping.clone(),
             };

@@ -18,6 +18,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 
+use keelson_store::reload::Reloading;
+
 use crate::pipeline::{Identity, User};
 
 /// PEM files.
@@ -67,6 +69,16 @@ impl fmt::Debug for Tls {
 }
 
 impl Tls {
+    /// What the files say, and say when they change.
+    ///
+    /// # Errors
+    /// As [`Tls::load`].
+    pub fn reloading(files: &Files) -> Result<Reloading<Tls, Error>, Error> {
+        let watched = vec![files.ca.clone(), files.certificate.clone(), files.key.clone()];
+        let files = files.clone();
+        Reloading::new(watched, move || Tls::load(&files))
+    }
+
     /// # Errors
     /// Files that are missing, unreadable or do not fit together.
     pub fn load(files: &Files) -> Result<Tls, Error> {

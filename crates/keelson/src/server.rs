@@ -15,6 +15,7 @@ use crate::dev::ready::tls;
 ///
 /// The folder given by --pki-dir holds `store-ca.crt` and `member.{crt,key}` for peers and etcd clients, `api-ca.crt` and
 /// `api-server.{crt,key}` for users and nodes, `scheduler.{crt,key}` and `controllers.{crt,key}` for the member's own loops.
+/// What users, nodes and etcd clients are served with is read again when it changes; the rest at the next start.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// This member's name; one of those in --initial-cluster.
@@ -44,6 +45,15 @@ pub struct Arguments {
     /// Where users, nodes and kubectl reach this member.
     #[arg(long, default_value = "127.0.0.1:6443")]
     listen_api: SocketAddr,
+    /// Serve /metrics, /health, /livez and /readyz in the clear here, too, for probes without a certificate: host:port,…
+    #[arg(long, value_delimiter = ',')]
+    listen_metrics: Vec<SocketAddr>,
+    /// A leader whose disk has not finished a sync for so long hands leadership to a follower; 0 for never.
+    #[arg(long, default_value_t = 1000)]
+    sync_stall_milliseconds: u64,
+    /// Do not read the whole state at the start to check its files; what is read later is always checked.
+    #[arg(long)]
+    skip_state_verification: bool,
     /// Open the etcd port without TLS. Refused unless --listen-store is a loopback address.
     #[arg(long)]
     insecure_store: bool,
@@ -92,6 +102,9 @@ impl Arguments {
             cluster_token: self.cluster_token.clone(),
             store_tls: (!self.insecure_store).then(|| tls.clone()),
             insecure_store: self.insecure_store,
+            listen_metrics: self.listen_metrics.clone(),
+            sync_stall_limit: Duration::from_millis(self.sync_stall_milliseconds),
+            verify_state: !self.skip_state_verification,
             // A batch of the API is one transaction; the etcd port keeps etcd's own limits.
             max_txn_ops: keelson_api::pipeline::STORE_TXN_OPS_MAX,
             max_request_bytes: keelson_api::pipeline::STORE_REQUEST_BYTES_MAX,

@@ -2,16 +2,19 @@
 
 pub mod error;
 pub mod etcd_v3;
+pub mod health;
 pub mod lease;
 #[doc(hidden)]
 pub mod machine;
 pub mod options;
 pub mod peer_tls;
+pub mod reload;
 pub mod service;
 pub mod state;
 pub mod watch;
 
 mod apply;
+mod damage;
 mod disk;
 mod forward;
 mod handle;

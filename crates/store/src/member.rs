@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use keelson_proto::keelson::raft::v1::MemberStatusResponse;
 use keelson_types::Leadership;
+use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -169,6 +170,21 @@ impl Member {
             Ok(Err(_)) => Err(Error::Stopped),
             Err(_) => Err(Error::Timeout),
         }
+    }
+
+    /// The follower with the longest log of those that vote and were heard of within an election timeout.
+    pub(crate) fn healthy_follower(&self) -> Option<u64> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let heard = metrics.heartbeat.as_ref()?;
+        let replication = metrics.replication.as_ref()?;
+        let recently = |id: &u64| {
+            let acked = heard.get(id).copied().flatten();
+            acked.is_some_and(|acked| acked.elapsed() < self.options.election_timeout_max)
+        };
+        let voters = metrics.membership_config.membership().voter_ids();
+        let others = voters.filter(|id| *id != self.own_id() && recently(id));
+        others.max_by_key(|id| replication.get(id).copied().flatten())
     }
 
     /// The follower whose log is the longest.

@@ -3,6 +3,8 @@
 //! **Invariant**: a value that passed [`Options::validate`] names this member exactly once among the peers, and all of
 //! its limits are usable. Nothing here reads a file or a clock.
 
+mod stall;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +13,9 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::etcd_v3;
+
+#[doc(hidden)]
+pub use stall::Stall;
 
 /// What [`Options::max_request_bytes`] may be at most: members send each other whole requests in one message.
 pub const REQUEST_BYTES_MAX: usize = 32 << 20;
@@ -91,6 +96,13 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// The largest number of operations in one transaction, nested ones included.
     pub max_txn_ops: usize,
+    /// A leader whose disk has not finished a sync for so long hands leadership to a follower; zero for never.
+    pub sync_stall_limit: Duration,
+    /// Read all files of the state at the start and check them against their checksums. What is read later is always checked.
+    pub verify_state: bool,
+    /// For tests of a disk that stalls.
+    #[doc(hidden)]
+    pub stall: Stall,
     /// Writes are refused when the file system of `data_dir` has less than this free, in bytes.
     pub min_free_disk_bytes: u64,
 }
@@ -131,6 +143,9 @@ impl Options {
             etcd: etcd_v3::Limits::default(),
             max_request_bytes: 3 << 19, // 1.5 MiB
             max_txn_ops: 128,
+            sync_stall_limit: Duration::from_secs(1),
+            verify_state: true,
+            stall: Stall::default(),
             min_free_disk_bytes: 256 << 20,
         }
     }

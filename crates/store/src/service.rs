@@ -5,6 +5,7 @@
 mod error;
 mod peer_port;
 mod purge;
+mod stalled;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,12 +57,14 @@ impl Store {
         let folder = options.data_dir.clone();
         let snapshots_dir = folder.join("snapshots");
         let (log, state) = open_folder(&options).await?;
+        log.stall_by(options.stall.clone());
         let gate = Arc::new(Gate::new(log.clone()).map_err(Error::log)?);
         let reader = state.reader();
         let answers = Answers::new(options.member_id());
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
         let metrics = Arc::new(Metrics::new(options.member_id(), log.figures(), reader.measured()));
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
+        let kept_log = log.clone();
         let network = Factory::new(peers.clone(), metrics.peers.clone());
         let raft = Raft::build(options.member_id(), config, network, log, state_machine)
             .await
@@ -84,7 +87,16 @@ impl Store {
             options,
         });
         let handle = Handle::new(Arc::clone(&member));
-        let service = Service { member, gate, ports, snapshots_dir, leadership: leadership_sender, proposals, rounds };
+        let service = Service {
+            member,
+            log: kept_log,
+            gate,
+            ports,
+            snapshots_dir,
+            leadership: leadership_sender,
+            proposals,
+            rounds,
+        };
         Ok((handle, service))
     }
 }
@@ -97,6 +109,7 @@ async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
     let state_options = state::Options {
         block_cache_bytes: options.block_cache_bytes,
         memtable_bytes: options.write_buffer_bytes,
+        verify: options.verify_state,
         ..state::Options::default()
     };
     let open = move || {
@@ -118,6 +131,7 @@ async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
 /// An opened member.
 pub struct Service {
     member: Shared,
+    log: Log,
     gate: Arc<Gate>,
     ports: Ports,
     snapshots_dir: std::path::PathBuf,
@@ -284,6 +298,15 @@ impl Service {
             tasks.spawn(async move {
                 ("free space", {
                     watch.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = stalled::run(Arc::clone(&member), self.log);
+            tasks.spawn(async move {
+                ("the look at the disk", {
+                    run.await;
                     Ok(())
                 })
             });

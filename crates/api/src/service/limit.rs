@@ -68,7 +68,7 @@ impl Limits {
 /// Watches, and whatever else lasts, by method name.
 pub fn is_grpc_stream<B>(request: &Request<B>) -> bool {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-    matches!(method, "Watch" | "Logs" | "Tunnel")
+    matches!(method, "Watch" | "Logs" | "Tunnel" | "ServerReflectionInfo")
 }
 
 /// Watches and logs, by path and query.

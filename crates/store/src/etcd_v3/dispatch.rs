@@ -18,13 +18,16 @@ use keelson_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use keelson_proto::etcdserverpb::watch_server::WatchServer;
 use keelson_proto::v3electionpb::election_server::ElectionServer;
 use keelson_proto::v3lockpb::lock_server::LockServer;
+use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::service::Routes;
 use tower::Service as _;
 
 use super::front::Front;
 use super::measure::{Counted, CountedBody, Received, Source};
 use super::{gateway, http, range, status_code};
+use crate::health::{self, HealthServer};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -52,6 +55,8 @@ pub(super) struct Dispatch {
     auth: AuthServer<Front>,
     election: ElectionServer<Front>,
     lock: LockServer<Front>,
+    health: HealthServer<health::Service>,
+    reflection: Routes,
 }
 
 impl Dispatch {
@@ -72,6 +77,8 @@ impl Dispatch {
             auth: AuthServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             election: ElectionServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
             lock: LockServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
+            health: HealthServer::new(health(&front)),
+            reflection: reflection(),
             gateway: Arc::new(gateway::Routes::new()),
             front,
         }
@@ -119,6 +126,14 @@ impl Dispatch {
             "etcdserverpb.Auth" => self.auth.clone().call(request),
             "v3electionpb.Election" => self.election.clone().call(request),
             "v3lockpb.Lock" => self.lock.clone().call(request),
+            "grpc.health.v1.Health" => self.health.clone().call(request),
+            "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
+                let mut reflection = self.reflection.clone();
+                answer(async move {
+                    let Ok(response) = reflection.call(request).await;
+                    response
+                })
+            }
             _ if is_grpc(&request) => {
                 let status = Status::unimplemented(format!("unknown service {service}"));
                 Box::pin(ready(Ok(status.into_http())))
@@ -137,6 +152,25 @@ impl Dispatch {
 
 fn answer(response: impl Future<Output = Response<Body>> + Send + 'static) -> Answering {
     Box::pin(async move { Ok(response.await) })
+}
+
+/// The health of the port and of each of its services.
+fn health(front: &Front) -> health::Service {
+    let pool = DescriptorPool::decode(keelson_proto::ETCD_DESCRIPTORS).expect("the build made the descriptors");
+    let names: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
+    health::Service::new(front.leadership.clone(), front.shutdown.clone(), names)
+}
+
+/// Both versions of the reflection service, which differ in their names only.
+fn reflection() -> Routes {
+    let builder = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(keelson_proto::ETCD_DESCRIPTORS)
+            .register_encoded_file_descriptor_set(health::FILE_DESCRIPTOR_SET)
+    };
+    let current = builder().build_v1().expect("the build made the descriptors");
+    let former = builder().build_v1alpha().expect("the build made the descriptors");
+    Routes::new(current).add_service(former).prepare()
 }
 
 fn is_grpc<B>(request: &Request<B>) -> bool {

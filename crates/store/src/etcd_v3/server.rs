@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -21,6 +22,7 @@ use super::front::{Front, Limits};
 use super::{led, tls};
 use crate::Handle;
 use crate::options::Tls;
+use crate::reload::Reloading;
 
 /// A client that does not finish its TLS handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +68,7 @@ pub enum Error {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Reloading<Arc<ServerConfig>, tls::Error>>,
     limits: Limits,
 }
 
@@ -79,7 +81,7 @@ impl Server {
         if tls.is_none() && !address.ip().is_loopback() {
             return Err(Error::InsecureAddress { address });
         }
-        let tls = tls.map(tls::server_config).transpose().map_err(Error::Tls)?.map(TlsAcceptor::from);
+        let tls = tls.map(tls::reloading).transpose().map_err(Error::Tls)?;
         let listen = |source| Error::Listen { address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -119,7 +121,8 @@ impl Server {
                 },
             };
             let streams_max = self.limits.streams_max;
-            let connection = connection(stream, self.tls.clone(), dispatch.clone(), streams_max, shutdown.clone());
+            let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.get()));
+            let connection = connection(stream, tls, dispatch.clone(), streams_max, shutdown.clone());
             let cut_off = cut_off.clone();
             connections.spawn(async move {
                 let _permit = permit;

@@ -9,6 +9,7 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::options::Tls;
+use crate::reload::Reloading;
 
 /// Why the port cannot be served with TLS.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +61,15 @@ pub enum Error {
     },
 }
 
-/// Reads the files of `tls`. HTTP/2 is preferred; HTTP/1.1 is there for `/health`.
-pub(super) fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
+/// What the files of `tls` say, and say when they change.
+pub(super) fn reloading(tls: &Tls) -> Result<Reloading<Arc<ServerConfig>, Error>, Error> {
+    let files = vec![tls.ca.clone(), tls.certificate.clone(), tls.key.clone()];
+    let tls = tls.clone();
+    Reloading::new(files, move || server_config(&tls))
+}
+
+/// Reads the files of `tls`. HTTP/2 is preferred; HTTP/1.1 is there for the pages and the gateway.
+fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(&tls.ca)? {
         roots.add(authority).map_err(|source| Error::Authority { path: tls.ca.clone(), source })?;

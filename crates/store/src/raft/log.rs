@@ -11,11 +11,13 @@ mod error;
 mod folder;
 mod format;
 mod reader;
+mod syncs;
 mod writer;
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use parking_lot::Mutex;
@@ -24,6 +26,7 @@ use tokio::sync::oneshot;
 
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::metrics::LogFigures;
+use crate::options::Stall;
 use cache::Cache;
 use writer::Write;
 
@@ -44,6 +47,7 @@ struct Shared {
     cache: Mutex<Cache>,
     ends: Mutex<Ends>,
     figures: LogFigures,
+    syncs: syncs::Syncs,
 }
 
 /// The log of one member. Clones are the same log.
@@ -69,6 +73,7 @@ impl Log {
             cache: Mutex::new(Cache::new(cache_bytes, last.map_or(0, |last| last.index + 1))),
             ends: Mutex::new(Ends { vote, purged, last }),
             figures: LogFigures::default(),
+            syncs: syncs::Syncs::default(),
         });
         let writer = writer::spawn(Arc::clone(&shared))?;
         Ok(Self { shared, writer })
@@ -88,6 +93,16 @@ impl Log {
     /// When it cannot be written.
     pub(crate) async fn save_gate(&self, state: GateState) -> io::Result<()> {
         self.write(|done| Write::Gate { state, done }).await
+    }
+
+    /// Lets tests keep the writer waiting.
+    pub(crate) fn stall_by(&self, stall: Stall) {
+        self.shared.syncs.stall_by(stall);
+    }
+
+    /// How long the disk has taken for the sync that is under way.
+    pub(crate) fn outstanding_sync(&self) -> Option<Duration> {
+        self.shared.syncs.outstanding()
     }
 
     /// What the writer measures.

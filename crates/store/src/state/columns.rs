@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicI64;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options as Rocks,
+    ReadOptions,
 };
 
 use super::{Error, Options, meta};
@@ -29,6 +30,8 @@ const MEMTABLES: i32 = 3;
 /// Column families other than `data` hold little; their memtables grow far slower.
 const SMALL_MEMTABLE_SHARE: usize = 4;
 const INFO_LOGS_KEPT: usize = 3;
+/// Read at once while everything is checked.
+const VERIFY_READAHEAD_BYTES: usize = 2 << 20;
 
 /// Handles of an open database.
 #[derive(Clone, Copy)]
@@ -71,7 +74,28 @@ pub(crate) fn open(path: &Path, options: &Options, floor: &Arc<AtomicI64>) -> Re
         }
         ColumnFamilyDescriptor::new(name, family)
     });
-    DB::open_cf_descriptors(&rocks, path, families).map_err(Error::rocks("opening"))
+    let db = DB::open_cf_descriptors(&rocks, path, families).map_err(Error::opening("opening", path))?;
+    if options.verify {
+        verify(&Columns::of(&db)?).map_err(Error::opening("checking", path))?;
+    }
+    Ok(db)
+}
+
+/// Reads all of it, which checks every block against its checksum, and leaves the cache alone.
+fn verify(columns: &Columns<'_>) -> Result<(), rocksdb::Error> {
+    for family in columns.each() {
+        let mut options = ReadOptions::default();
+        options.set_verify_checksums(true);
+        options.fill_cache(false);
+        options.set_readahead_size(VERIFY_READAHEAD_BYTES);
+        let mut all = columns.db.raw_iterator_cf_opt(family, options);
+        all.seek_to_first();
+        while all.valid() {
+            all.next();
+        }
+        all.status()?;
+    }
+    Ok(())
 }
 
 /// Opens the database in `path` for reading only.
@@ -86,7 +110,7 @@ fn refuse_unknown(rocks: &Rocks, path: &Path) -> Result<(), Error> {
     if !path.join("CURRENT").exists() {
         return Ok(());
     }
-    let found = DB::list_cf(rocks, path).map_err(Error::rocks("listing column families"))?;
+    let found = DB::list_cf(rocks, path).map_err(Error::opening("listing column families", path))?;
     match found.into_iter().find(|name| name != DEFAULT && !ALL.contains(&name.as_str())) {
         Some(name) => {
             Err(Error::NewerFormat { found: format!("with a column family {name}"), supported: meta::FORMAT_VERSION })

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::damage;
+
 /// Disk failure, damage, or something written by another version.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,6 +21,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    #[error("{} is damaged: {}", .file.display(), damage::ADVICE)]
+    DamagedFile {
+        /// The file, or the folder when RocksDB does not say which.
+        file: PathBuf,
+        #[source]
+        source: rocksdb::Error,
+    },
+    #[error("{} does not name a state that is there, and so is damaged: {}", .pointer.display(), damage::ADVICE)]
+    DamagedPointer { pointer: PathBuf },
     #[error("the state is damaged: {what} cannot be read")]
     Corrupt { what: &'static str },
     #[error(
@@ -37,6 +48,14 @@ impl Error {
     /// For `map_err` after a RocksDB call.
     pub(crate) fn rocks(operation: &'static str) -> impl Fn(rocksdb::Error) -> Error {
         move |source| Error::Rocks { operation, source }
+    }
+
+    /// For `map_err` after opening the database in `folder`, or reading all of it.
+    pub(crate) fn opening(operation: &'static str, folder: &Path) -> impl Fn(rocksdb::Error) -> Error {
+        move |source| match damage::file(&source, folder) {
+            Some(file) => Error::DamagedFile { file, source },
+            None => Error::Rocks { operation, source },
+        }
     }
 
     /// For `map_err` after a file operation.

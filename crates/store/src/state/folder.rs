@@ -30,10 +30,12 @@ pub(super) fn prepare(root: &Path) -> Result<PathBuf, Error> {
         }
         Err(error) => return Err(Error::io("reading", &pointer)(error)),
     };
-    if number(&name).is_none() {
-        return Err(Error::Corrupt { what: "the pointer to the current state" });
+    let found = databases(root)?;
+    // Before the first opening there is none at all. Otherwise all that is there would be removed as left over.
+    if number(&name).is_none() || !found.is_empty() && !found.contains(&name) {
+        return Err(Error::DamagedPointer { pointer });
     }
-    for other in databases(root)?.into_iter().filter(|other| *other != name) {
+    for other in found.into_iter().filter(|other| *other != name) {
         let path = root.join(other);
         fs::remove_dir_all(&path).map_err(Error::io("removing a left-over folder", &path))?;
     }

@@ -17,6 +17,8 @@ pub struct Options {
     pub open_files_max: i32,
     /// Headers of keys written lately, which spare a write the search for what it replaces.
     pub latest_bytes: usize,
+    /// Read everything at the opening and check it against its checksums.
+    pub verify: bool,
 }
 
 impl Default for Options {
@@ -28,6 +30,7 @@ impl Default for Options {
             flush_entries: 100_000,
             open_files_max: 512,
             latest_bytes: 16 << 20,
+            verify: true,
         }
     }
 }

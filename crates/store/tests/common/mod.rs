@@ -227,6 +227,15 @@ impl Cluster {
         self.running().into_iter().find(|member| *member != leader).expect("a follower")
     }
 
+    /// Starts a future on a member's runtime.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        member: usize,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> tokio::task::JoinHandle<T> {
+        self.members[member].as_ref().expect("the member runs").runtime.spawn(future)
+    }
+
     /// Runs a future to its end on a member's runtime.
     pub fn on<T>(&self, member: usize, future: impl Future<Output = T>) -> T {
         self.members[member].as_ref().expect("the member runs").runtime.block_on(future)

@@ -32,6 +32,8 @@ pub struct Cluster {
 pub struct Member {
     pub handle: Handle,
     pub address: SocketAddr,
+    /// The certificate of its etcd port, when that has one.
+    pub store_tls: Option<Tls>,
     /// Where it serves metrics in the clear.
     pub metrics_address: SocketAddr,
     /// Stops it in order.
@@ -76,13 +78,13 @@ impl Cluster {
     fn start_here(tls: bool, change: impl Fn(&mut Options)) -> Self {
         let folder = TempDir::new().expect("a folder");
         let authority = Authority::new(folder.path(), "cluster");
-        let peer_addresses = free_addresses();
-        let store_addresses = free_addresses();
-        let metrics_addresses = free_addresses();
+        let addresses = free_addresses::<{ 3 * MEMBERS }>();
+        let (peer_addresses, addresses) = addresses.split_at(MEMBERS);
+        let (store_addresses, metrics_addresses) = addresses.split_at(MEMBERS);
         let names: Vec<String> = (1..=MEMBERS).map(|i| format!("m{i}")).collect();
         let peers: Vec<Peer> = names
             .iter()
-            .zip(&peer_addresses)
+            .zip(peer_addresses)
             .map(|(name, address)| Peer { name: name.clone(), address: address.to_string() })
             .collect();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -105,12 +107,13 @@ impl Cluster {
                 options.insecure_store = !tls;
                 options.store_tls = tls.then(|| authority.issue(&format!("{name}-store")));
                 change(&mut options);
+                let store_tls = options.store_tls.clone();
                 options.listen_metrics = vec![metrics_addresses[i]];
                 let (handle, service) = Store::open(options).await.expect("a member opens");
                 let stop = CancellationToken::new();
                 let service = tokio::spawn(service.run(stop.clone()));
                 let (address, metrics_address) = (store_addresses[i], metrics_addresses[i]);
-                members.push(Member { handle, address, metrics_address, stop, service });
+                members.push(Member { handle, address, store_tls, metrics_address, stop, service });
             }
             for member in &members {
                 let mut leadership = member.handle.leadership();
@@ -215,8 +218,7 @@ pub fn client_config(tls: &Tls) -> ClientTlsConfig {
 }
 
 /// Ports that were free a moment ago, all held at the same time so that they differ.
-fn free_addresses() -> Vec<SocketAddr> {
-    let listeners: Vec<TcpListener> =
-        (0..MEMBERS).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("it is bound")).collect()
+fn free_addresses<const COUNT: usize>() -> [SocketAddr; COUNT] {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound"))
 }

@@ -85,6 +85,12 @@ const REQUESTS: &[(Like, &str, &str)] = &[
     (More, "maintenance/status", "{}"),
     (Same, "maintenance/alarm", "{}"),
     (Same, "maintenance/transfer-leadership", r#"{"targetID":"1"}"#),
+    (Same, "election/leader", r#"{"name":"ZQ=="}"#),
+    (Same, "lease/grant", r#"{"TTL":"100","ID":"8"}"#),
+    (Same, "lock/lock", r#"{"name":"bA==","lease":"8"}"#),
+    (Same, "lock/unlock", r#"{"key":"bC84"}"#),
+    (Same, "election/campaign", r#"{"name":"ZQ==","lease":"8","value":"bWU="}"#),
+    (Same, "election/leader", r#"{"name":"ZQ=="}"#),
     (Shape, "watch", r#"{"bad":"#),
     (Same, "nothing", "{}"),
 ];

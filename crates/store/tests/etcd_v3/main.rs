@@ -6,6 +6,7 @@
 
 mod certificates;
 mod cluster;
+mod discovery;
 mod election;
 mod etcd_client;
 mod etcdctl;

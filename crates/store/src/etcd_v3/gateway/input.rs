@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http_body::Frame;
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, Kind, MessageDescriptor};
 use serde_json::Value;
@@ -16,18 +16,15 @@ use crate::etcd_v3::measure::Received;
 
 /// How long a client may take to send one request.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A body is read up to so many times its bound before the connection is given up.
+const DROPPED_FACTOR: usize = 8;
 /// gRPC's words before a message: whether it is compressed, and its length.
 pub(super) const FRAME_HEAD_BYTES: usize = 5;
 
 /// The body of a call with one request. As etcd does, it takes the first JSON value, and an empty body for an empty request.
 pub(super) async fn one(body: Received, message: MessageDescriptor, bytes_max: usize) -> Result<Body, Status> {
-    let read = tokio::time::timeout(READ_TIMEOUT, Limited::new(body, bytes_max).collect());
-    let json = match read.await {
-        Ok(Ok(json)) => json.to_bytes(),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(too_large(bytes_max)),
-        Ok(Err(error)) => return Err(Status::cancelled(format!("the request did not arrive: {error}"))),
-        Err(_) => return Err(Status::deadline_exceeded("the request did not arrive in time")),
-    };
+    let read = tokio::time::timeout(READ_TIMEOUT, read(body, bytes_max));
+    let json = read.await.unwrap_or_else(|_| Err(Status::deadline_exceeded("the request did not arrive in time")))?;
     let framed = match first(&json) {
         First::Value(value, _) => frame(&message, value),
         First::Nothing => frame(&message, "{}"),
@@ -35,6 +32,22 @@ pub(super) async fn one(body: Received, message: MessageDescriptor, bytes_max: u
         First::Wrong(why) => Err(why),
     };
     Ok(Body::new(Full::new(framed.map_err(Status::invalid_argument)?)))
+}
+
+/// All of a body. Of one that is too large some more is read and dropped: most clients listen only when they have sent all.
+async fn read(mut body: Received, bytes_max: usize) -> Result<BytesMut, Status> {
+    let (mut json, mut length) = (BytesMut::new(), 0_usize);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Status::cancelled(format!("the request did not arrive: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= bytes_max {
+            json.extend_from_slice(data);
+        } else if length > bytes_max.saturating_mul(DROPPED_FACTOR) {
+            break;
+        }
+    }
+    if length > bytes_max { Err(too_large(bytes_max)) } else { Ok(json) }
 }
 
 /// The body of a call with a stream of requests: JSON values one after the other. When it `outlives` them, its end is not

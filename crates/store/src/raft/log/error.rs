@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::damage;
 use crate::raft::codec;
 
 /// Each of these keeps the member from starting, or stops it.
@@ -49,6 +50,15 @@ pub(crate) enum Error {
         #[source]
         source: rocksdb::Error,
     },
+    /// A file is not what was written.
+    #[error("{} is damaged: {}", .file.display(), damage::ADVICE)]
+    DamagedFile {
+        /// The file, or the folder when RocksDB does not say which.
+        file: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: rocksdb::Error,
+    },
     /// Something stored cannot be read.
     #[error("the log is damaged: {what}")]
     Damaged {
@@ -84,7 +94,10 @@ impl Error {
             if text.contains("lock hold by current process") || text.contains("While lock file") {
                 return Error::InUse { path: path.to_owned() };
             }
-            Error::Rocks { operation: "opening", source }
+            match damage::file(&source, path) {
+                Some(file) => Error::DamagedFile { file, source },
+                None => Error::Rocks { operation: "opening", source },
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Options, WriteBatch, WriteOptions};
+use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use super::error::Error;
 use super::format;
@@ -33,9 +33,23 @@ pub(super) fn open(path: &Path, identity: Identity) -> Result<DB, Error> {
     // Only the torn end of an unsynced write may be dropped. Damage before it loses acknowledged entries: better not start.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
     let db = DB::open(&options, path).map_err(Error::opening(path))?;
+    verify(&db).map_err(Error::opening(path))?;
     check_format(&db)?;
     check_identity(&db, path, identity)?;
     Ok(db)
+}
+
+/// Reads all of it, which checks every block against its checksum. A log holds some ten thousand entries.
+fn verify(db: &DB) -> Result<(), rocksdb::Error> {
+    let mut options = ReadOptions::default();
+    options.set_verify_checksums(true);
+    options.fill_cache(false);
+    let mut all = db.raw_iterator_opt(options);
+    all.seek_to_first();
+    while all.valid() {
+        all.next();
+    }
+    all.status()
 }
 
 fn check_format(db: &DB) -> Result<(), Error> {

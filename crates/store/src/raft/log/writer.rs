@@ -121,7 +121,10 @@ fn run(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
     synced.set_sync(true);
     while let Some(first) = queue.blocking_recv() {
         let mut round = Round::gather(first, &mut queue);
+        shared.syncs.begin();
+        shared.syncs.pass();
         let result = round.write(shared, &synced);
+        shared.syncs.end();
         if round.tell(shared, result).is_break() {
             break;
         }
@@ -136,6 +139,7 @@ async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut queue: mpsc::R
     synced.set_sync(true);
     while let Some(first) = queue.recv().await {
         let mut round = Round::gather(first, &mut queue);
+        shared.syncs.begin();
         let result = async {
             let failed = |source| Error::Simulated { source };
             machine.world().before_sync(round.batch.size_in_bytes()).await.map_err(failed)?;
@@ -143,6 +147,7 @@ async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut queue: mpsc::R
             machine.world().after_sync().await.map_err(failed)
         };
         let result = result.await;
+        shared.syncs.end();
         if round.tell(&shared, result).is_break() {
             break;
         }
