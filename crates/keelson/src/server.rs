@@ -1,5 +1,7 @@
 //! `keelson server`: one member. Wires the store, the API and the loops together, and ends them in the opposite order.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use keelson_client::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::limits::StoreLimits;
 use crate::dev::ready::tls;
 
 /// Run one member: store, API, scheduler and controllers in one process.
@@ -72,6 +75,8 @@ pub struct Arguments {
     /// Log entries that are kept behind a snapshot point, so that a short lag never costs a snapshot.
     #[arg(long, default_value_t = 10_000)]
     log_entries_to_keep: u64,
+    #[command(flatten)]
+    store_limits: StoreLimits,
 }
 
 fn parse_peer(text: &str) -> Result<keelson_store::Peer, String> {
@@ -110,6 +115,7 @@ impl Arguments {
             max_request_bytes: keelson_api::pipeline::STORE_REQUEST_BYTES_MAX,
             snapshot_every_entries: self.snapshot_every_entries,
             log_entries_to_keep: self.log_entries_to_keep,
+            etcd: self.store_limits.limits(),
             ..keelson_store::Options::new(
                 &self.name,
                 &self.data_dir,

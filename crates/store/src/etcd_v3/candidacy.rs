@@ -38,7 +38,8 @@ pub(super) enum Lost {
     Store(#[from] Error),
 }
 
-/// A place in the queue. Dropped before [`Candidacy::keep`], it is given up: the caller went away or was refused.
+/// A place in the queue. Dropped before [`Candidacy::keep`], it is given up: the caller went away or was refused. A place that
+/// was there before is left to whoever has made it.
 pub(super) struct Candidacy {
     handle: Handle,
     pub(super) key: Bytes,
@@ -194,7 +195,7 @@ impl Drop for Candidacy {
     fn drop(&mut self) {
         // Those who wait and those who clean up count alike, so that the latter are bounded, too.
         let Some(permit) = self.permit.take() else { return };
-        if tokio::runtime::Handle::try_current().is_err() {
+        if self.held.is_some() || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
         let (handle, key, revision) = (self.handle.clone(), self.key.clone(), self.revision);
