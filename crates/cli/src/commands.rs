@@ -11,6 +11,7 @@ mod get;
 mod logs;
 mod rollout;
 mod scale;
+mod store;
 mod version;
 mod watch;
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Events(events::Events),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    Store(store::Store),
     Completion(completion::Completion),
     Version(version::Version),
 }
@@ -55,6 +57,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         Command::Logs(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
         Command::Cluster(command) => command.run(context).await,
+        Command::Store(command) => command.run(),
         Command::Completion(command) => command.run(context),
         Command::Version(command) => command.run(context).await,
     }

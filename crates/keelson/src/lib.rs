@@ -5,3 +5,4 @@ pub mod dev;
 pub mod pki;
 mod run;
 pub mod server;
+pub mod store;

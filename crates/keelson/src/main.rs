@@ -16,6 +16,9 @@ enum Command {
     Server(Box<keelson::server::Arguments>),
     /// Run nodes: register them, and run the pods that are bound to them.
     Agent(Box<keelson::agent::Arguments>),
+    /// Back the store up, and restore it.
+    #[command(subcommand)]
+    Store(keelson::store::Store),
     /// Run a whole cluster on this machine.
     Dev(keelson::dev::commands::Dev),
 }
@@ -29,6 +32,7 @@ fn main() -> std::process::ExitCode {
     let done = match arguments.command {
         Command::Server(arguments) => arguments.run(),
         Command::Agent(arguments) => arguments.run(),
+        Command::Store(store) => store.run(),
         Command::Dev(dev) => dev.run(),
     };
     match done {

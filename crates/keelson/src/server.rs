@@ -33,6 +33,10 @@ pub struct Arguments {
     /// Every member and where this one dials it: m1=host:port,m2=host:port,…
     #[arg(long, value_delimiter = ',', value_parser = parse_peer)]
     initial_cluster: Vec<keelson_store::Peer>,
+    /// Whether the members of --initial-cluster found a new cluster, or this one joins one that was told of it (etcdctl member
+    /// add). Matters only while --data-dir is empty: afterwards the cluster itself knows its members.
+    #[arg(long, value_enum, default_value_t = InitialClusterState::New)]
+    initial_cluster_state: InitialClusterState,
     /// Where users reach the API of each member, for the cluster's status: m1=host:port,m2=host:port,…
     #[arg(long, value_delimiter = ',', value_parser = parse_peer)]
     api_addresses: Vec<keelson_store::Peer>,
@@ -77,9 +81,26 @@ pub struct Arguments {
     log_entries_to_keep: u64,
     #[command(flatten)]
     store_limits: StoreLimits,
+    /// Raise the alarm NOSPACE, which refuses new data, when a member's store holds more bytes than this on disk; 0 for no limit
+    /// but the disk. What was compacted does not count, and the alarm ends by itself when space is back.
+    #[arg(long, default_value_t = 0)]
+    quota_backend_bytes: u64,
+    /// Refuse to add or remove members when too few would have started or answer.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    strict_reconfig_check: bool,
 }
 
-fn parse_peer(text: &str) -> Result<keelson_store::Peer, String> {
+/// How a member without data begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum InitialClusterState {
+    /// It founds a cluster with the other members.
+    New,
+    /// It joins a cluster.
+    Existing,
+}
+
+/// `name=host:port`.
+pub(crate) fn parse_peer(text: &str) -> Result<keelson_store::Peer, String> {
     let (name, address) = text.split_once('=').ok_or_else(|| format!("{text:?} is not name=host:port"))?;
     Ok(keelson_store::Peer { name: name.to_owned(), address: address.to_owned() })
 }
@@ -116,6 +137,9 @@ impl Arguments {
             snapshot_every_entries: self.snapshot_every_entries,
             log_entries_to_keep: self.log_entries_to_keep,
             etcd: self.store_limits.limits(),
+            join: self.initial_cluster_state == InitialClusterState::Existing,
+            strict_reconfiguration: self.strict_reconfig_check,
+            quota_bytes: self.quota_backend_bytes,
             ..keelson_store::Options::new(
                 &self.name,
                 &self.data_dir,

@@ -4,22 +4,31 @@
 //! replies. A failed precondition is a reply; an error means that the disk failed, the data is damaged, or the entry was
 //! written by a newer version.
 
+mod alarm;
 mod compact;
 mod compare;
 mod context;
 mod delete_range;
+mod downgrade;
 mod lease_checkpoint;
 mod lease_expire;
 mod lease_grant;
 mod lease_revoke;
+mod member_add;
+mod member_promote;
+mod member_publish;
+mod member_remove;
+mod member_update;
+mod members_found;
 mod put;
+pub(crate) mod quorum;
 pub(crate) mod read_txn;
 mod txn;
 pub mod validate;
 
 use std::sync::Arc;
 
-use keelson_proto::keelson::store::v1::{Command, Refusal, Reply, command, refusal, reply};
+use keelson_proto::keelson::store::v1::{ClusterChanged, Command, Refusal, Reply, command, refusal, reply};
 
 use crate::state::generation::{Effects, Generation};
 use crate::state::{Applied, Entry, Error, Payload};
@@ -36,6 +45,9 @@ pub(crate) struct Outcome {
     /// The newest revision.
     pub revision: i64,
 }
+
+/// What a command that changes the state of the cluster comes to.
+type ClusterAnswer = Result<ClusterChanged, refusal::Reason>;
 
 /// A value, or the reason for refusing the command. The outer error stops the member.
 type Checked<T> = Result<Result<T, refusal::Reason>, Error>;
@@ -85,7 +97,11 @@ fn one(context: &mut Context<'_>, index: u64, command: Command) -> Result<Reply,
     if command.fence_term != 0 && command.fence_term != context.term {
         return Ok(refuse(context, refusal::Reason::Fenced));
     }
-    let answer = match command.command.ok_or(Error::UnknownCommand { index })? {
+    let command = command.command.ok_or(Error::UnknownCommand { index })?;
+    if let Some(reason) = alarm::refuses(context.alarms(), &command) {
+        return Ok(refuse(context, reason));
+    }
+    let answer = match command {
         C::Put(request) => put::apply(context, request)?.map(R::Put),
         C::DeleteRange(request) => delete_range::apply(context, &request)?.map(R::DeleteRange),
         C::Txn(request) => txn::apply(context, request)?.map(R::Txn),
@@ -94,6 +110,14 @@ fn one(context: &mut Context<'_>, index: u64, command: Command) -> Result<Reply,
         C::LeaseRevoke(request) => lease_revoke::apply(context, &request)?.map(R::LeaseRevoke),
         C::LeaseExpire(request) => lease_expire::apply(context, &request)?.map(R::LeaseExpired),
         C::LeaseCheckpoint(request) => lease_checkpoint::apply(context, &request)?.map(R::LeaseCheckpointed),
+        C::Alarm(request) => alarm::apply(context, &request).map(R::ClusterChanged),
+        C::Downgrade(request) => downgrade::apply(context, request).map(R::ClusterChanged),
+        C::MembersFound(request) => members_found::apply(context, request).map(R::ClusterChanged),
+        C::MemberPublish(request) => member_publish::apply(context, request).map(R::ClusterChanged),
+        C::MemberAdd(request) => member_add::apply(context, request).map(R::ClusterChanged),
+        C::MemberRemove(request) => member_remove::apply(context, &request).map(R::ClusterChanged),
+        C::MemberUpdate(request) => member_update::apply(context, request).map(R::ClusterChanged),
+        C::MemberPromote(request) => member_promote::apply(context, &request).map(R::ClusterChanged),
     };
     Ok(match answer {
         Ok(answer) => Reply { reply: Some(answer) },

@@ -41,7 +41,7 @@ impl Disk {
                     let full = free < free_bytes_min;
                     if self.full.swap(full, Ordering::Relaxed) != full {
                         if full {
-                            tracing::error!(free, minimum = free_bytes_min, "the disk is full: new data is refused");
+                            tracing::error!(free, minimum = free_bytes_min, "the disk is full");
                         } else {
                             tracing::info!(free, "the disk has room again");
                         }

@@ -50,6 +50,38 @@ pub enum Error {
     TooManyRequests,
     #[error("database space exceeded")]
     NoSpace,
+    #[error("members differ: the cluster is corrupt")]
+    Corrupt,
+    #[error("a downgrade is in progress")]
+    DowngradeInProgress,
+    #[error("no downgrade is in progress")]
+    NoDowngrade,
+    #[error("the cluster's version is not known yet")]
+    NoClusterVersion,
+    #[error("the target version of a downgrade is not major.minor")]
+    DowngradeFormat,
+    #[error("the target version of a downgrade is not the minor version before")]
+    DowngradeTarget,
+    #[error("member not found")]
+    MemberNotFound,
+    #[error("a member with this id exists or was removed")]
+    MemberExists,
+    #[error("another member has one of these peer URLs")]
+    PeerUrlExists,
+    #[error("the member URLs are not valid")]
+    MemberUrls,
+    #[error("too few members have started")]
+    NotEnoughStarted,
+    #[error("too many members do not answer")]
+    Unhealthy,
+    #[error("the cluster has as many learners as it may")]
+    TooManyLearners,
+    #[error("the member is not a learner")]
+    NotALearner,
+    #[error("the learner is not in sync with the leader")]
+    LearnerNotReady,
+    #[error("this member is a learner, which does not serve this")]
+    Learner,
     #[error("the fence's term is over: the entry's term is {term}")]
     Fenced {
         /// The term of the entry that carried the command.
@@ -86,6 +118,18 @@ impl From<Refusal> for Error {
             refusal::Reason::LeaseNotFound => Error::LeaseNotFound,
             refusal::Reason::LeaseExists => Error::LeaseExists,
             refusal::Reason::KeyNotFound => Error::KeyNotFound,
+            refusal::Reason::NoSpace => Error::NoSpace,
+            refusal::Reason::Corrupt => Error::Corrupt,
+            refusal::Reason::DowngradeInProgress => Error::DowngradeInProgress,
+            refusal::Reason::NoDowngrade => Error::NoDowngrade,
+            refusal::Reason::MemberNotFound => Error::MemberNotFound,
+            refusal::Reason::MemberExists => Error::MemberExists,
+            refusal::Reason::PeerUrlExists => Error::PeerUrlExists,
+            refusal::Reason::NotEnoughStarted => Error::NotEnoughStarted,
+            refusal::Reason::TooManyLearners => Error::TooManyLearners,
+            refusal::Reason::NotALearner => Error::NotALearner,
+            refusal::Reason::Unhealthy => Error::Unhealthy,
+            refusal::Reason::LearnerNotReady => Error::LearnerNotReady,
             refusal::Reason::Unspecified => {
                 Error::Internal("the command was refused for a reason that this version does not know".to_owned())
             }

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use keelson_proto::etcdserverpb::{LeaseTimeToLiveRequest, LeaseTimeToLiveResponse};
 use keelson_proto::keelson::raft::v1 as proto;
+use keelson_proto::keelson::store::v1::Refusal;
 use proto::forward_client::ForwardClient;
 use proto::forward_server::Forward;
 use tokio::time::Instant;
 use tonic::{Code, Request, Response, Status};
 
-use crate::Error;
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Connection};
-use crate::propose;
+use crate::{Error, membership, propose};
 
 /// How long a new leader may take to be known.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -95,8 +95,34 @@ impl Forward for Server {
         &self,
         request: Request<proto::MemberStatusRequest>,
     ) -> Result<Response<proto::MemberStatusResponse>, Status> {
-        self.cluster.check(request)?;
-        Ok(Response::new(self.member.status_response()))
+        let asking = self.cluster.check(request)?.into_inner().asking_member_id;
+        let asker_removed = asking != 0 && self.member.was_removed(asking);
+        Ok(Response::new(proto::MemberStatusResponse { asker_removed, ..self.member.status_response() }))
+    }
+
+    async fn change_members(
+        &self,
+        request: Request<proto::ChangeMembersRequest>,
+    ) -> Result<Response<proto::ChangeMembersResponse>, Status> {
+        use proto::change_members_response::Outcome;
+        let request = self.cluster.check(request)?.into_inner();
+        let change = request.change.ok_or_else(|| Status::invalid_argument("no change"))?;
+        let outcome = match membership::change_here(&self.member, change).await.map_err(status)? {
+            Ok(cluster) => Outcome::Cluster(cluster),
+            Err(reason) => Outcome::Refusal(Refusal { reason: reason.into(), ..Refusal::default() }),
+        };
+        Ok(Response::new(proto::ChangeMembersResponse { outcome: Some(outcome) }))
+    }
+
+    /// Whoever asks has a certificate of the store's authority; it cannot name the cluster, because it asks which it is.
+    async fn join(&self, request: Request<proto::JoinRequest>) -> Result<Response<proto::JoinResponse>, Status> {
+        let address = request.into_inner().peer_address;
+        let members = self.member.reader.cluster().members.clone();
+        let of = |url: &String| crate::options::url_authority(url).is_some_and(|found| found == address);
+        let found = members.iter().find(|record| record.peer_urls.iter().any(of));
+        let member_id = found.ok_or_else(|| Status::not_found("no member has that peer URL"))?.id;
+        let cluster_id = self.member.identity.cluster_id;
+        Ok(Response::new(proto::JoinResponse { cluster_id, member_id, members }))
     }
 
     async fn move_leader(

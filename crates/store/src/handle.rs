@@ -1,8 +1,12 @@
 //! The store as the rest of the process uses it.
 
 mod answer;
+mod backup;
+pub(crate) mod cluster;
+mod members;
 pub(crate) mod read;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,13 +23,13 @@ use keelson_types::Leadership;
 use prost::Message as _;
 use tokio::sync::watch::Receiver;
 
-use crate::forward;
 use crate::member::Shared;
 use crate::metrics::{Metrics, Scrape, UnderWay};
-use crate::peers::Peer;
 use crate::state::listing::Listing;
 use crate::status::{Member, MemberStatus, Status};
 use crate::{Error, validate, watch};
+use crate::{forward, membership};
+pub use backup::Piece;
 
 /// No fence.
 const NO_FENCE: u64 = 0;
@@ -132,7 +136,7 @@ impl Handle {
             }
             return read::txn(&self.member.reader, request).await;
         }
-        if read::may_put(&request) {
+        if validate::txn_may_put(&request) {
             self.room()?;
         }
         answer::txn(self.write(fence_term, command::Command::Txn(request)).await?)
@@ -244,7 +248,9 @@ impl Handle {
 
     /// All members, each asked how it is. Takes half a second at most; a member that does not answer has an `error`.
     pub async fn member_statuses(&self) -> Vec<MemberStatus> {
-        let asked = self.member.peers.all().map(|peer| self.ask(peer));
+        let voters = self.member.voters();
+        let members = self.members();
+        let asked = members.into_iter().map(|member| self.ask(member, &voters));
         let mut statuses: Vec<(MemberStatus, u64)> = futures::future::join_all(asked).await;
         let longest = statuses.iter().map(|(_, last)| *last).max().unwrap_or(0);
         for (status, _) in &mut statuses {
@@ -256,32 +262,32 @@ impl Handle {
     }
 
     /// One member's status, and the length of its log.
-    async fn ask(&self, peer: &Peer) -> (MemberStatus, u64) {
-        let answer = if peer.id == self.member.own_id() {
-            Ok(self.member.status_response())
-        } else {
-            let mut client = peer.questions();
-            match tokio::time::timeout(STATUS_TIMEOUT, client.member_status(MemberStatusRequest {})).await {
-                Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => Err(status.message().to_owned()),
-                Err(_) => Err("it does not answer".to_owned()),
-            }
-        };
+    async fn ask(&self, member: Member, voters: &BTreeSet<u64>) -> (MemberStatus, u64) {
+        let peer = self.member.peers.get(member.id);
         let unknown = MemberStatus {
-            id: peer.id,
-            name: peer.name.clone(),
-            peer_address: peer.address.clone(),
-            store_address: peer.store_url.load().to_string(),
-            // The static initial cluster has no learners.
-            voter: true,
+            id: member.id,
+            name: member.name,
+            peer_address: peer.as_ref().map(|peer| peer.address.clone()).unwrap_or_default(),
+            store_address: member.client_urls.into_iter().next().unwrap_or_default(),
+            voter: voters.contains(&member.id),
             ..MemberStatus::default()
+        };
+        let answer = match peer {
+            _ if member.id == self.member.own_id() => Ok(self.member.status_response()),
+            None => Err("its address is not known".to_owned()),
+            Some(peer) => {
+                let mut client = peer.questions();
+                let request = MemberStatusRequest { asking_member_id: self.member.own_id() };
+                match tokio::time::timeout(STATUS_TIMEOUT, client.member_status(request)).await {
+                    Ok(Ok(response)) => Ok(response.into_inner()),
+                    Ok(Err(status)) => Err(status.message().to_owned()),
+                    Err(_) => Err("it does not answer".to_owned()),
+                }
+            }
         };
         match answer {
             Err(error) => (MemberStatus { error, ..unknown }, 0),
             Ok(found) => {
-                if !found.store_url.is_empty() && **peer.store_url.load() != found.store_url {
-                    peer.store_url.store(Arc::new(found.store_url.clone()));
-                }
                 let status = MemberStatus {
                     store_address: found.store_url,
                     leader: found.leader_id == found.member_id,
@@ -297,23 +303,17 @@ impl Handle {
         }
     }
 
-    /// The members, without asking them anything.
+    /// The members, as far as this one knows; those that it was started with before there is a list.
     pub fn members(&self) -> Vec<Member> {
-        let of = |peer: &Peer| {
-            let client_url = peer.store_url.load().to_string();
-            Member {
-                id: peer.id,
-                name: peer.name.clone(),
-                peer_urls: vec![format!("https://{}", peer.address)],
-                client_urls: if client_url.is_empty() { vec![] } else { vec![client_url] },
-            }
-        };
-        self.member.peers.all().map(of).collect()
+        let cluster = self.member.reader.cluster();
+        let records =
+            if cluster.members.is_empty() { membership::founders(&self.member) } else { cluster.members.clone() };
+        records.into_iter().map(Member::from).collect()
     }
 
     /// See [`crate::Options::cluster_id`].
     pub fn cluster_id(&self) -> u64 {
-        self.member.options.cluster_id()
+        self.member.identity.cluster_id
     }
 
     /// See [`crate::Options::member_id`].
@@ -344,11 +344,16 @@ impl Handle {
         i64::try_from(shortest.div_ceil(1000)).unwrap_or(i64::MAX)
     }
 
+    /// Whether there is room for new data, here and on every other member.
     fn room(&self) -> Result<(), Error> {
-        if self.member.disk.is_full() { Err(Error::NoSpace) } else { Ok(()) }
+        let full = self.member.disk.is_full() || self.member.reader.alarms().no_space;
+        if full { Err(Error::NoSpace) } else { Ok(()) }
     }
 
     async fn write(&self, fence_term: u64, command: command::Command) -> Result<Reply, Error> {
+        if self.member.reader.alarms().corrupt {
+            return Err(Error::Corrupt);
+        }
         let command = Command { fence_term, command: Some(command) };
         if command.encoded_len() > self.member.options.max_request_bytes {
             return Err(Error::TooLarge);

@@ -1,5 +1,6 @@
 //! Raft-replicated MVCC key-value store on RocksDB, served as etcd v3.
 
+pub mod backup;
 pub mod error;
 pub mod etcd_v3;
 pub mod health;
@@ -21,6 +22,7 @@ mod handle;
 mod leadership;
 mod lease_keeper;
 mod member;
+mod membership;
 mod metrics;
 mod mvcc;
 mod peers;
@@ -31,7 +33,7 @@ mod status;
 
 pub use apply::validate;
 pub use error::Error;
-pub use handle::Handle;
+pub use handle::{Handle, Piece};
 pub use options::{Options, Peer, Tls};
 pub use service::{Service, Store};
 pub use status::{Member, MemberStatus, Status};

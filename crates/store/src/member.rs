@@ -1,13 +1,15 @@
 //! What the parts of one running member share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use keelson_proto::keelson::raft::v1::MemberStatusResponse;
 use keelson_types::Leadership;
 use openraft::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::disk::Disk;
@@ -15,6 +17,8 @@ use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::{Metrics, Scrape};
 use crate::peers::Peers;
 use crate::propose::Proposer;
+use crate::raft::log::Identity;
+use crate::raft::types::StoredMembership;
 use crate::raft::{Raft, codec};
 use crate::read_index::ReadIndex;
 use crate::state::Reader;
@@ -35,6 +39,12 @@ pub(crate) struct Member {
     pub(crate) leases: LeaseKeeper,
     pub(crate) disk: Disk,
     pub(crate) metrics: Arc<Metrics>,
+    /// Whether this member is a learner, as far as it knows.
+    pub(crate) learner: AtomicBool,
+    /// Who this member is.
+    pub(crate) identity: Identity,
+    /// How many backups may be read at one time: each pins files on the disk.
+    pub(crate) backups: Arc<Semaphore>,
 }
 
 pub(crate) type Shared = Arc<Member>;
@@ -97,25 +107,29 @@ impl Member {
             committed_index: codec::position(metrics.cluster_committed.or(metrics.local_committed).map(|id| id.index))
                 .max(applied.index),
             last_log_index: codec::position(metrics.last_log_index),
-            database_bytes: i64::try_from(self.reader.size_bytes()).unwrap_or(i64::MAX),
+            database_bytes: i64::try_from(self.reader.bytes_total()).unwrap_or(i64::MAX),
+            database_bytes_in_use: i64::try_from(self.reader.bytes_in_use()).unwrap_or(i64::MAX),
         }
     }
 
     /// The figures that are read when somebody asks for all.
     pub(crate) fn scrape(&self) -> Scrape {
         let status = self.status();
-        let database_bytes = self.reader.size_bytes();
+        let database_bytes = self.reader.bytes_total();
+        let quota_bytes = match self.options.quota_bytes {
+            0 => database_bytes.saturating_add(self.disk.room_bytes()),
+            quota => quota,
+        };
         let (watchers, slow_watchers) = self.reader.watchers();
         Scrape {
             leader_known: status.leader_id.is_some(),
             leads: self.leads(),
-            // The static initial cluster has no learners.
-            learner: false,
+            learner: self.learner.load(Ordering::Relaxed),
             committed_index: status.committed_index,
             applied_index: status.applied_index,
             database_bytes,
-            live_bytes: self.reader.live_bytes(),
-            quota_bytes: database_bytes.saturating_add(self.disk.room_bytes()),
+            live_bytes: self.reader.bytes_in_use(),
+            quota_bytes,
             revision: status.revision,
             compacted: self.reader.compacted(),
             watchers,
@@ -139,7 +153,25 @@ impl Member {
             store_url: self.options.store_url(),
             // The first entry is the membership that every founder writes; the next one is a leader's.
             formed: status.last_log_index > 1,
+            membership: Some(codec::from_stored_membership(&self.raft.metrics().borrow_watched().membership_config)),
+            members: self.reader.cluster().members.clone(),
+            asker_removed: false,
         }
+    }
+
+    /// Whether `id` was removed, and consensus does without it.
+    pub(crate) fn was_removed(&self, id: u64) -> bool {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let gone = |membership: &StoredMembership| !membership.nodes().any(|(node, ())| *node == id);
+        self.reader.cluster().removed_ids.contains(&id)
+            && gone(&metrics.membership_config)
+            && gone(&metrics.committed_membership_config)
+    }
+
+    /// Who votes, as far as the log says.
+    pub(crate) fn voters(&self) -> BTreeSet<u64> {
+        self.raft.metrics().borrow_watched().membership_config.voter_ids().collect()
     }
 
     /// Hands leadership to `target`, or to the follower with the longest log, and waits until it leads.
@@ -155,7 +187,7 @@ impl Member {
             Some(target) => target,
             None => self.best_follower().ok_or(Error::BadTransferee)?,
         };
-        if self.peers.get(target).is_none() {
+        if !self.voters().contains(&target) {
             return Err(Error::BadTransferee);
         }
         if target == self.own_id() {
@@ -192,7 +224,9 @@ impl Member {
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let replication = metrics.replication.as_ref()?;
-        let others = replication.iter().filter(|(id, _)| **id != self.own_id());
+        let stays = |id: &u64| !self.reader.cluster().removed_ids.contains(id);
+        let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().filter(stays).collect();
+        let others = replication.iter().filter(|(id, _)| **id != self.own_id() && voters.contains(id));
         others.max_by_key(|(_, matched)| **matched).map(|(id, _)| *id)
     }
 }

@@ -52,6 +52,11 @@ pub struct Options {
     pub cluster_token: String,
     /// Every member of the initial cluster, this one included.
     pub peers: Vec<Peer>,
+    /// Join a cluster that exists and was told of this member, instead of founding one. Matters only while `data_dir` is
+    /// empty: the peers are then asked who this member is.
+    pub join: bool,
+    /// Refuse changes of membership that would leave less than a quorum of members that have started and answer.
+    pub strict_reconfiguration: bool,
     /// Where peers reach this member.
     pub listen_peer: SocketAddr,
     /// Where etcd clients reach this member.
@@ -105,6 +110,8 @@ pub struct Options {
     pub stall: Stall,
     /// Writes are refused when the file system of `data_dir` has less than this free, in bytes.
     pub min_free_disk_bytes: u64,
+    /// Writes are refused when any member's state has more bytes than this; 0 means that only the disk is the limit.
+    pub quota_bytes: u64,
 }
 
 impl Options {
@@ -122,6 +129,8 @@ impl Options {
             data_dir: data_dir.into(),
             cluster_token: "keelson".to_owned(),
             peers,
+            join: false,
+            strict_reconfiguration: true,
             listen_peer,
             listen_store,
             listen_metrics: Vec::new(),
@@ -147,6 +156,7 @@ impl Options {
             verify_state: true,
             stall: Stall::default(),
             min_free_disk_bytes: 256 << 20,
+            quota_bytes: 0,
         }
     }
 
@@ -155,18 +165,7 @@ impl Options {
     /// # Errors
     /// The first thing that is wrong, in words for the operator.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let own = self.peers.iter().filter(|peer| peer.name == self.name).count();
-        if own != 1 {
-            return Err(Invalid::OwnName { name: self.name.clone(), count: own });
-        }
-        for (i, peer) in self.peers.iter().enumerate() {
-            if self.peers[..i].iter().any(|other| other.name == peer.name) {
-                return Err(Invalid::DuplicatePeer { name: peer.name.clone() });
-            }
-            if http::uri::Authority::try_from(peer.address.as_str()).map_or(true, |a| a.port_u16().is_none()) {
-                return Err(Invalid::PeerAddress { name: peer.name.clone(), address: peer.address.clone() });
-            }
-        }
+        check_peers(&self.name, &self.peers)?;
         if self.heartbeat_interval.is_zero()
             || self.election_timeout_min < self.heartbeat_interval * 2
             || self.election_timeout_max <= self.election_timeout_min
@@ -209,6 +208,44 @@ impl Options {
         let scheme = if self.insecure_store { "http" } else { "https" };
         format!("{scheme}://{}", self.listen_store)
     }
+}
+
+/// Checks that `name` is one of `peers`, once, and that all have usable names and addresses.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub(crate) fn check_peers(name: &str, peers: &[Peer]) -> Result<(), Invalid> {
+    let own = peers.iter().filter(|peer| peer.name == name).count();
+    if own != 1 {
+        return Err(Invalid::OwnName { name: name.to_owned(), count: own });
+    }
+    for (i, peer) in peers.iter().enumerate() {
+        if peers[..i].iter().any(|other| other.name == peer.name) {
+            return Err(Invalid::DuplicatePeer { name: peer.name.clone() });
+        }
+        if http::uri::Authority::try_from(peer.address.as_str()).map_or(true, |a| a.port_u16().is_none()) {
+            return Err(Invalid::PeerAddress { name: peer.name.clone(), address: peer.address.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// The `host:port` of a peer URL; None for anything else than that with a scheme.
+pub(crate) fn url_authority(url: &str) -> Option<String> {
+    let uri = http::Uri::try_from(url).ok()?;
+    let authority = uri.authority().filter(|authority| authority.port_u16().is_some())?;
+    let bare = matches!(uri.scheme_str(), Some("http" | "https")) && matches!(uri.path(), "" | "/");
+    (bare && uri.query().is_none()).then(|| authority.to_string())
+}
+
+/// The id of a cluster made from a backup: never that of the cluster from which the backup is, so that members of the two
+/// do not speak to each other.
+pub(crate) fn restored_cluster_id(token: &str, peers: &[Peer], sha256: &[u8]) -> u64 {
+    let mut names: Vec<&str> = peers.iter().map(|peer| peer.name.as_str()).collect();
+    names.sort_unstable();
+    let backup: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [backup.as_str(), token].into_iter().chain(names);
+    stable_hash("keelson restored cluster", parts)
 }
 
 /// The id of the member called `name` in the cluster of `token`.

@@ -3,8 +3,7 @@
 //! Connections are made when they are first used and again after they broke. Each purpose has its own, so that a vote
 //! never waits behind a snapshot.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use futures::TryFutureExt as _;
 use futures::future::{Either, ErrInto};
 use keelson_proto::keelson::raft::v1::forward_client::ForwardClient;
 use keelson_proto::keelson::raft::v1::raft_client::RaftClient;
+use keelson_proto::keelson::store::v1::MemberRecord;
 use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -24,6 +24,7 @@ use tower::Service;
 
 use crate::machine::{self, Machine};
 use crate::options::{self, Options};
+use crate::raft::log::Identity;
 
 /// The largest message between members. An append request holds what one read of the log gives, 4 MiB, and the entry that
 /// crossed that bound, which is a whole request of [`crate::options::REQUEST_BYTES_MAX`] at most.
@@ -100,10 +101,8 @@ impl Interceptor for ClusterId {
 /// Another member, or this one (with which nobody speaks).
 pub(crate) struct Peer {
     pub(crate) id: u64,
-    pub(crate) name: String,
+    /// `host:port` at which this member dials it.
     pub(crate) address: String,
-    /// Where clients reach its etcd port, once it was heard of.
-    pub(crate) store_url: ArcSwap<String>,
     appends: Connection,
     control: Connection,
     snapshots: Connection,
@@ -145,18 +144,17 @@ impl Peer {
     }
 }
 
-/// All members by id, this one included.
-#[derive(Clone)]
-pub(crate) struct Peers {
-    own_id: u64,
-    all: Arc<BTreeMap<u64, Peer>>,
+type Connect = dyn Fn(&str, ClusterId) -> Result<Connection, tonic::transport::Error> + Send + Sync;
+
+/// Makes connections to addresses.
+pub(crate) struct Connector {
+    connect: Box<Connect>,
 }
 
-impl Peers {
-    /// # Errors
-    /// When an address or the TLS configuration cannot be used.
-    pub(crate) fn new(options: &Options, tls: &ClientTlsConfig) -> Result<Self, tonic::transport::Error> {
-        Self::over(options, |address, cluster| {
+impl Connector {
+    /// Over TCP and TLS.
+    pub(crate) fn network(tls: ClientTlsConfig) -> Self {
+        let connect = move |address: &str, cluster: ClusterId| {
             let endpoint = Endpoint::from_shared(format!("https://{address}"))?
                 .tls_config(tls.clone())?
                 .connect_timeout(CONNECT_TIMEOUT)
@@ -167,65 +165,127 @@ impl Peers {
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
             Ok(Connection::Network(InterceptedService::new(endpoint.connect_lazy(), cluster)))
-        })
+        };
+        Self { connect: Box::new(connect) }
     }
 
     /// Over the network of a simulated machine.
-    pub(crate) fn simulated(options: &Options, machine: &Machine) -> Self {
-        let connect = |address: &str, cluster| {
+    pub(crate) fn simulated(machine: Machine) -> Self {
+        let connect = move |address: &str, cluster: ClusterId| {
             let channel = machine.world().connect(address);
-            Ok::<_, Infallible>(Connection::Simulated(InterceptedService::new(channel, cluster)))
+            Ok(Connection::Simulated(InterceptedService::new(channel, cluster)))
         };
-        match Self::over(options, connect) {
-            Ok(peers) => peers,
-            Err(never) => match never {},
-        }
+        Self { connect: Box::new(connect) }
     }
 
-    fn over<E>(options: &Options, connect: impl Fn(&str, ClusterId) -> Result<Connection, E>) -> Result<Self, E> {
-        let cluster = ClusterId::new(options.cluster_id());
-        let mut all = BTreeMap::new();
-        for peer in &options.peers {
-            let id = options::member_id(&options.cluster_token, &peer.name);
-            let connect = || connect(&peer.address, cluster.clone());
-            let own_url = if peer.name == options.name { options.store_url() } else { String::new() };
-            all.insert(
-                id,
-                Peer {
-                    id,
-                    name: peer.name.clone(),
-                    address: peer.address.clone(),
-                    store_url: ArcSwap::from_pointee(own_url),
-                    appends: connect()?,
-                    control: connect()?,
-                    snapshots: connect()?,
-                    forwards: connect()?,
-                },
-            );
+    /// A client for one question to a member whose cluster is not known yet.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub(crate) fn stranger(&self, address: &str) -> Result<ForwardClient<Connection>, tonic::transport::Error> {
+        Ok(ForwardClient::new((self.connect)(address, ClusterId::new(0))?))
+    }
+
+    fn peer(&self, id: u64, address: &str, cluster: &ClusterId) -> Result<Peer, tonic::transport::Error> {
+        let connect = || (self.connect)(address, cluster.clone());
+        Ok(Peer {
+            id,
+            address: address.to_owned(),
+            appends: connect()?,
+            control: connect()?,
+            snapshots: connect()?,
+            forwards: connect()?,
+        })
+    }
+}
+
+type Table = BTreeMap<u64, Arc<Peer>>;
+
+/// All members by id, this one included. Clones are the same table, which follows the replicated list of members.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    own_id: u64,
+    cluster: ClusterId,
+    connector: Connector,
+    /// Where this member was told to dial the members that it was started with.
+    given: BTreeMap<u64, String>,
+    table: ArcSwap<Table>,
+}
+
+impl Peers {
+    /// The members of `options`, until the replicated list is known.
+    ///
+    /// # Errors
+    /// When an address or the TLS configuration cannot be used.
+    pub(crate) fn new(
+        options: &Options,
+        identity: Identity,
+        connector: Connector,
+    ) -> Result<Self, tonic::transport::Error> {
+        let id = |peer: &options::Peer| {
+            let own = peer.name == options.name;
+            if own { identity.member_id } else { options::member_id(&options.cluster_token, &peer.name) }
+        };
+        let given: BTreeMap<u64, String> = options.peers.iter().map(|peer| (id(peer), peer.address.clone())).collect();
+        let cluster = ClusterId::new(identity.cluster_id);
+        let peer = |(id, address): (&u64, &String)| Ok((*id, Arc::new(connector.peer(*id, address, &cluster)?)));
+        let table = given.iter().map(peer).collect::<Result<Table, tonic::transport::Error>>()?;
+        let table = ArcSwap::from_pointee(table);
+        Ok(Self { shared: Arc::new(Shared { own_id: identity.member_id, cluster, connector, given, table }) })
+    }
+
+    /// Follows the list of members. One that is no longer in it stays while it is `needed`, because consensus has not let
+    /// it go yet. Connections to an address that did not change stay as they are.
+    pub(crate) fn follow(&self, members: &[MemberRecord], needed: &BTreeSet<u64>) {
+        if members.is_empty() {
+            return;
         }
-        Ok(Self { own_id: options.member_id(), all: Arc::new(all) })
+        let old = self.shared.table.load();
+        let kept = old.iter().filter(|(id, _)| needed.contains(id)).map(|(id, peer)| (*id, Arc::clone(peer)));
+        let mut new: Table = kept.collect();
+        for record in members {
+            let given = self.shared.given.get(&record.id).filter(|_| !record.moved);
+            let Some(address) = given.cloned().or_else(|| address(record)) else { continue };
+            if let Some(peer) = old.get(&record.id).filter(|peer| peer.address == address) {
+                new.insert(record.id, Arc::clone(peer));
+                continue;
+            }
+            match self.shared.connector.peer(record.id, &address, &self.shared.cluster) {
+                Ok(peer) => drop(new.insert(record.id, Arc::new(peer))),
+                Err(error) => tracing::warn!(%error, address, "a member's address cannot be used"),
+            }
+        }
+        let same = new.len() == old.len()
+            && new.iter().all(|(id, peer)| old.get(id).is_some_and(|before| Arc::ptr_eq(before, peer)));
+        if !same {
+            self.shared.table.store(Arc::new(new));
+        }
     }
 
     pub(crate) fn own_id(&self) -> u64 {
-        self.own_id
+        self.shared.own_id
     }
 
-    pub(crate) fn get(&self, id: u64) -> Option<&Peer> {
-        self.all.get(&id)
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Peer>> {
+        self.shared.table.load().get(&id).cloned()
     }
 
     /// Every member, by ascending id.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Peer> {
-        self.all.values()
+    pub(crate) fn all(&self) -> Vec<Arc<Peer>> {
+        self.shared.table.load().values().cloned().collect()
     }
 
     /// Every member but this one.
-    pub(crate) fn others(&self) -> impl Iterator<Item = &Peer> {
-        self.all.values().filter(|peer| peer.id != self.own_id)
+    pub(crate) fn others(&self) -> Vec<Arc<Peer>> {
+        self.shared.table.load().values().filter(|peer| peer.id != self.shared.own_id).cloned().collect()
     }
+}
 
-    /// How many members are more than half of all.
-    pub(crate) fn quorum(&self) -> usize {
-        self.all.len() / 2 + 1
-    }
+/// Where a member is to be dialled: its first peer URL without the scheme.
+fn address(record: &MemberRecord) -> Option<String> {
+    options::url_authority(record.peer_urls.first()?)
 }

@@ -3,17 +3,21 @@
 //! All of a member's tasks are started here. A task that ends by itself ends the member: the others cannot do its work.
 
 mod error;
+mod join;
 mod peer_port;
 mod purge;
 mod stalled;
+mod space;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use keelson_types::Leadership;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
@@ -22,7 +26,7 @@ use crate::lease_keeper::LeaseKeeper;
 use crate::machine::{self, Machine, Tasks};
 use crate::member::{Member, Shared};
 use crate::metrics::Metrics;
-use crate::peers::{ClusterId, Peers};
+use crate::peers::{ClusterId, Connector, Peers};
 use crate::propose::answers::Answers;
 use crate::raft::gate::Gate;
 use crate::raft::log::{Identity, Log};
@@ -30,12 +34,15 @@ use crate::raft::network::Factory;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::{Raft, config};
 use crate::state::State;
-use crate::{Handle, Options, etcd_v3, forward, leadership, peer_tls, propose, raft, read_index, state};
+use crate::{Handle, Options, etcd_v3, forward, leadership, membership, peer_tls, propose, raft, read_index, state};
 
 pub use error::Error;
 
 /// A stopping leader waits so long for a follower to take over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Backups read at one time.
+const BACKUPS_MAX: usize = 4;
 
 /// The store, to be opened.
 pub struct Store;
@@ -47,26 +54,30 @@ impl Store {
     /// Each way in which the options, the folder, the certificates or the ports do not allow it.
     pub async fn open(options: Options) -> Result<(Handle, Service), Error> {
         options.validate().map_err(Error::Options)?;
-        let (peers, ports) = match machine::current() {
-            Some(machine) => (Peers::simulated(&options, &machine), Ports::Simulated(machine)),
+        let (connector, ports) = match machine::current() {
+            Some(machine) => (Connector::simulated(machine.clone()), Ports::Simulated(machine)),
             None => {
                 let client_tls = peer_tls::client(&options.peer_tls).map_err(Error::PeerTls)?;
-                (Peers::new(&options, &client_tls).map_err(Error::Peers)?, Ports::bind(&options).await?)
+                (Connector::network(client_tls), Ports::bind(&options).await?)
             }
         };
-        let folder = options.data_dir.clone();
-        let snapshots_dir = folder.join("snapshots");
-        let (log, state) = open_folder(&options).await?;
+        let joined = join::identity(&options, &connector).await?;
+        let (joined, members) = joined.map_or((None, Vec::new()), |(identity, members)| (Some(identity), members));
+        let snapshots_dir = options.data_dir.join("snapshots");
+        let (log, state, identity) = open_folder(&options, joined).await?;
         log.stall_by(options.stall.clone());
-        let gate = Arc::new(Gate::new(log.clone()).map_err(Error::log)?);
+        let gate = Arc::new(Gate::new(log.clone(), options.join).map_err(Error::log)?);
+        let peers = Peers::new(&options, identity, connector).map_err(Error::Peers)?;
+        let known = state.reader().cluster();
+        peers.follow(if known.members.is_empty() { &members } else { &known.members }, &BTreeSet::new());
         let reader = state.reader();
-        let answers = Answers::new(options.member_id());
+        let answers = Answers::new(identity.member_id);
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
-        let metrics = Arc::new(Metrics::new(options.member_id(), log.figures(), reader.measured()));
+        let metrics = Arc::new(Metrics::new(identity.member_id, log.figures(), reader.measured()));
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
         let kept_log = log.clone();
         let network = Factory::new(peers.clone(), metrics.peers.clone());
-        let raft = Raft::build(options.member_id(), config, network, log, state_machine)
+        let raft = Raft::build(identity.member_id, config, network, log, state_machine)
             .await
             .map_err(|error| Error::Raft(Box::new(error)))?;
 
@@ -84,6 +95,9 @@ impl Store {
             leases: LeaseKeeper::default(),
             disk: Disk::new(),
             metrics,
+            learner: AtomicBool::new(false),
+            identity,
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             options,
         });
         let handle = Handle::new(Arc::clone(&member));
@@ -102,7 +116,7 @@ impl Store {
 }
 
 /// Opens log and state of the data folder, which is created when absent.
-async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
+async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log, State, Identity), Error> {
     let folder = options.data_dir.clone();
     let identity = Identity { cluster_id: options.cluster_id(), member_id: options.member_id() };
     let cache_bytes = options.log_cache_bytes;
@@ -116,14 +130,14 @@ async fn open_folder(options: &Options) -> Result<(Log, State), Error> {
         let at = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(at)?;
         // The log has the lock and knows whose folder it is, so it comes first.
-        let log = Log::open(&folder.join("log"), identity, cache_bytes).map_err(Error::log)?;
+        let (log, identity) = Log::open_as(&folder.join("log"), identity, joined, cache_bytes).map_err(Error::log)?;
         // Whatever was under way when the member stopped is sent again.
         match std::fs::remove_dir_all(folder.join("snapshots")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),
             _ => {}
         }
         let state = State::open(&folder.join("state"), &state_options).map_err(Error::State)?;
-        Ok((log, state))
+        Ok((log, state, identity))
     };
     machine::spawn_blocking(open).await.map_err(Error::Task)?
 }
@@ -216,7 +230,7 @@ impl Service {
         let (raft, peers) = (member.raft.clone(), member.peers.clone());
         let heard = Arc::new(Heard::default());
         {
-            let cluster = ClusterId::new(member.options.cluster_id());
+            let cluster = ClusterId::new(member.identity.cluster_id);
             let gate = Arc::clone(&self.gate);
             let heard = Arc::clone(&heard);
             let raft = raft::server::Server::new(raft.clone(), gate, heard, cluster.clone(), self.snapshots_dir);
@@ -312,6 +326,19 @@ impl Service {
             });
         }
         {
+            let run = membership::run(Arc::clone(&member), Arc::clone(&self.gate));
+            tasks.spawn(async move { ("members", run.await.map_err(|removed| Error::Join(Box::new(removed)))) });
+        }
+        {
+            let run = space::run(Arc::clone(&member));
+            tasks.spawn(async move {
+                ("space", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
             let run = purge::run(Arc::clone(&member));
             tasks.spawn(async move { ("snapshot points", run.await) });
         }
@@ -346,7 +373,7 @@ async fn follow_failures(raft: Raft) -> Ended {
 
 /// A stopping leader leaves a leader behind, so that nobody has to wait for an election.
 async fn hand_over(member: &Member) {
-    if member.leads() && member.peers.others().next().is_some() {
+    if member.leads() && member.voters().len() > 1 {
         match member.transfer_leadership(None, HAND_OVER_TIMEOUT).await {
             Ok(now) => tracing::info!(leader = now.leader_id, "leadership handed over"),
             Err(error) => tracing::warn!(%error, "leadership could not be handed over: an election follows"),

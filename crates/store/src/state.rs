@@ -9,7 +9,9 @@
 //! - Nothing that is applied reads a clock (only how long it took is measured), draws a random number or depends on the order of a hash table.
 
 mod checkpoint;
+pub(crate) mod cluster;
 pub(crate) mod columns;
+mod copies;
 mod error;
 mod folder;
 pub(crate) mod generation;
@@ -33,6 +35,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use keelson_proto::keelson::store::v1::{Batch, Reply};
 
+pub(crate) use copies::{Reset, first_folder, inspect, reset};
 pub use error::Error;
 pub use options::Options;
 pub use reader::Reader;
@@ -150,7 +153,7 @@ impl State {
     /// # Errors
     /// When the disk fails or `dir` exists.
     pub fn checkpoint(&self, dir: &Path) -> Result<Applied, Error> {
-        checkpoint::create(&self.generation, dir)
+        Ok(checkpoint::create(&self.generation, dir)?.applied)
     }
 
     /// Replaces everything by the checkpoint in `dir`, which stays as it is. A crash leaves the old content or the new one.

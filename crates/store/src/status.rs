@@ -1,9 +1,11 @@
 //! What members know of themselves and of each other, as plain values.
 
+use keelson_proto::keelson::store::v1::MemberRecord;
+
 /// A member of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Stable: a hash of the cluster's token and the member's name.
+    /// Stable: a founder's is a hash of the cluster's token and its name, that of a member added later was drawn.
     pub id: u64,
     /// Unique in the cluster.
     pub name: String,
@@ -11,6 +13,15 @@ pub struct Member {
     pub peer_urls: Vec<String>,
     /// Where clients of the store reach it; empty until this member has heard from it.
     pub client_urls: Vec<String>,
+    /// Asked to be without a vote.
+    pub learner: bool,
+}
+
+impl From<MemberRecord> for Member {
+    fn from(record: MemberRecord) -> Self {
+        let MemberRecord { id, name, peer_urls, client_urls, learner, .. } = record;
+        Self { id, name, peer_urls, client_urls, learner }
+    }
 }
 
 /// What a member knows of itself.
@@ -28,8 +39,10 @@ pub struct Status {
     pub committed_index: u64,
     /// The last log entry that this member has.
     pub last_log_index: u64,
-    /// Size of the state on disk.
+    /// Size of the state, on disk and not there yet.
     pub database_bytes: i64,
+    /// The part of it that is in use: the rest are files that are only kept until a read of them is over.
+    pub database_bytes_in_use: i64,
 }
 
 /// One member as the member that was asked sees it. Figures are 0 when `error` says why it did not answer.

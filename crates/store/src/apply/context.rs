@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use keelson_proto::etcdserverpb::{RangeRequest, RangeResponse, ResponseHeader};
-use keelson_proto::keelson::store::v1::{Reply, refusal};
+use keelson_proto::keelson::store::v1::{ClusterChanged, ClusterState, Reply, refusal};
 use keelson_proto::mvccpb::KeyValue;
 use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
@@ -24,6 +24,7 @@ use crate::mvcc::span::Span;
 use crate::mvcc::value::{Header, Kind, encode_rev};
 use crate::mvcc::{key, range};
 use crate::state::Error;
+use crate::state::cluster::{self, Alarms};
 use crate::state::columns::Columns;
 use crate::state::generation::{Effects, Generation};
 use crate::watch::hub::{Change, Previous, Revision};
@@ -49,6 +50,9 @@ pub(super) struct Context<'a> {
     sub: u32,
     revisions: Vec<Arc<Revision>>,
     prev_kv: bool,
+    cluster: Arc<ClusterState>,
+    cluster_changed: bool,
+    alarms: Alarms,
     /// Term of the entry being applied.
     pub(super) term: u64,
     // Kept to reuse their memory.
@@ -59,9 +63,13 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(generation: &'a Generation, prev_kv: bool) -> Result<Self, Error> {
         let columns = generation.columns()?;
+        let cluster = generation.cluster();
         Ok(Self {
             generation,
             columns,
+            alarms: cluster::alarms(&cluster),
+            cluster,
+            cluster_changed: false,
             batch: WriteBatch::default(),
             overlay: Overlay::default(),
             latest: generation.latest.lock(),
@@ -96,6 +104,28 @@ impl<'a> Context<'a> {
     /// The revision alone, as etcd answers the operations of a transaction; whoever answers a client adds the rest.
     pub(super) fn header(&self) -> Option<ResponseHeader> {
         Some(ResponseHeader { revision: self.revision(), ..ResponseHeader::default() })
+    }
+
+    /// The alarms that are active.
+    pub(super) fn alarms(&self) -> Alarms {
+        self.alarms
+    }
+
+    pub(super) fn cluster(&self) -> &ClusterState {
+        &self.cluster
+    }
+
+    /// Changes the state of the cluster, and answers with it.
+    pub(super) fn change_cluster(&mut self, change: impl FnOnce(&mut ClusterState)) -> ClusterChanged {
+        change(Arc::make_mut(&mut self.cluster));
+        self.cluster_changed = true;
+        self.alarms = cluster::alarms(&self.cluster);
+        self.cluster_unchanged()
+    }
+
+    /// Answers with the state of the cluster as it is.
+    pub(super) fn cluster_unchanged(&self) -> ClusterChanged {
+        ClusterChanged { cluster: Some(self.cluster.as_ref().clone()), revision: self.revision() }
     }
 
     /// The live pair of `key`, with an empty value unless it is wanted.
@@ -240,6 +270,7 @@ impl<'a> Context<'a> {
             membership_changed,
             leases: self.leases,
             written: self.overlay,
+            cluster: self.cluster_changed.then_some(self.cluster),
         };
         Outcome { replies, effects, revisions: self.revisions, revision: self.revision }
     }

@@ -18,6 +18,16 @@ use crate::Error;
 /// Most operations in one branch of a transaction, as in etcd. Nested transactions get what their parent left over.
 pub const TXN_OPS_MAX: usize = 128;
 
+/// Whether a transaction may add data.
+#[must_use]
+pub fn txn_may_put(request: &TxnRequest) -> bool {
+    request.success.iter().chain(&request.failure).any(|operation| match &operation.request {
+        Some(Request::RequestPut(_)) => true,
+        Some(Request::RequestTxn(nested)) => txn_may_put(nested),
+        Some(Request::RequestRange(_) | Request::RequestDeleteRange(_)) | None => false,
+    })
+}
+
 /// Checks a range.
 ///
 /// # Errors

@@ -28,6 +28,7 @@ use super::front::Front;
 use super::measure::{Counted, CountedBody, Received, Source};
 use super::{gateway, http, range, status_code};
 use crate::health::{self, HealthServer};
+use crate::Error;
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -115,6 +116,9 @@ impl Dispatch {
     fn route(&self, request: Request<Received>) -> Answer {
         let path = request.uri().path();
         let (service, method) = path.strip_prefix('/').and_then(|path| path.split_once('/')).unwrap_or_default();
+        if self.front.handle.is_learner() && is_grpc(&request) && !learner_serves(path) {
+            return Answer(Box::pin(ready(Ok(Status::from(Error::Learner).into_http()))));
+        }
         Answer(match service {
             "etcdserverpb.KV" if method == "Range" => answer(range::unary(Arc::clone(&self.front), request)),
             "etcdserverpb.KV" if method == "RangeStream" => answer(range::stream(Arc::clone(&self.front), request)),
@@ -171,6 +175,20 @@ fn reflection() -> Routes {
     let current = builder().build_v1().expect("the build made the descriptors");
     let former = builder().build_v1alpha().expect("the build made the descriptors");
     Routes::new(current).add_service(former).prepare()
+}
+
+/// What a member without a vote can answer from what it has. A range must be serializable, too. etcd's learners serve no
+/// watches.
+fn learner_serves(path: &str) -> bool {
+    let other = !path.starts_with("/etcdserverpb.") && !path.starts_with("/v3");
+    let own = [
+        "/etcdserverpb.KV/Range",
+        "/etcdserverpb.KV/RangeStream",
+        "/etcdserverpb.Watch/Watch",
+        "/etcdserverpb.Maintenance/Status",
+        "/etcdserverpb.Maintenance/Snapshot",
+    ];
+    other || own.contains(&path)
 }
 
 fn is_grpc<B>(request: &Request<B>) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use keelson_proto::etcdserverpb::ResponseHeader;
+use keelson_proto::etcdserverpb::{RangeRequest, ResponseHeader};
 use keelson_types::Leadership;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -111,6 +111,11 @@ impl Front {
             return Err(Error::NoLeader.into());
         }
         Ok(())
+    }
+
+    /// Refuses a read that a learner cannot answer from what it has.
+    pub(super) fn serves(&self, request: &RangeRequest) -> Result<(), Error> {
+        if !request.serializable && self.handle.is_learner() { Err(Error::Learner) } else { Ok(()) }
     }
 
     /// The header of an answer at `revision`.

@@ -18,6 +18,7 @@ const NO_FENCE: u64 = 0;
 impl Kv for Front {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         self.admit(request.metadata())?;
+        self.serves(request.get_ref())?;
         let mut response = self.handle.range(request.into_inner()).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))

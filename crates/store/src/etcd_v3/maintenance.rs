@@ -1,40 +1,67 @@
-//! The Maintenance service: status, hash, moving the leader; and alarms, of which there are none yet.
+//! The Maintenance service: status, alarms, hashes, backups, moving the leader.
 
-use futures::stream::Empty;
+mod downgrade;
+
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use keelson_proto::etcdserverpb::alarm_request::AlarmAction;
 use keelson_proto::etcdserverpb::maintenance_server::Maintenance;
 use keelson_proto::etcdserverpb::{
-    AlarmRequest, AlarmResponse, DefragmentRequest, DefragmentResponse, DowngradeInfo, DowngradeRequest,
-    DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest, MoveLeaderResponse,
-    SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
+    AlarmMember, AlarmRequest, AlarmResponse, AlarmType, DefragmentRequest, DefragmentResponse, DowngradeInfo,
+    DowngradeRequest, DowngradeResponse, HashKvRequest, HashKvResponse, HashRequest, HashResponse, MoveLeaderRequest,
+    MoveLeaderResponse, SnapshotRequest, SnapshotResponse, StatusRequest, StatusResponse,
 };
+use keelson_proto::keelson::store::v1::Alarm;
 use tonic::{Request, Response, Status};
 
 use super::ETCD_VERSION;
 use super::front::Front;
-use super::status_code::not_yet;
 use crate::Error;
 
 #[tonic::async_trait]
 impl Maintenance for Front {
-    /// `etcdctl endpoint health` asks for the alarms. Nothing can raise one yet, so the list is truly empty.
+    /// Lists, raises or clears alarms. Type NONE lists all, and is neither raised nor cleared.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
         self.admit(request.metadata())?;
-        match AlarmAction::try_from(request.get_ref().action) {
-            Ok(AlarmAction::Get) => {
-                Ok(Response::new(AlarmResponse { header: Some(self.header(self.handle.revision())), alarms: vec![] }))
+        let AlarmRequest { action, member_id, alarm } = request.into_inner();
+        let action =
+            AlarmAction::try_from(action).map_err(|_| Status::invalid_argument("keelson: unknown alarm action"))?;
+        let kind = AlarmType::try_from(alarm).map_err(|_| Status::invalid_argument("keelson: unknown alarm type"))?;
+        let meant = |found: &&Alarm| kind == AlarmType::None || found.alarm == alarm;
+        let of = |found: &Alarm| AlarmMember { member_id: found.member_id, alarm: found.alarm };
+        let alarms = match action {
+            AlarmAction::Get => {
+                self.handle.read_barrier().await?;
+                self.handle.cluster().alarms.iter().filter(meant).map(of).collect()
             }
-            Ok(AlarmAction::Activate | AlarmAction::Deactivate) => Err(not_yet("changing alarms by Maintenance.Alarm")),
-            Err(_) => Err(Status::invalid_argument("keelson: unknown alarm action")),
-        }
+            _ if kind == AlarmType::None => Vec::new(),
+            AlarmAction::Activate => {
+                let after = self.handle.raise_alarm(member_id, kind).await?;
+                after.iter().filter(meant).filter(|found| found.member_id == member_id).map(of).collect()
+            }
+            AlarmAction::Deactivate => {
+                let before = self.handle.cluster();
+                let after = self.handle.clear_alarm(member_id, kind).await?;
+                before.alarms.iter().filter(meant).filter(|found| !after.contains(found)).map(of).collect()
+            }
+        };
+        Ok(Response::new(AlarmResponse { header: Some(self.header(self.handle.revision())), alarms }))
     }
 
     async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
         let status = self.handle.status();
+        let cluster = self.handle.cluster();
         let mut errors = Vec::new();
         if status.leader_id.is_none() {
             errors.push(Status::from(Error::NoLeader).message().to_owned());
         }
+        // As Go prints the message, which is what etcd puts here.
+        let words = |alarm: &Alarm| {
+            let name = AlarmType::try_from(alarm.alarm).map_or("", |kind| kind.as_str_name());
+            format!("memberID:{} alarm:{name} ", alarm.member_id)
+        };
+        errors.extend(cluster.alarms.iter().map(words));
+        let downgrade = cluster.downgrade.as_ref();
         Ok(Response::new(StatusResponse {
             header: Some(self.header(status.revision)),
             version: ETCD_VERSION.to_owned(),
@@ -44,21 +71,28 @@ impl Maintenance for Front {
             raft_term: status.term,
             raft_applied_index: status.applied_index,
             errors,
-            db_size_in_use: status.database_bytes,
-            is_learner: false,
+            db_size_in_use: status.database_bytes_in_use,
+            is_learner: self.handle.is_learner(),
             storage_version: ETCD_VERSION.to_owned(),
-            // No quota: the disk is the limit.
-            db_size_quota: 0,
-            downgrade_info: Some(DowngradeInfo::default()),
+            // 0 = no quota: the disk is the limit.
+            db_size_quota: i64::try_from(self.handle.quota_bytes()).unwrap_or(i64::MAX),
+            downgrade_info: Some(DowngradeInfo {
+                enabled: downgrade.is_some(),
+                target_version: downgrade.map_or_else(String::new, |wanted| wanted.target_version.clone()),
+            }),
         }))
     }
 
-    async fn defragment(&self, _: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
-        Err(not_yet("Maintenance.Defragment"))
+    /// Succeeds at once: files are kept compact in the background, and there is no free list to give back.
+    async fn defragment(&self, request: Request<DefragmentRequest>) -> Result<Response<DefragmentResponse>, Status> {
+        self.admit(request.metadata())?;
+        Ok(Response::new(DefragmentResponse { header: Some(self.header(self.handle.revision())) }))
     }
 
-    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
-        Err(not_yet("Maintenance.Hash"))
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashResponse>, Status> {
+        self.admit(request.metadata())?;
+        let (hash, revision) = self.handle.hash().await?;
+        Ok(Response::new(HashResponse { header: Some(self.header(revision)), hash }))
     }
 
     async fn hash_kv(&self, request: Request<HashKvRequest>) -> Result<Response<HashKvResponse>, Status> {
@@ -68,10 +102,22 @@ impl Maintenance for Front {
         Ok(Response::new(response))
     }
 
-    type SnapshotStream = Empty<Result<SnapshotResponse, Status>>;
+    type SnapshotStream = BoxStream<'static, Result<SnapshotResponse, Status>>;
 
-    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        Err(not_yet("Maintenance.Snapshot"))
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.admit(request.metadata())?;
+        let (revision, pieces) = self.handle.backup().await?;
+        let header = self.header(revision);
+        let responses = pieces.map(move |piece| {
+            let piece = piece?;
+            Ok(SnapshotResponse {
+                header: Some(header),
+                remaining_bytes: piece.remaining_bytes,
+                blob: piece.blob.into(),
+                version: ETCD_VERSION.to_owned(),
+            })
+        });
+        Ok(Response::new(responses.boxed()))
     }
 
     /// Moves the leader when this member leads; another member answers "not leader", as etcd does.
@@ -81,14 +127,16 @@ impl Maintenance for Front {
             return Err(Error::NotLeader.into());
         }
         let target = request.into_inner().target_id;
-        if !self.handle.members().iter().any(|member| member.id == target) {
+        if !self.handle.members().iter().any(|member| member.id == target && !member.learner) {
             return Err(Error::BadTransferee.into());
         }
         self.handle.move_leader(Some(target)).await?;
         Ok(Response::new(MoveLeaderResponse { header: Some(self.header(self.handle.revision())) }))
     }
 
-    async fn downgrade(&self, _: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
-        Err(not_yet("Maintenance.Downgrade"))
+    async fn downgrade(&self, request: Request<DowngradeRequest>) -> Result<Response<DowngradeResponse>, Status> {
+        self.admit(request.metadata())?;
+        let version = downgrade::answer(&self.handle, request.into_inner()).await?;
+        Ok(Response::new(DowngradeResponse { header: Some(self.header(self.handle.revision())), version }))
     }
 }

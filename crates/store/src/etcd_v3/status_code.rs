@@ -34,6 +34,30 @@ impl From<Error> for Status {
             Error::TooManyRequests => (Code::ResourceExhausted, "etcdserver: too many requests"),
             Error::LeaseNotFound => (Code::NotFound, "etcdserver: requested lease not found"),
             Error::LeaseExists => (Code::FailedPrecondition, "etcdserver: lease already exists"),
+            Error::DowngradeFormat => (Code::InvalidArgument, "etcdserver: wrong downgrade target version format"),
+            Error::DowngradeTarget => (Code::InvalidArgument, "etcdserver: invalid downgrade target version"),
+            Error::NoClusterVersion => {
+                (Code::FailedPrecondition, "etcdserver: cluster version not found during downgrade")
+            }
+            Error::DowngradeInProgress => {
+                (Code::FailedPrecondition, "etcdserver: cluster has a downgrade job in progress")
+            }
+            Error::NoDowngrade => (Code::FailedPrecondition, "etcdserver: no inflight downgrade job"),
+            Error::Corrupt => (Code::DataLoss, "etcdserver: corrupt cluster"),
+            Error::MemberNotFound => (Code::NotFound, "etcdserver: member not found"),
+            Error::MemberExists => (Code::FailedPrecondition, "etcdserver: member ID already exist"),
+            Error::PeerUrlExists => (Code::FailedPrecondition, "etcdserver: Peer URLs already exists"),
+            Error::MemberUrls => (Code::InvalidArgument, "etcdserver: given member URLs are invalid"),
+            Error::NotEnoughStarted => {
+                (Code::FailedPrecondition, "etcdserver: re-configuration failed due to not enough started members")
+            }
+            Error::Unhealthy => (Code::Unavailable, "etcdserver: unhealthy cluster"),
+            Error::TooManyLearners => (Code::FailedPrecondition, "etcdserver: too many learner members in cluster"),
+            Error::NotALearner => (Code::FailedPrecondition, "etcdserver: can only promote a learner member"),
+            Error::LearnerNotReady => {
+                (Code::FailedPrecondition, "etcdserver: can only promote a learner member which is in sync with leader")
+            }
+            Error::Learner => (Code::FailedPrecondition, "etcdserver: rpc not supported for learner"),
             Error::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
             Error::BadTransferee => (Code::FailedPrecondition, "etcdserver: bad leader transferee"),
             Error::NoLeader => (Code::Unavailable, "etcdserver: no leader"),

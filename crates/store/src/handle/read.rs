@@ -37,15 +37,6 @@ pub(super) fn all_serializable(request: &TxnRequest) -> bool {
     })
 }
 
-/// Whether a transaction may add data.
-pub(super) fn may_put(request: &TxnRequest) -> bool {
-    operations(request).any(|operation| match &operation.request {
-        Some(Request::RequestPut(_)) => true,
-        Some(Request::RequestTxn(nested)) => may_put(nested),
-        Some(Request::RequestRange(_) | Request::RequestDeleteRange(_)) | None => false,
-    })
-}
-
 fn operations(request: &TxnRequest) -> impl Iterator<Item = &RequestOp> {
     request.success.iter().chain(&request.failure)
 }

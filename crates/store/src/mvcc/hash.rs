@@ -3,6 +3,8 @@
 //! CRC32C over the live pairs in the order of their keys, each as key length, key, create revision, mod revision,
 //! version, lease, value length, value; integers are 8 bytes, big-endian.
 
+use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
+
 use super::scan::Scan;
 use crate::state::Error;
 
@@ -18,6 +20,25 @@ pub(crate) fn of(mut scan: Scan<'_>) -> Result<u32, Error> {
             sum = crc32c::crc32c_append(sum, &integer.to_be_bytes());
         }
         sum = crc32c::crc32c_append(sum, value);
+    }
+    Ok(sum)
+}
+
+/// Sums up all rows of `families` as they are stored, at one moment.
+pub(crate) fn of_rows(db: &DB, families: &[&ColumnFamily]) -> Result<u32, Error> {
+    let snapshot = db.snapshot();
+    let mut sum = 0;
+    for family in families {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(&snapshot);
+        options.fill_cache(false);
+        for row in db.iterator_cf_opt(family, options, IteratorMode::Start) {
+            let (key, value) = row.map_err(Error::rocks("reading all rows"))?;
+            for part in [&key, &value] {
+                sum = crc32c::crc32c_append(sum, &(part.len() as u64).to_be_bytes());
+                sum = crc32c::crc32c_append(sum, part);
+            }
+        }
     }
     Ok(sum)
 }

@@ -8,7 +8,7 @@
 //!   than half can have lost their data at once (more is a lost cluster, for the operator to restore), so there is no
 //!   cluster yet. It initializes one; members that do so independently write the same first entry.
 //! - **An existing cluster.** A member says that it had a leader. This one is *rejoining*: it asks others until more than
-//!   half of the cluster, *itself not counted*, has answered. Whatever it may have promised, it promised in a term that one
+//!   half of the voters, *itself not counted*, has answered. Whatever it may have promised, it promised in a term that one
 //!   of those knows, because candidates and leaders store their term before they ask. The highest term heard is the
 //!   **floor**. From then on it
 //!   1. follows only leaders of the floor's term or a later one, so that it cannot help a deposed leader to commit;
@@ -18,10 +18,22 @@
 //!      has applied this entry, it has again all that it may have forgotten, and a stored vote of the floor's term or
 //!      later, and is a full member.
 //!
+//! **Which voters.** Members come and go, so what this member was started with does not say whose answers count. Each
+//! answer carries the membership at the end of the log of the one who gave it, and the newest of those counts: more than
+//! half of each of its sets of voters (two while a change is under way) must have answered. A membership that none of them
+//! knows cannot have elected a leader or committed anything: it takes effect only after its joint form is in the logs of
+//! more than half of the voters before it, of whom one has answered then. A membership older than the newest heard elects
+//! nobody any more once the newer one is committed; until then the two share the voters of the joint form.
+//!
+//! **A member that was added** takes the same way: it follows without a voice until it has what the leader had. Nobody asks
+//! for its vote before that anyway, because consensus counts it only after the leader has seen it catch up, and it says its
+//! name, which that requires, only when its gate is open. One that was *removed* learns it from those who answer, and stops.
+//!
 //! The decision is stored, so that a restart in between continues it.
 //!
 //! **Invariant**: a gate only ever opens, and the decision is durable before it has an effect.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use keelson_proto::keelson::raft::v1::{MemberStatusRequest, MemberStatusResponse};
@@ -31,6 +43,7 @@ use tokio::sync::watch;
 
 use super::Raft;
 use super::log::{GateState, Log};
+use crate::apply::quorum;
 use crate::peers::Peers;
 
 /// How often peers are asked while undecided or rejoining.
@@ -47,6 +60,8 @@ pub(crate) enum Error {
     Initialize(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error("consensus has stopped")]
     Stopped,
+    #[error("this member was removed from the cluster for good: add it anew, with an empty data folder")]
+    Removed,
 }
 
 /// The gate of this member.
@@ -54,14 +69,16 @@ pub(crate) struct Gate {
     log: Log,
     /// None while undecided.
     state: RwLock<Option<GateState>>,
+    /// Never found a cluster: this member was added to one.
+    joins: bool,
 }
 
 impl Gate {
     /// # Errors
     /// When the stored decision cannot be read.
-    pub(crate) fn new(log: Log) -> Result<Self, super::log::Error> {
+    pub(crate) fn new(log: Log, joins: bool) -> Result<Self, super::log::Error> {
         let state = RwLock::new(log.gate()?);
-        Ok(Self { log, state })
+        Ok(Self { log, state, joins })
     }
 
     /// Whether this member may vote, and stand for election.
@@ -103,9 +120,14 @@ impl Gate {
 
     async fn find_out(&self, raft: &Raft, peers: &Peers) -> Result<GateState, Error> {
         loop {
-            let heard = ask_others(peers).await;
-            let state = verdict(&heard, peers.quorum());
+            let heard = ask_others(peers).await?;
+            // Members that this one was not started with must be asked, too.
+            if let Some(newest) = heard.iter().max_by_key(|status| status.applied_index) {
+                peers.follow(&newest.members, &BTreeSet::new());
+            }
+            let state = verdict(&heard, peers.own_id(), peers.all().len());
             match state {
+                Some(GateState::Open) if self.joins => tokio::time::sleep(PAUSE).await,
                 Some(GateState::Open) => {
                     self.decide(GateState::Open).await?;
                     tracing::info!("initializing a new cluster");
@@ -124,7 +146,7 @@ impl Gate {
 
     async fn rejoin(&self, floor_term: u64, peers: &Peers, mut applied: watch::Receiver<u64>) -> Result<(), Error> {
         let target = loop {
-            let heard = ask_others(peers).await;
+            let heard = ask_others(peers).await?;
             let leader = heard.iter().find(|status| status.leader_id == status.member_id && status.term >= floor_term);
             if let Some(leader) = leader {
                 break leader.last_log_index;
@@ -138,26 +160,47 @@ impl Gate {
     }
 }
 
-/// What the answers of others mean for a member without data; None when more are needed.
-fn verdict(heard: &[MemberStatusResponse], quorum: usize) -> Option<GateState> {
+/// What the answers of others mean for the member `own` without data, when `founders` members would found a cluster; None
+/// when more answers are needed.
+fn verdict(heard: &[MemberStatusResponse], own: u64, founders: usize) -> Option<GateState> {
     if heard.iter().any(|status| status.formed) {
         let floor_term = heard.iter().map(|status| status.term).max().unwrap_or(0);
-        return (heard.len() >= quorum).then_some(GateState::Rejoining { floor_term });
+        return covers(heard, own, founders).then_some(GateState::Rejoining { floor_term });
     }
-    (heard.len() + 1 >= quorum).then_some(GateState::Open)
+    (heard.len() + 1 >= quorum::of(founders)).then_some(GateState::Open)
 }
 
-async fn ask_others(peers: &Peers) -> Vec<MemberStatusResponse> {
-    let answers = peers.others().map(|peer| async move {
+/// Whether those heard are more than half of each set of voters of the newest membership that one of them knows, without
+/// `own`.
+fn covers(heard: &[MemberStatusResponse], own: u64, founders: usize) -> bool {
+    let memberships = heard.iter().filter_map(|status| status.membership.as_ref());
+    let newest = memberships.max_by_key(|stored| stored.log_id.as_ref().map(|id| (id.term, id.index)));
+    let sets = newest.and_then(|stored| stored.membership.as_ref()).map_or(&[][..], |membership| &membership.configs);
+    if sets.is_empty() {
+        return heard.len() >= quorum::of(founders);
+    }
+    sets.iter().all(|voters| {
+        let answered = heard.iter().filter(|status| status.member_id != own && voters.ids.contains(&status.member_id));
+        answered.count() >= quorum::of(voters.ids.len())
+    })
+}
+
+/// # Errors
+/// [`Error::Removed`] when one of them says so.
+async fn ask_others(peers: &Peers) -> Result<Vec<MemberStatusResponse>, Error> {
+    let own = peers.own_id();
+    let answers = peers.others().into_iter().map(|peer| async move {
         let mut client = peer.questions();
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.member_status(MemberStatusRequest {})).await;
+        let request = MemberStatusRequest { asking_member_id: own };
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.member_status(request)).await;
         answer.ok()?.ok().map(tonic::Response::into_inner)
     });
-    futures::future::join_all(answers).await.into_iter().flatten().collect()
+    let heard: Vec<_> = futures::future::join_all(answers).await.into_iter().flatten().collect();
+    if heard.iter().any(|status| status.asker_removed) { Err(Error::Removed) } else { Ok(heard) }
 }
 
 async fn initialize(raft: &Raft, peers: &Peers) -> Result<(), Error> {
-    let members: std::collections::BTreeSet<u64> = peers.all().map(|peer| peer.id).collect();
+    let members: std::collections::BTreeSet<u64> = peers.all().iter().map(|peer| peer.id).collect();
     match raft.initialize(members).await {
         // Not allowed means that a leader was quicker.
         Ok(()) | Err(RaftError::APIError(openraft::errors::InitializeError::NotAllowed(_))) => Ok(()),
@@ -168,25 +211,68 @@ async fn initialize(raft: &Raft, peers: &Peers) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_proto::keelson::raft::v1::membership::Voters;
+    use keelson_proto::keelson::raft::v1::{LogId, Membership, StoredMembership};
+
     use super::*;
+
+    const OWN: u64 = 9;
 
     fn status(term: u64, formed: bool) -> MemberStatusResponse {
         MemberStatusResponse { term, formed, ..MemberStatusResponse::default() }
     }
 
+    /// An answer of `member_id`, whose log has a membership of these sets of voters at `index`.
+    fn knows(member_id: u64, term: u64, index: u64, sets: &[&[u64]]) -> MemberStatusResponse {
+        let configs = sets.iter().map(|ids| Voters { ids: ids.to_vec() }).collect();
+        let membership = Some(Membership { configs, node_ids: vec![] });
+        let stored = StoredMembership { log_id: Some(LogId { term: 1, index }), membership };
+        MemberStatusResponse { member_id, term, formed: true, membership: Some(stored), ..Default::default() }
+    }
+
+    fn rejoining(floor_term: u64) -> Option<GateState> {
+        Some(GateState::Rejoining { floor_term })
+    }
+
     #[test]
     fn a_majority_without_data_is_a_new_cluster() {
-        assert_eq!(verdict(&[], 1), Some(GateState::Open));
-        assert_eq!(verdict(&[], 2), None);
-        assert_eq!(verdict(&[status(0, false)], 2), Some(GateState::Open));
-        assert_eq!(verdict(&[status(3, false)], 3), None);
+        assert_eq!(verdict(&[], OWN, 1), Some(GateState::Open));
+        assert_eq!(verdict(&[], OWN, 3), None);
+        assert_eq!(verdict(&[status(0, false)], OWN, 3), Some(GateState::Open));
+        assert_eq!(verdict(&[status(3, false)], OWN, 5), None);
     }
 
     #[test]
     fn a_member_of_an_existing_cluster_needs_a_majority_of_others() {
-        assert_eq!(verdict(&[status(7, true)], 2), None);
-        let rejoining = |floor_term| Some(GateState::Rejoining { floor_term });
-        assert_eq!(verdict(&[status(7, true), status(9, false)], 2), rejoining(9));
-        assert_eq!(verdict(&[status(7, true), status(8, true)], 2), rejoining(8));
+        assert_eq!(verdict(&[status(7, true)], OWN, 3), None);
+        assert_eq!(verdict(&[status(7, true), status(9, false)], OWN, 3), rejoining(9));
+        assert_eq!(verdict(&[status(7, true), status(8, true)], OWN, 3), rejoining(8));
+    }
+
+    #[test]
+    fn the_newest_membership_says_whose_answers_count() {
+        let three = &[&[1, 2, OWN][..]][..];
+        assert_eq!(verdict(&[knows(1, 7, 5, three)], OWN, 3), None);
+        assert_eq!(verdict(&[knows(1, 7, 5, three), knows(2, 8, 5, three)], OWN, 3), rejoining(8));
+        // It was started with three and there are five now.
+        let five = &[&[1, 2, 3, 4, OWN][..]][..];
+        let two = [knows(1, 7, 5, three), knows(2, 7, 6, five)];
+        assert_eq!(verdict(&two, OWN, 3), None);
+        let answers = [two.to_vec(), vec![knows(4, 9, 6, five)]].concat();
+        assert_eq!(verdict(&answers, OWN, 3), rejoining(9));
+        // While a change is under way, both sets of voters must have answered.
+        let joint = &[&[1, 2, 3][..], &[3, 4, 5][..]][..];
+        assert_eq!(verdict(&[knows(1, 7, 8, joint), knows(2, 7, 8, joint), knows(3, 7, 8, joint)], OWN, 3), None);
+        let answers = [1, 3, 4].map(|id| knows(id, 7, 8, joint));
+        assert_eq!(verdict(&answers, OWN, 3), rejoining(7));
+    }
+
+    #[test]
+    fn a_member_that_is_added_needs_the_voters_and_not_itself() {
+        let one = &[&[1][..]][..];
+        assert_eq!(verdict(&[knows(1, 7, 5, one)], OWN, 2), rejoining(7));
+        // Alone with one that it voted with, it can never know what it forgot.
+        let two = &[&[1, OWN][..]][..];
+        assert_eq!(verdict(&[knows(1, 7, 5, two)], OWN, 2), None);
     }
 }

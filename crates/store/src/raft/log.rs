@@ -31,7 +31,7 @@ use cache::Cache;
 use writer::Write;
 
 pub(crate) use error::Error;
-pub(crate) use folder::Identity;
+pub(crate) use folder::{Identity, found};
 pub(crate) use format::GateState;
 
 /// What is known of the log without reading it.
@@ -58,13 +58,29 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the log in `path`, or creates it there for `identity`.
+    /// Opens the log in `path`, or creates it there for `identity`; says whose it is. The cluster of an existing one is what
+    /// it says itself, since the list of members that a member is started with may have changed.
     ///
     /// # Errors
-    /// When another process has it open, when it belongs to another cluster or member, when it is of a newer format, or
+    /// When another process has it open, when it belongs to another member, when it is of a newer format, or
     /// when it cannot be read.
-    pub(crate) fn open(path: &Path, identity: Identity, cache_bytes: usize) -> Result<Self, Error> {
-        let db = folder::open(path, identity)?;
+    #[cfg(test)]
+    fn open(path: &Path, identity: Identity, cache_bytes: usize) -> Result<(Self, Identity), Error> {
+        Self::open_as(path, identity, None, cache_bytes)
+    }
+
+    /// As above. A log that is created is that of `joined`, when given: a member that was added to a cluster has an id of
+    /// the cluster's choice, and remembers the one that its name would have given it, by which it is known again.
+    ///
+    /// # Errors
+    /// As above.
+    pub(crate) fn open_as(
+        path: &Path,
+        identity: Identity,
+        joined: Option<Identity>,
+        cache_bytes: usize,
+    ) -> Result<(Self, Identity), Error> {
+        let (db, identity) = folder::open(path, identity, joined)?;
         let vote = format::read_vote(&db)?;
         let purged = format::read_purged(&db)?;
         let last = format::last_entry(&db)?.map(|entry| entry.log_id).max(purged);
@@ -76,7 +92,12 @@ impl Log {
             syncs: syncs::Syncs::default(),
         });
         let writer = writer::spawn(Arc::clone(&shared))?;
-        Ok(Self { shared, writer })
+        Ok((Self { shared, writer }, identity))
+    }
+
+    /// Whether there is a log in `path`.
+    pub(crate) fn exists(path: &Path) -> bool {
+        path.join("CURRENT").exists()
     }
 
     /// What the member decided about taking part; see [`super::gate`].
@@ -203,7 +224,7 @@ mod tests {
         loop {
             match Log::open(path, OWN, CACHE_BYTES) {
                 Err(Error::InUse { .. }) => tokio::task::yield_now().await,
-                other => break other.expect("opens"),
+                other => break other.expect("opens").0,
             }
         }
     }
@@ -211,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_written_is_there_after_a_restart() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut log = Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens");
+        let (mut log, _) = Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens");
         log.append(entries(1, 0..10), IOFlushed::noop()).await.expect("appends");
         // Readable at once; after the vote, which queued behind them, on disk and partly evicted.
         assert_eq!(stored(&mut log).await.len(), 10);
@@ -240,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn a_folder_of_somebody_else_or_of_a_newer_format_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
-        let log = Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens");
+        let (log, _) = Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens");
         let in_use = Log::open(folder.path(), OWN, CACHE_BYTES).err();
         assert!(matches!(in_use, Some(Error::InUse { .. })), "{in_use:?}");
         let newer = (format::FORMAT_VERSION + 1).to_be_bytes();
@@ -256,7 +277,7 @@ mod tests {
 
         let folder = tempfile::tempdir().expect("a folder");
         drop(Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens"));
-        let other = Identity { cluster_id: 5, ..OWN };
+        let other = Identity { member_id: 5, ..OWN };
         let refused = loop {
             match Log::open(folder.path(), other, CACHE_BYTES).err() {
                 Some(Error::InUse { .. }) => tokio::task::yield_now().await,

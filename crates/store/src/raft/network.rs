@@ -84,10 +84,10 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    fn peer(&self) -> Result<&Peer, Error> {
-        self.peers.get(self.target).ok_or_else(|| {
-            Unreachable::from_string(format!("member {:016x} is not in the initial cluster", self.target)).into()
-        })
+    fn peer(&self) -> Result<Arc<Peer>, Error> {
+        self.peers
+            .get(self.target)
+            .ok_or_else(|| Unreachable::from_string(format!("member {:016x} is not known here", self.target)).into())
     }
 
     async fn ask_vote(

@@ -26,7 +26,7 @@ openraft::declare_raft_types!(
         // Replies go to whoever waits on the member that applies; see `crate::propose::answers`.
         R = (),
         NodeId = u64,
-        // Addresses come from each member's own configuration.
+        // Names and addresses are in the replicated list of members.
         Node = (),
         LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
         AsyncRuntime = super::runtime::Runtime,

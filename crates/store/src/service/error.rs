@@ -54,6 +54,12 @@ pub enum Error {
     /// The member cannot take its place in the cluster.
     #[error("cannot take part in the cluster")]
     Join(#[source] Source),
+    /// No member knows of this one.
+    #[error("cannot join: {heard}; add this member first, with the address that its own initial cluster gives it")]
+    NotAdded {
+        /// What the last one that was asked said.
+        heard: String,
+    },
     /// A part that runs for ever did not.
     #[error("{part} ended by itself")]
     Ended {

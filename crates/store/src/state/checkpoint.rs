@@ -6,10 +6,11 @@ use rocksdb::checkpoint::Checkpoint;
 
 use super::columns::{self, Columns};
 use super::generation::Generation;
-use super::{Applied, Error, meta};
+use super::meta::Position;
+use super::{Error, meta};
 
 /// Writes a copy into `dir`. Applying may go on meanwhile: the position is read from the copy itself.
-pub(super) fn create(generation: &Generation, dir: &Path) -> Result<Applied, Error> {
+pub(super) fn create(generation: &Generation, dir: &Path) -> Result<Position, Error> {
     // A checkpoint has no log to copy, so all must be in files. RocksDB means to flush for it, but leaves out what was applied
     // while a flush in the background was under way.
     generation.flush()?;
@@ -19,5 +20,5 @@ pub(super) fn create(generation: &Generation, dir: &Path) -> Result<Applied, Err
     let copy = columns::open_read_only(dir)?;
     let position = meta::load(&Columns::of(&copy)?)?;
     generation.figures.advance_flushed(position.applied.index);
-    Ok(position.applied)
+    Ok(position)
 }

@@ -4,11 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
+use keelson_proto::keelson::store::v1::ClusterState;
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{ColumnFamily, DB, FlushOptions, WaitForCompactOptions, WriteBatch, WriteOptions};
 
+use super::cluster::{self, Alarms};
 use super::columns::{self, Columns};
 use super::meta::{self, Position};
 use super::{Applied, Error, Options};
@@ -19,7 +21,9 @@ use crate::mvcc::overlay::Overlay;
 use crate::mvcc::sweep::Sweep;
 
 const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
-const LIVE_BYTES: &str = "rocksdb.estimate-live-data-size";
+/// Without files that are only kept for reads under way.
+const LIVE_TABLE_BYTES: &str = "rocksdb.live-sst-files-size";
+const MEMTABLE_BYTES: &str = "rocksdb.size-all-mem-tables";
 const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
 /// Numbers that readers ask for at any time, the last ones known once the database is closed.
@@ -28,6 +32,7 @@ pub(crate) struct Figures {
     revision: AtomicI64,
     compacted: AtomicI64,
     flushed_index: AtomicU64,
+    alarms: AtomicU8,
 }
 
 impl Figures {
@@ -41,6 +46,10 @@ impl Figures {
 
     pub(crate) fn flushed_index(&self) -> u64 {
         self.flushed_index.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn alarms(&self) -> Alarms {
+        Alarms::from_bits(self.alarms.load(Ordering::Acquire))
     }
 
     pub(super) fn advance_flushed(&self, index: u64) {
@@ -58,6 +67,7 @@ pub(crate) struct Generation {
     floor: Arc<AtomicI64>,
     applied: RwLock<Applied>,
     pub(crate) leases: RwLock<Table>,
+    cluster: RwLock<Arc<ClusterState>>,
     writer: Mutex<Writer>,
     /// The applying thread's, and only its.
     pub(crate) latest: Mutex<Latest>,
@@ -88,6 +98,8 @@ pub(crate) struct Effects {
     pub leases: LeaseChanges,
     /// What the batch writes to keys.
     pub written: Overlay,
+    /// None when it did not change.
+    pub cluster: Option<Arc<ClusterState>>,
 }
 
 impl Generation {
@@ -95,18 +107,22 @@ impl Generation {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
         let floor = Arc::new(AtomicI64::new(0));
         let db = columns::open(path, options, &floor)?;
-        let (position, table) = {
+        let (position, table, cluster) = {
             let columns = Columns::of(&db)?;
             let position = meta::load(&columns)?;
             meta::mark_format(&db, &columns)?;
-            (position, Table::load(&columns)?)
+            (position, Table::load(&columns)?, cluster::load(&columns)?)
         };
         settle(&db)?;
         let Position { applied, revision, compacted, sweep } = position;
         // All that was found on disk is durable.
         floor.store(compacted, Ordering::Release);
-        let figures =
-            Figures { revision: revision.into(), compacted: compacted.into(), flushed_index: applied.index.into() };
+        let figures = Figures {
+            revision: revision.into(),
+            compacted: compacted.into(),
+            flushed_index: applied.index.into(),
+            alarms: cluster::alarms(&cluster).bits().into(),
+        };
         Ok(Self {
             db,
             folder: Folder { path: path.to_owned(), doomed: AtomicBool::new(false) },
@@ -116,6 +132,7 @@ impl Generation {
             applied: RwLock::new(applied),
             leases: RwLock::new(table),
             latest: Mutex::new(Latest::new(options.latest_bytes)),
+            cluster: RwLock::new(Arc::new(cluster)),
         })
     }
 
@@ -131,6 +148,11 @@ impl Generation {
         self.applied.read().clone()
     }
 
+    /// Who the members are, and what is wrong.
+    pub(crate) fn cluster(&self) -> Arc<ClusterState> {
+        self.cluster.read().clone()
+    }
+
     pub(crate) fn flushed_index(&self) -> u64 {
         self.figures.flushed_index()
     }
@@ -142,10 +164,13 @@ impl Generation {
 
     /// Writes what a slice of entries changes, in one batch, and then shows it.
     pub(crate) fn commit(&self, effects: Effects, applied: Applied, options: &Options) -> Result<(), Error> {
-        let Effects { mut batch, revision, compacted, membership_changed, leases, written } = effects;
+        let Effects { mut batch, revision, compacted, membership_changed, leases, written, cluster } = effects;
         let columns = self.columns()?;
         let mut writer = self.writer.lock();
         meta::put_applied(&columns, &mut batch, &applied, membership_changed, revision, compacted);
+        if let Some(cluster) = &cluster {
+            cluster::put(&columns, &mut batch, cluster);
+        }
         let mut sweep = writer.sweep;
         if sweep.pending(self.floor()) {
             sweep.step(&columns, self.floor(), &mut batch)?;
@@ -163,6 +188,10 @@ impl Generation {
         }
         self.leases.write().change(leases);
         *self.applied.write() = applied;
+        if let Some(cluster) = cluster {
+            self.figures.alarms.store(cluster::alarms(&cluster).bits(), Ordering::Release);
+            *self.cluster.write() = cluster;
+        }
         self.figures.compacted.store(compacted, Ordering::Release);
         self.figures.revision.store(revision, Ordering::Release);
         self.flush_by_size(&mut writer, &columns, Flushing { index, compacted }, options)
@@ -226,21 +255,35 @@ impl Generation {
         Ok(sum)
     }
 
-    /// Bytes of the database's files.
-    pub(crate) fn size_bytes(&self) -> Result<u64, Error> {
-        let mut sum = 0;
-        for family in self.columns()?.each() {
-            let size = self.db.property_int_value_cf(family, TABLE_BYTES);
-            sum += size.map_err(Error::rocks("asking for sizes"))?.unwrap_or(0);
-        }
-        Ok(sum)
+    /// Bytes of what is not in files yet.
+    pub(crate) fn memtable_bytes(&self) -> Result<u64, Error> {
+        self.sum(MEMTABLE_BYTES)
     }
 
-    /// Bytes of the files that are not superseded, by RocksDB's estimate.
+    /// Flushes, and rewrites the files without what is compacted. Takes as long as reading and writing them all; reads and
+    /// writes go on.
+    pub(crate) fn rewrite(&self) -> Result<(), Error> {
+        self.flush()?;
+        for family in self.columns()?.each() {
+            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the database's files.
+    pub(crate) fn size_bytes(&self) -> Result<u64, Error> {
+        self.sum(TABLE_BYTES)
+    }
+
+    /// Bytes of the files that hold the newest content.
     pub(crate) fn live_bytes(&self) -> Result<u64, Error> {
+        self.sum(LIVE_TABLE_BYTES)
+    }
+
+    fn sum(&self, property: &'static str) -> Result<u64, Error> {
         let mut sum = 0;
         for family in self.columns()?.each() {
-            let size = self.db.property_int_value_cf(family, LIVE_BYTES);
+            let size = self.db.property_int_value_cf(family, property);
             sum += size.map_err(Error::rocks("asking for sizes"))?.unwrap_or(0);
         }
         Ok(sum)

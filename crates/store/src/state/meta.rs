@@ -5,6 +5,7 @@
 //! "applied"     index (8) ⧺ term (8) ⧺ revision (8) ⧺ compacted revision (8) ⧺ log id
 //! "membership"  the log's encoding of the membership
 //! "swept"       see mvcc/sweep.rs
+//! "cluster"     see state/cluster.rs
 //! ```
 //!
 //! Integers are big-endian.

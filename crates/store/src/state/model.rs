@@ -12,7 +12,9 @@ use keelson_proto::etcdserverpb::{
 use keelson_proto::keelson::store::v1::command::Command as C;
 use keelson_proto::keelson::store::v1::refusal::Reason;
 use keelson_proto::keelson::store::v1::reply::Reply as R;
-use keelson_proto::keelson::store::v1::{Command, LeaseCheckpointed, LeaseExpired, Refusal, Reply};
+use keelson_proto::keelson::store::v1::{
+    Alarm, AlarmChange, ClusterChanged, ClusterState, Command, LeaseCheckpointed, LeaseExpired, Refusal, Reply,
+};
 use keelson_proto::mvccpb::{Event, KeyValue};
 
 use crate::mvcc::span::Span;
@@ -29,6 +31,7 @@ pub(super) struct Model {
     /// Events of each revision.
     pub history: BTreeMap<i64, Vec<Event>>,
     pub leases: BTreeMap<i64, i64>,
+    alarms: Vec<Alarm>,
 }
 
 impl Model {
@@ -41,6 +44,7 @@ impl Model {
             events: Vec::new(),
             history: BTreeMap::new(),
             leases: BTreeMap::new(),
+            alarms: Vec::new(),
         }
     }
 
@@ -52,7 +56,8 @@ impl Model {
         let answer = if command.fence_term != 0 && command.fence_term != term {
             Err(Reason::Fenced)
         } else {
-            self.answer(command.command.expect("a command"))
+            let command = command.command.expect("a command");
+            self.alarmed(&command).and_then(|()| self.answer(command))
         };
         let reply = answer.unwrap_or_else(|reason| {
             R::Refusal(Refusal { reason: reason.into(), revision: self.revision, raft_term: term })
@@ -118,6 +123,49 @@ impl Model {
                 }
                 Ok(R::LeaseCheckpointed(LeaseCheckpointed {}))
             }
+            C::Alarm(change) => Ok(R::ClusterChanged(self.alarm(change))),
+            C::Downgrade(_)
+            | C::MembersFound(_)
+            | C::MemberPublish(_)
+            | C::MemberAdd(_)
+            | C::MemberRemove(_)
+            | C::MemberUpdate(_)
+            | C::MemberPromote(_) => panic!("these change no keys; their own files have their tests"),
+        }
+    }
+
+    fn alarm(&mut self, change: AlarmChange) -> ClusterChanged {
+        let AlarmChange { active, member_id, alarm, automatic } = change;
+        let place = self.alarms.iter().position(|found| (found.member_id, found.alarm) == (member_id, alarm));
+        match place {
+            None if active => self.alarms.push(Alarm { member_id, alarm, automatic }),
+            Some(place) if active => self.alarms[place].automatic &= automatic,
+            Some(place) if !automatic || self.alarms[place].automatic => drop(self.alarms.remove(place)),
+            _ => {}
+        }
+        let cluster = ClusterState { alarms: self.alarms.clone(), ..ClusterState::default() };
+        ClusterChanged { cluster: Some(cluster), revision: self.revision }
+    }
+
+    /// What an alarm that is active does not allow.
+    fn alarmed(&self, command: &C) -> Result<(), Reason> {
+        fn puts(txn: &TxnRequest) -> bool {
+            txn.success.iter().chain(&txn.failure).any(|operation| match &operation.request {
+                Some(Request::RequestTxn(nested)) => puts(nested),
+                other => matches!(other, Some(Request::RequestPut(_))),
+            })
+        }
+        let (adds, clients) = match command {
+            C::Put(_) | C::LeaseGrant(_) => (true, true),
+            C::Txn(txn) => (puts(txn), true),
+            C::DeleteRange(_) | C::Compact(_) | C::LeaseRevoke(_) => (false, true),
+            _ => (false, false),
+        };
+        let active = |alarm| self.alarms.iter().any(|found| found.alarm == alarm);
+        match () {
+            () if clients && active(2) => Err(Reason::Corrupt),
+            () if adds && active(1) => Err(Reason::NoSpace),
+            () => Ok(()),
         }
     }
 

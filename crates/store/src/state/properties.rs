@@ -11,7 +11,7 @@ use keelson_proto::etcdserverpb::{
 };
 use keelson_proto::keelson::store::v1::command::Command as C;
 use keelson_proto::keelson::store::v1::{
-    Batch, Command, LeaseCheckpoint, LeaseExpire, LeaseGrant, LeaseRevoke, lease_checkpoint::Remaining,
+    AlarmChange, Batch, Command, LeaseCheckpoint, LeaseExpire, LeaseGrant, LeaseRevoke, lease_checkpoint::Remaining,
 };
 use keelson_proto::mvccpb::Event;
 use proptest::prelude::*;
@@ -127,6 +127,10 @@ fn command() -> impl Strategy<Value = Command> {
         1 => prop::collection::vec(1..4i64, 0..3).prop_map(|ids| C::LeaseExpire(LeaseExpire { ids })),
         1 => (1..4i64, 0..9i64).prop_map(|(id, remaining_seconds)| {
             C::LeaseCheckpoint(LeaseCheckpoint { leases: vec![Remaining { id, remaining_seconds }] })
+        }),
+        // Mostly taken back, or hardly anything else would be tried.
+        2 => (0..4u8, 1..3u64, 1..3i32, any::<bool>()).prop_map(|(chance, member_id, alarm, automatic)| {
+            C::Alarm(AlarmChange { active: chance == 0, member_id, alarm, automatic })
         }),
     ];
     (command, prop::sample::select(vec![0u64, 0, 0, 1, 2]))

@@ -10,9 +10,12 @@ use bytes::Bytes;
 use keelson_proto::etcdserverpb::{
     HashKvResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
+use keelson_proto::keelson::store::v1::ClusterState;
 
+use super::cluster::Alarms;
 use super::generation::{Figures, Generation};
 use super::listing::Listing;
+use super::meta::Position;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
 use crate::lease::{Lease, table};
@@ -179,6 +182,11 @@ impl Reader {
     /// # Errors
     /// When the disk fails, `dir` exists or the state is closed.
     pub fn checkpoint(&self, dir: &Path) -> Result<Applied, Error> {
+        Ok(self.checkpoint_position(dir)?.applied)
+    }
+
+    /// As [`Reader::checkpoint`]; says more of what is in it.
+    pub(crate) fn checkpoint_position(&self, dir: &Path) -> Result<Position, Error> {
         checkpoint::create(&*self.shared.generation()?, dir)
     }
 
@@ -248,16 +256,56 @@ impl Reader {
         table::keys(&self.shared.generation()?.columns()?, id)
     }
 
+    /// The alarms that are active.
+    #[must_use]
+    pub(crate) fn alarms(&self) -> Alarms {
+        self.shared.figures.load().alarms()
+    }
+
+    /// Who the members are, and what is wrong. Empty once the state is closed.
+    #[must_use]
+    pub fn cluster(&self) -> Arc<ClusterState> {
+        self.shared.generation().map(|generation| generation.cluster()).unwrap_or_default()
+    }
+
+    /// The checksum of all rows that this member holds, the superseded ones included. Members differ in those. Reads
+    /// everything.
+    ///
+    /// # Errors
+    /// When the disk fails or the state is closed.
+    pub fn hash_all(&self) -> Result<(u32, i64), Error> {
+        let generation = self.shared.generation()?;
+        let columns = generation.columns()?;
+        let revision = generation.figures.revision();
+        Ok((hash::of_rows(generation.db(), &columns.each())?, revision))
+    }
+
+    /// Bytes in use: those of the files and of what is not in files yet.
+    #[must_use]
+    pub fn bytes_in_use(&self) -> u64 {
+        let size = |generation: Arc<Generation>| Ok(generation.live_bytes()? + generation.memtable_bytes()?);
+        self.shared.generation().and_then(size).unwrap_or_default()
+    }
+
+    /// As [`Reader::bytes_in_use`], with the files that are only kept until a read of them is over.
+    #[must_use]
+    pub fn bytes_total(&self) -> u64 {
+        let size = |generation: Arc<Generation>| Ok(generation.size_bytes()? + generation.memtable_bytes()?);
+        self.shared.generation().and_then(size).unwrap_or_default().max(self.bytes_in_use())
+    }
+
+    /// Rewrites the files without what is compacted; blocks until that is done.
+    ///
+    /// # Errors
+    /// When the disk fails or the state is closed.
+    pub(crate) fn rewrite(&self) -> Result<(), Error> {
+        self.shared.generation()?.rewrite()
+    }
+
     /// Bytes of the database's files.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         self.shared.generation().and_then(|generation| generation.size_bytes()).unwrap_or_default()
-    }
-
-    /// Bytes of them that hold what can still be read, by RocksDB's estimate.
-    #[must_use]
-    pub fn live_bytes(&self) -> u64 {
-        self.shared.generation().and_then(|generation| generation.live_bytes()).unwrap_or_default()
     }
 
     /// How many watchers there are, and how many of them have to catch up from history.

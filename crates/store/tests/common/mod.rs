@@ -122,6 +122,45 @@ impl Cluster {
         cluster
     }
 
+    /// Prepares one more member, which does not run and which the cluster has not been told of; gives its place.
+    pub fn prepare_joiner(&mut self) -> usize {
+        let (peer, store) = (free_address(), free_address());
+        let place = self.options.len();
+        let name = format!("m{}", place + 1);
+        let tls = certify(&self.folder.path().join("pki"), &name);
+        let mut peers = self.options[0].peers.clone();
+        peers.push(Peer { name: name.clone(), address: peer.to_string() });
+        let data_dir = self.folder.path().join(&name);
+        let mut options = Options::new(name, data_dir, peers, peer, store, tls.clone());
+        options.store_tls = Some(tls);
+        options.min_free_disk_bytes = 0;
+        options.join = true;
+        self.options.push(options);
+        self.members.push(None);
+        place
+    }
+
+    /// The peer URL with which a member is added.
+    pub fn peer_url(&self, member: usize) -> String {
+        format!("https://{}", self.options[member].listen_peer)
+    }
+
+    /// Waits until a running member ends by itself, and says why.
+    pub fn ended(&mut self, member: usize) -> String {
+        let running = self.members[member].take().expect("the member runs");
+        let ended = running.runtime.block_on(async { tokio::time::timeout(PATIENCE, running.service).await });
+        let error = ended.expect("it ends in time").expect("the service does not panic").expect_err("with an error");
+        drop(running.handle);
+        running.runtime.shutdown_timeout(PATIENCE);
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(error) = source {
+            text = format!("{text}: {error}");
+            source = error.source();
+        }
+        text
+    }
+
     /// The folder of everything.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use keelson_proto::etcdserverpb::AlarmType;
 use keelson_proto::v3electionpb::{CampaignRequest, LeaderRequest};
 use keelson_proto::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -287,6 +288,79 @@ async fn maintenance(etcdctl: &Etcdctl) {
     let hashes: std::collections::BTreeSet<&str> =
         hashes.lines().map(|line| line.rsplit(", ").next().expect("endpoint, hash")).collect();
     assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
+
+#[tokio::test]
+async fn etcdctl_saves_a_snapshot_that_can_be_restored() {
+    for variable in ["KEELSON_TEST_ETCDCTL_34", "KEELSON_TEST_ETCDCTL_35"] {
+        let cluster = Cluster::shared_with_tls();
+        let etcdctl =
+            Etcdctl { program: program(variable), cluster: Arc::clone(&cluster), prefix: variable, counts: true };
+        let revision = etcdctl.put("@/s/a", "1").await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("backup.snap");
+        // Any one of them.
+        let endpoint = format!("https://{}", cluster.members[0].address);
+        let saved = ["snapshot", "save", file.to_str().expect("text")];
+        let (_, _, errors) = etcdctl.result_at(&endpoint, &["get", "@/s/a"], "").await;
+        let (succeeded, output, more) = etcdctl.result_at(&endpoint, &saved, "").await;
+        assert!(succeeded && output.contains("Snapshot saved at"), "{output}{errors}{more}");
+        let summary = keelson_store::backup::status(&file, folder.path()).expect("it is whole");
+        assert!(summary.revision >= revision && summary.keys > 0, "{summary:?}");
+    }
+}
+
+#[tokio::test]
+async fn etcdctl_adds_promotes_updates_and_removes_members() {
+    for variable in ["KEELSON_TEST_ETCDCTL_34", "KEELSON_TEST_ETCDCTL_35"] {
+        let cluster = Arc::new(Cluster::start(true));
+        let etcdctl = Etcdctl { program: program(variable), cluster: Arc::clone(&cluster), prefix: "m", counts: true };
+        let output = etcdctl.run(&["member", "add", "m4", "--learner", "--peer-urls=https://127.0.0.1:1"]).await;
+        let id = output.split_whitespace().nth(1).expect("Member <id> added").to_owned();
+        assert!(output.contains("ETCD_INITIAL_CLUSTER_STATE=\"existing\""), "{output}");
+        for (arguments, expected) in [
+            (&["member", "promote", id.as_str()][..], "can only promote a learner member which is in sync with leader"),
+            (
+                &["member", "add", "m5", "--learner", "--peer-urls=https://127.0.0.1:2"],
+                "too many learner members in cluster",
+            ),
+            (&["member", "add", "m5", "--peer-urls=https://127.0.0.1:1"], "Peer URLs already exists"),
+            (&["member", "remove", "17"], "member not found"),
+        ] {
+            let (succeeded, _, errors) = etcdctl.result(arguments, "").await;
+            assert!(!succeeded && errors.contains(expected), "{arguments:?}: {errors}");
+        }
+        etcdctl.run(&["member", "update", &id, "--peer-urls=https://127.0.0.1:3"]).await;
+        let list = etcdctl.run(&["member", "list"]).await;
+        assert!(list.contains(&format!("{id}, unstarted, , https://127.0.0.1:3, , true")), "{list}");
+        etcdctl.run(&["member", "remove", &id]).await;
+        let list = etcdctl.run(&["member", "list"]).await;
+        assert_eq!((list.lines().count(), list.contains(&id)), (3, false), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn etcdctl_disarms_alarms_and_defragments() {
+    for variable in ["KEELSON_TEST_ETCDCTL_34", "KEELSON_TEST_ETCDCTL_35"] {
+        let cluster = Arc::new(Cluster::start(true));
+        let etcdctl =
+            Etcdctl { program: program(variable), cluster: Arc::clone(&cluster), prefix: "alarms", counts: true };
+        assert_eq!(etcdctl.run(&["alarm", "list"]).await, "");
+        let id = cluster.members[0].handle.member_id();
+        cluster.members[0].handle.raise_alarm(id, AlarmType::Nospace).await.expect("it is raised");
+        let expected = format!("memberID:{id} alarm:NOSPACE \n");
+        assert_eq!(etcdctl.run(&["alarm", "list"]).await, expected);
+        let (succeeded, _, errors) = etcdctl.result(&["put", "@/a", "1"], "").await;
+        assert!(!succeeded && errors.contains("etcdserver: mvcc: database space exceeded"), "{errors}");
+        let (succeeded, output, errors) = etcdctl.result(&["endpoint", "health"], "").await;
+        // 3.4 does not look at alarms there.
+        let seen = variable.ends_with("34") || (!succeeded && format!("{output}{errors}").contains("NOSPACE"));
+        assert!(seen, "{output}{errors}");
+        assert_eq!(etcdctl.run(&["alarm", "disarm"]).await, expected);
+        assert_eq!(etcdctl.run(&["put", "@/a", "1"]).await, "OK\n");
+        let output = etcdctl.run(&["defrag"]).await;
+        assert_eq!(output.matches("Finished defragmenting etcd member").count(), 3, "{output}");
+    }
 }
 
 #[tokio::test]

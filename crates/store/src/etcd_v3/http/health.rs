@@ -39,7 +39,9 @@ async fn check(front: &Front, excluded: &[String], serializable: bool) -> Result
 
 /// The alarms that are raised, by etcd's names.
 pub(super) fn alarms(front: &Front) -> Vec<&'static str> {
-    if front.handle.is_full() { vec!["NOSPACE"] } else { vec![] }
+    let alarms = front.handle.alarms();
+    let raised = [(alarms.no_space || front.handle.is_full(), "NOSPACE"), (alarms.corrupt, "CORRUPT")];
+    raised.into_iter().filter_map(|(raised, name)| raised.then_some(name)).collect()
 }
 
 /// One small read.

@@ -27,6 +27,7 @@ const ROOM: usize = 16;
 pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
     let (metadata, request) = receive(front, request).await?;
     front.admit(&metadata)?;
+    front.serves(&request)?;
     check(&request)?;
     // The cache is for what is read often; a list of everything would push it out.
     let begun = front.handle.list(request, false, |mut listing| {

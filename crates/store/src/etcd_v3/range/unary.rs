@@ -35,6 +35,7 @@ struct Rest {
 pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
     let (metadata, request) = receive(front, request).await?;
     front.admit(&metadata)?;
+    front.serves(&request)?;
     if request.range_end.is_empty() {
         let mut response = front.handle.range(request).await?;
         front.complete(&mut response.header);

@@ -6,6 +6,7 @@ use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Options, ReadOptions, Write
 
 use super::error::Error;
 use super::format;
+use crate::raft::types::LogId;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +22,21 @@ const MEMTABLE_BYTES: usize = 16 << 20;
 /// The log is read from disk rarely: by a restart, and by a follower that lags behind the cache.
 const OPEN_FILES_MAX: i32 = 64;
 
-pub(super) fn open(path: &Path, identity: Identity) -> Result<DB, Error> {
+/// Makes a log in `path` that begins after `purged`, for a member that takes part at once.
+///
+/// # Errors
+/// When it cannot be written, or there is one.
+pub(crate) fn found(path: &Path, identity: Identity, purged: LogId) -> Result<(), Error> {
+    let (db, _) = open(path, identity, None)?;
+    let mut batch = WriteBatch::default();
+    batch.put(format::PURGED, format::encode_purged(&purged));
+    batch.put(format::GATE, format::encode_gate(format::GateState::Open));
+    let mut synced = WriteOptions::default();
+    synced.set_sync(true);
+    db.write_opt(batch, &synced).map_err(Error::rocks("writing a new log"))
+}
+
+pub(super) fn open(path: &Path, identity: Identity, joined: Option<Identity>) -> Result<(DB, Identity), Error> {
     let mut options = Options::default();
     options.create_if_missing(true);
     options.set_write_buffer_size(MEMTABLE_BYTES);
@@ -35,8 +50,8 @@ pub(super) fn open(path: &Path, identity: Identity) -> Result<DB, Error> {
     let db = DB::open(&options, path).map_err(Error::opening(path))?;
     verify(&db).map_err(Error::opening(path))?;
     check_format(&db)?;
-    check_identity(&db, path, identity)?;
-    Ok(db)
+    let identity = check_identity(&db, path, identity, joined)?;
+    Ok((db, identity))
 }
 
 /// Reads all of it, which checks every block against its checksum. A log holds some ten thousand entries.
@@ -63,19 +78,25 @@ fn check_format(db: &DB) -> Result<(), Error> {
     }
 }
 
-fn check_identity(db: &DB, path: &Path, own: Identity) -> Result<(), Error> {
+fn check_identity(db: &DB, path: &Path, own: Identity, joined: Option<Identity>) -> Result<Identity, Error> {
     if let Some(bytes) = db.get(format::CLUSTER).map_err(Error::rocks("reading the cluster id"))? {
         let (found_cluster, found_member) = format::decode_pair(&bytes, "the cluster id")?;
-        if (found_cluster, found_member) == (own.cluster_id, own.member_id) {
-            return Ok(());
+        let by_name = db.get(format::JOINED).map_err(Error::rocks("reading the member's name"))?;
+        if found_member == own.member_id || by_name.is_some_and(|id| id == own.member_id.to_be_bytes()) {
+            return Ok(Identity { cluster_id: found_cluster, member_id: found_member });
         }
         let (cluster, member) = (own.cluster_id, own.member_id);
         return Err(Error::Foreign { path: path.to_owned(), found_cluster, found_member, cluster, member });
     }
     let mut batch = WriteBatch::default();
-    batch.put(format::CLUSTER, format::encode_pair(own.cluster_id, own.member_id));
+    let identity = joined.unwrap_or(own);
+    batch.put(format::CLUSTER, format::encode_pair(identity.cluster_id, identity.member_id));
+    if joined.is_some() {
+        batch.put(format::JOINED, own.member_id.to_be_bytes());
+    }
     batch.put(format::FORMAT, format::FORMAT_VERSION.to_be_bytes());
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
-    db.write_opt(batch, &synced).map_err(Error::rocks("writing the cluster id"))
+    db.write_opt(batch, &synced).map_err(Error::rocks("writing the cluster id"))?;
+    Ok(identity)
 }

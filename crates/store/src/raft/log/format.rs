@@ -4,6 +4,7 @@
 //! 00 "cluster"   cluster id (8) ⧺ member id (8)
 //! 00 "format"    format version (4)
 //! 00 "gate"      01 open | 02 rejoining ⧺ floor term (8)
+//! 00 "joined"    the id that the name of a member which was added would have given it (8); absent for founders
 //! 00 "purged"    term (8) ⧺ index (8) of the last entry that is gone
 //! 00 "vote"      term (8) ⧺ node id (8) ⧺ 01 when committed, else 00
 //! 01 index (8)   an encoded `keelson.raft.v1.Entry`
@@ -24,6 +25,7 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 pub(super) const CLUSTER: &[u8] = b"\x00cluster";
 pub(super) const FORMAT: &[u8] = b"\x00format";
 pub(super) const GATE: &[u8] = b"\x00gate";
+pub(super) const JOINED: &[u8] = b"\x00joined";
 pub(super) const PURGED: &[u8] = b"\x00purged";
 pub(super) const VOTE: &[u8] = b"\x00vote";
 const ENTRY: u8 = 1;

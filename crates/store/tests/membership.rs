@@ -1,0 +1,352 @@
+//! Members come and go while clients write: growing, replacing, promoting, removing, moving.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use common::{Cluster, eventually};
+use futures::StreamExt as _;
+use keelson_proto::etcdserverpb::cluster_client::ClusterClient;
+use keelson_proto::etcdserverpb::kv_client::KvClient;
+use keelson_proto::etcdserverpb::lease_client::LeaseClient;
+use keelson_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use keelson_proto::etcdserverpb::watch_client::WatchClient;
+use keelson_proto::etcdserverpb::watch_request::RequestUnion;
+use keelson_proto::etcdserverpb::{
+    AlarmRequest, LeaseLeasesRequest, MemberListRequest, PutRequest, RangeRequest, SnapshotRequest, StatusRequest,
+    WatchCreateRequest, WatchRequest,
+};
+use keelson_store::{Error, Handle};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+
+fn put(key: &str, value: &str) -> PutRequest {
+    PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..PutRequest::default() }
+}
+
+/// Puts until it is accepted: an outcome may be unknown while leaders change.
+async fn put_for_sure(handle: &Handle, key: &str, text: &str) {
+    let deadline = Instant::now() + common::PATIENCE;
+    loop {
+        match handle.put(put(key, text)).await {
+            Ok(_) => return,
+            Err(error) => assert!(Instant::now() < deadline, "the put is not accepted: {error}"),
+        }
+    }
+}
+
+/// Writes through one member until it is told to stop; every write that was acknowledged must be there at the end.
+struct Writer {
+    stop: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    fn start(handle: Handle) -> Self {
+        let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let thread = std::thread::spawn({
+            let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                while !stop.load(Ordering::Relaxed) {
+                    let next = written.load(Ordering::Relaxed);
+                    runtime.block_on(put_for_sure(&handle, &format!("written/{next:08}"), "1"));
+                    written.store(next + 1, Ordering::Relaxed);
+                }
+            }
+        });
+        Self { stop, written, thread: Some(thread) }
+    }
+
+    /// Waits until so many more were written: the cluster works.
+    fn goes_on(&self) {
+        let before = self.written.load(Ordering::Relaxed);
+        eventually("writes go on", || (self.written.load(Ordering::Relaxed) > before + 5).then_some(()));
+    }
+
+    /// Ends it; gives how many were acknowledged.
+    fn end(mut self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.take().expect("it runs").join().expect("every write was accepted in the end");
+        self.written.load(Ordering::Relaxed)
+    }
+}
+
+/// Adds a member, as learner or voter, and starts it; gives its place and id.
+fn add(cluster: &mut Cluster, learner: bool) -> (usize, u64) {
+    let place = cluster.prepare_joiner();
+    let url = cluster.peer_url(place);
+    let asked = cluster.running()[0];
+    let (id, members) = eventually("it is added", || {
+        match cluster.on(asked, cluster.handle(asked).member_add(vec![url.clone()], learner)) {
+            Ok(added) => Some(added),
+            Err(Error::NotEnoughStarted | Error::Unknown | Error::NoLeader) => None,
+            Err(error) => panic!("it is refused: {error}"),
+        }
+    });
+    assert!(members.iter().any(|member| member.id == id && member.learner == learner && member.name.is_empty()));
+    cluster.start_member(place);
+    assert_eq!(cluster.handle(place).member_id(), id);
+    (place, id)
+}
+
+/// Waits until `asked` counts exactly these as voters, by what consensus says.
+fn await_voters(cluster: &Cluster, asked: usize, expected: usize) {
+    eventually("consensus follows", || {
+        let statuses = cluster.on(asked, cluster.handle(asked).member_statuses());
+        let voters = statuses.iter().filter(|status| status.voter).count();
+        (voters == expected && statuses.len() == expected).then_some(())
+    });
+}
+
+/// Every running member has the same content, and all that was acknowledged.
+fn check_content(cluster: &Cluster, written: u64) {
+    let running = cluster.running();
+    let revision = cluster.on(running[0], cluster.handle(running[0]).read_barrier()).expect("reads");
+    let mut hashes = Vec::new();
+    for member in running {
+        let handle = cluster.handle(member);
+        cluster.on(member, handle.read_barrier()).expect("reads");
+        hashes.push(cluster.on(member, handle.hash_kv(revision)).expect("hashes").hash);
+        let request = RangeRequest {
+            key: "written/".into(),
+            range_end: "written0".into(),
+            count_only: true,
+            ..RangeRequest::default()
+        };
+        let found = cluster.on(member, handle.range(request)).expect("reads").count;
+        assert_eq!(u64::try_from(found).expect("a count"), written, "on member {member}");
+    }
+    assert!(hashes.windows(2).all(|pair| pair[0] == pair[1]), "{hashes:?}");
+}
+
+#[test]
+fn a_cluster_grows_from_one_to_five_under_writes() {
+    let mut cluster = Cluster::start_with(1, |options| {
+        // Those who join are sent the state, as the log of long ago is gone.
+        options.snapshot_every_entries = 20;
+        options.log_entries_to_keep = 5;
+    });
+    let writer = Writer::start(cluster.handle(0));
+    for size in 2..=5 {
+        writer.goes_on();
+        let (place, _) = add(&mut cluster, false);
+        await_voters(&cluster, place, size);
+    }
+    writer.goes_on();
+    // Votes count: with two of five gone, the rest goes on.
+    let written = writer.end();
+    check_content(&cluster, written);
+    let leader = cluster.leader();
+    cluster.kill(leader);
+    let follower = cluster.follower();
+    cluster.kill(follower);
+    let left = cluster.running()[0];
+    cluster.on(left, put_for_sure(&cluster.handle(left), "after", "1"));
+}
+
+#[test]
+fn a_dead_member_is_replaced_under_writes() {
+    let mut cluster = Cluster::start(3);
+    let dead = cluster.follower();
+    let dead_id = cluster.handle(dead).member_id();
+    let writer = Writer::start(cluster.handle(cluster.leader()));
+    writer.goes_on();
+    cluster.kill(dead);
+    let asked = cluster.running()[0];
+    // The founders' names are known from the start, so a dead one counts as one that has started.
+    let members = cluster.on(asked, cluster.handle(asked).member_remove(dead_id)).expect("it is removed");
+    assert_eq!(members.len(), 2);
+    writer.goes_on();
+    let (place, id) = add(&mut cluster, false);
+    assert_ne!(id, dead_id);
+    await_voters(&cluster, place, 3);
+    writer.goes_on();
+    // The old one comes back with all its data, and is told.
+    cluster.start_member(dead);
+    let why = cluster.ended(dead);
+    assert!(why.contains("this member was removed from the cluster for good"), "{why}");
+    // Nor does an empty folder help it.
+    cluster.wipe(dead);
+    cluster.start_member(dead);
+    let why = cluster.ended(dead);
+    assert!(why.contains("this member was removed from the cluster for good"), "{why}");
+    let written = writer.end();
+    check_content(&cluster, written);
+}
+
+#[test]
+fn a_leader_that_is_removed_hands_over_and_stops() {
+    let mut cluster = Cluster::start(3);
+    let leader = cluster.leader();
+    let follower = cluster.follower();
+    let writer = Writer::start(cluster.handle(follower));
+    writer.goes_on();
+    let id = cluster.handle(leader).member_id();
+    let removed = cluster.on(leader, cluster.handle(leader).member_remove(id));
+    // Whoever asks the one that goes may not hear the end of it.
+    assert!(matches!(removed, Ok(_) | Err(Error::Unknown)), "{removed:?}");
+    let why = cluster.ended(leader);
+    assert!(why.contains("this member was removed from the cluster for good"), "{why}");
+    await_voters(&cluster, follower, 2);
+    writer.goes_on();
+    let written = writer.end();
+    check_content(&cluster, written);
+}
+
+#[test]
+fn a_learner_follows_without_a_vote_until_it_is_promoted() {
+    let mut cluster = Cluster::start(3);
+    let asked = cluster.follower();
+    let handle = cluster.handle(asked);
+    // Added and not started: too early.
+    let place = cluster.prepare_joiner();
+    let url = cluster.peer_url(place);
+    let (id, _) = cluster.on(asked, handle.member_add(vec![url.clone()], true)).expect("it is added");
+    let early = cluster.on(asked, handle.member_promote(id));
+    assert!(matches!(early, Err(Error::LearnerNotReady)), "{early:?}");
+    let second = cluster.on(asked, handle.member_add(vec!["https://127.0.0.1:1".to_owned()], true));
+    assert!(matches!(second, Err(Error::TooManyLearners)), "{second:?}");
+    let twice = cluster.on(asked, handle.member_add(vec![url], false));
+    assert!(matches!(twice, Err(Error::PeerUrlExists)), "{twice:?}");
+    let voter = handle.member_id();
+    let wrong = cluster.on(asked, handle.member_promote(voter));
+    assert!(matches!(wrong, Err(Error::NotALearner)), "{wrong:?}");
+    let unknown = cluster.on(asked, handle.member_promote(17));
+    assert!(matches!(unknown, Err(Error::MemberNotFound)), "{unknown:?}");
+
+    cluster.start_member(place);
+    cluster.on(asked, put_for_sure(&handle, "key", "1"));
+    let learner = cluster.handle(place);
+    eventually("the learner knows that it is one", || learner.is_learner().then_some(()));
+    eventually("it follows", || (learner.revision() >= handle.revision()).then_some(()));
+    let statuses = cluster.on(asked, handle.member_statuses());
+    assert_eq!(statuses.iter().filter(|status| status.voter).count(), 3);
+    // It cannot lead.
+    let moved = cluster.on(asked, handle.move_leader(Some(id)));
+    assert!(matches!(moved, Err(Error::BadTransferee)), "{moved:?}");
+
+    let members = eventually("it is in sync", || match cluster.on(asked, handle.member_promote(id)) {
+        Ok(members) => Some(members),
+        Err(Error::LearnerNotReady) => None,
+        Err(error) => panic!("it is refused: {error}"),
+    });
+    assert!(members.iter().all(|member| !member.learner));
+    await_voters(&cluster, place, 4);
+    eventually("it knows that it is none any more", || (!learner.is_learner()).then_some(()));
+    drop((handle, learner));
+    cluster.on(place, cluster.handle(place).move_leader(Some(id))).expect("it can lead");
+    check_content(&cluster, 0);
+}
+
+#[test]
+fn a_learner_serves_what_it_can_by_itself() {
+    let mut cluster = Cluster::start(1);
+    cluster.on(0, put_for_sure(&cluster.handle(0), "key", "1"));
+    let (place, id) = add(&mut cluster, true);
+    let learner = cluster.handle(place);
+    eventually("the learner knows that it is one", || learner.is_learner().then_some(()));
+    eventually("it follows", || (learner.revision() >= cluster.handle(0).revision()).then_some(()));
+    let tls = cluster.tls(place).clone();
+    let address = cluster.store_address(place);
+    cluster.on(place, async {
+        let read = |path| std::fs::read(path).expect("the file is there");
+        let tls = ClientTlsConfig::new()
+            .ca_certificate(Certificate::from_pem(read(&tls.ca)))
+            .identity(Identity::from_pem(read(&tls.certificate), read(&tls.key)));
+        let endpoint = Endpoint::from_shared(format!("https://{address}")).expect("an address");
+        let channel = endpoint.tls_config(tls).expect("TLS").connect().await.expect("it listens");
+        let refused = |status: tonic::Status| {
+            let expected = (tonic::Code::FailedPrecondition, "etcdserver: rpc not supported for learner");
+            assert_eq!((status.code(), status.message()), expected);
+        };
+        let mut kv = KvClient::new(channel.clone());
+        let request = |serializable| RangeRequest { key: "key".into(), serializable, ..RangeRequest::default() };
+        let found = kv.range(request(true)).await.expect("a serializable range").into_inner();
+        assert_eq!(found.kvs[0].value, "1");
+        refused(kv.range(request(false)).await.expect_err("a linearizable one"));
+        refused(kv.put(put("key", "2")).await.expect_err("a put"));
+        refused(LeaseClient::new(channel.clone()).lease_leases(LeaseLeasesRequest {}).await.expect_err("leases"));
+        let list = MemberListRequest { linearizable: false };
+        refused(ClusterClient::new(channel.clone()).member_list(list).await.expect_err("members"));
+        let mut maintenance = MaintenanceClient::new(channel.clone());
+        let status = maintenance.status(StatusRequest {}).await.expect("a status").into_inner();
+        assert!(status.is_learner && status.header.is_some_and(|header| header.member_id == id));
+        refused(maintenance.alarm(AlarmRequest::default()).await.expect_err("alarms"));
+        let mut blobs = maintenance.snapshot(SnapshotRequest {}).await.expect("a backup").into_inner();
+        assert!(blobs.message().await.expect("a blob").is_some());
+        let create = WatchCreateRequest { key: "key".into(), start_revision: 1, ..WatchCreateRequest::default() };
+        let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
+        let requests = futures::stream::iter([create]).chain(futures::stream::pending());
+        let mut watch = WatchClient::new(channel).watch(requests).await.expect("a watch").into_inner();
+        let mut events = 0;
+        while events == 0 {
+            events += watch.message().await.expect("a response").expect("the stream goes on").events.len();
+        }
+    });
+}
+
+#[test]
+fn what_would_cost_the_quorum_is_refused() {
+    let cluster = Cluster::start(1);
+    let handle = cluster.handle(0);
+    cluster.on(0, put_for_sure(&handle, "key", "1"));
+    let last = cluster.on(0, handle.member_remove(handle.member_id()));
+    assert!(matches!(last, Err(Error::NotEnoughStarted)), "{last:?}");
+    for wrong in [vec![], vec!["127.0.0.1:1".to_owned()], vec!["https://127.0.0.1".to_owned()]] {
+        let refused = cluster.on(0, handle.member_add(wrong, false));
+        assert!(matches!(refused, Err(Error::MemberUrls)), "{refused:?}");
+    }
+    let (never_started, _) =
+        cluster.on(0, handle.member_add(vec!["https://127.0.0.1:1".to_owned()], false)).expect("one may come");
+    let second = cluster.on(0, handle.member_add(vec!["https://127.0.0.1:2".to_owned()], false));
+    assert!(matches!(second, Err(Error::NotEnoughStarted)), "{second:?}");
+    // One that never came costs nothing.
+    cluster.on(0, handle.put(put("key", "2"))).expect("writes go on");
+    cluster.on(0, handle.member_remove(never_started)).expect("it is removed again");
+    drop(handle);
+
+    // Of three, one is gone; without another one no quorum would answer.
+    let mut cluster = Cluster::start(3);
+    let dead = cluster.follower();
+    cluster.kill(dead);
+    let leader = cluster.leader();
+    let alive = cluster.running().into_iter().find(|member| *member != leader).expect("a follower");
+    let id = cluster.handle(alive).member_id();
+    let refused = cluster.on(leader, cluster.handle(leader).member_remove(id));
+    assert!(matches!(refused, Err(Error::Unhealthy)), "{refused:?}");
+}
+
+#[test]
+fn a_member_that_moved_is_found_at_its_new_address() {
+    let mut cluster = Cluster::start(3);
+    let moved = cluster.follower();
+    let leader = cluster.leader();
+    let id = cluster.handle(moved).member_id();
+    cluster.stop(moved);
+    let address = common::free_address();
+    let url = format!("https://{address}");
+    let handle = cluster.handle(leader);
+    let taken = cluster.peer_url(leader);
+    let refused = cluster.on(leader, handle.member_update(id, vec![taken]));
+    assert!(matches!(refused, Err(Error::PeerUrlExists)), "{refused:?}");
+    cluster.on(leader, handle.member_update(id, vec![url.clone()])).expect("it is moved");
+    let options = cluster.options(moved);
+    options.listen_peer = address;
+    cluster.start_member(moved);
+    cluster.on(leader, put_for_sure(&handle, "key", "1"));
+    let revision = handle.revision();
+    eventually("it follows at its new address", || (cluster.handle(moved).revision() >= revision).then_some(()));
+    assert!(handle.members().iter().any(|member| member.id == id && member.peer_urls == [url.clone()]));
+}
+
+#[test]
+fn who_was_not_added_cannot_join() {
+    let mut cluster = Cluster::start(1);
+    cluster.on(0, put_for_sure(&cluster.handle(0), "key", "1"));
+    let place = cluster.prepare_joiner();
+    let error = cluster.try_start(place).err().expect("it is refused");
+    assert!(error.to_string().contains("does not know a member at"), "{error}");
+}
