@@ -64,6 +64,16 @@ pub struct Arguments {
     /// Open the etcd port without TLS. Refused unless --listen-store is a loopback address.
     #[arg(long)]
     insecure_store: bool,
+    /// What clients of the etcd port show after they have authenticated, as etcd's option of this name: simple, or
+    /// jwt,sign-method=…[,pub-key=FILE][,priv-key=FILE][,ttl=5m]. All members need the same.
+    #[arg(long, default_value = "simple")]
+    auth_token: keelson_store::auth::TokenKind,
+    /// How long a simple token lives after its last use.
+    #[arg(long, default_value_t = 300)]
+    auth_token_ttl_seconds: u64,
+    /// How much work a password's hash is; each step doubles it.
+    #[arg(long, default_value_t = 10)]
+    bcrypt_cost: u32,
     /// How long a node may miss its lease before it counts as not ready.
     #[arg(long, default_value_t = 40)]
     node_monitor_grace_seconds: u64,
@@ -134,6 +144,11 @@ impl Arguments {
             // A batch of the API is one transaction; the etcd port keeps etcd's own limits.
             max_txn_ops: keelson_api::pipeline::STORE_TXN_OPS_MAX,
             max_request_bytes: keelson_api::pipeline::STORE_REQUEST_BYTES_MAX,
+            auth: keelson_store::auth::Options {
+                token: self.auth_token.clone(),
+                token_ttl: Duration::from_secs(self.auth_token_ttl_seconds),
+                bcrypt_cost: self.bcrypt_cost,
+            },
             snapshot_every_entries: self.snapshot_every_entries,
             log_entries_to_keep: self.log_entries_to_keep,
             etcd: self.store_limits.limits(),

@@ -76,5 +76,5 @@ fn key(number: usize) -> Bytes {
 
 fn put_command(step: usize, value: &Bytes) -> Command {
     let put = PutRequest { key: key(scattered(step)), value: value.clone(), ..PutRequest::default() };
-    Command { fence_term: 0, command: Some(command::Command::Put(put)) }
+    Command { command: Some(command::Command::Put(put)), ..Command::default() }
 }

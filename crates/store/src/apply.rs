@@ -5,6 +5,7 @@
 //! written by a newer version.
 
 mod alarm;
+mod auth;
 mod compact;
 mod compare;
 mod context;
@@ -97,6 +98,9 @@ fn one(context: &mut Context<'_>, index: u64, command: Command) -> Result<Reply,
     if command.fence_term != 0 && command.fence_term != context.term {
         return Ok(refuse(context, refusal::Reason::Fenced));
     }
+    if let Err(reason) = auth::check(context, &command)? {
+        return Ok(refuse(context, reason));
+    }
     let command = command.command.ok_or(Error::UnknownCommand { index })?;
     if let Some(reason) = alarm::refuses(context.alarms(), &command) {
         return Ok(refuse(context, reason));
@@ -109,6 +113,7 @@ fn one(context: &mut Context<'_>, index: u64, command: Command) -> Result<Reply,
         C::LeaseGrant(request) => lease_grant::apply(context, &request)?.map(R::LeaseGrant),
         C::LeaseRevoke(request) => lease_revoke::apply(context, &request)?.map(R::LeaseRevoke),
         C::LeaseExpire(request) => lease_expire::apply(context, &request)?.map(R::LeaseExpired),
+        C::Auth(request) => auth::apply(context, index, request)?.map(R::AuthChanged),
         C::LeaseCheckpoint(request) => lease_checkpoint::apply(context, &request)?.map(R::LeaseCheckpointed),
         C::Alarm(request) => alarm::apply(context, &request).map(R::ClusterChanged),
         C::Downgrade(request) => downgrade::apply(context, request).map(R::ClusterChanged),

@@ -87,6 +87,46 @@ pub enum Error {
         /// The term of the entry that carried the command.
         term: u64,
     },
+    #[error("the auth state changed since the request was checked")]
+    AuthOldRevision,
+    #[error("permission denied")]
+    PermissionDenied,
+    #[error("invalid auth token")]
+    InvalidAuthToken,
+    #[error("authentication is not enabled")]
+    AuthNotEnabled,
+    #[error("authentication failed")]
+    AuthFailed,
+    #[error("password was given for a user without one")]
+    NoPasswordUser,
+    #[error("a password has 72 bytes at most")]
+    PasswordTooLong,
+    #[error("this member has no key to sign tokens with")]
+    VerifyOnly,
+    #[error("root user does not exist")]
+    RootUserNotExist,
+    #[error("root user does not have root role")]
+    RootRoleNotExist,
+    #[error("user name is empty")]
+    UserEmpty,
+    #[error("user name already exists")]
+    UserExists,
+    #[error("user name not found")]
+    UserNotFound,
+    #[error("role name is empty")]
+    RoleEmpty,
+    #[error("role name already exists")]
+    RoleExists,
+    #[error("role name not found")]
+    RoleNotFound,
+    #[error("role is not granted to the user")]
+    RoleNotGranted,
+    #[error("permission not given")]
+    PermissionNotGiven,
+    #[error("permission is not granted to the role")]
+    PermissionNotGranted,
+    #[error("invalid auth management")]
+    InvalidAuthManagement,
     #[error("no leader")]
     NoLeader,
     #[error("leader changed before the request was proposed")]
@@ -130,6 +170,22 @@ impl From<Refusal> for Error {
             refusal::Reason::NotALearner => Error::NotALearner,
             refusal::Reason::Unhealthy => Error::Unhealthy,
             refusal::Reason::LearnerNotReady => Error::LearnerNotReady,
+            refusal::Reason::AuthOldRevision => Error::AuthOldRevision,
+            refusal::Reason::AuthPermissionDenied => Error::PermissionDenied,
+            refusal::Reason::AuthNotEnabled => Error::AuthNotEnabled,
+            refusal::Reason::AuthRootUserNotExist => Error::RootUserNotExist,
+            refusal::Reason::AuthRootRoleNotExist => Error::RootRoleNotExist,
+            refusal::Reason::AuthUserEmpty => Error::UserEmpty,
+            refusal::Reason::AuthUserExists => Error::UserExists,
+            refusal::Reason::AuthUserNotFound => Error::UserNotFound,
+            refusal::Reason::AuthRoleEmpty => Error::RoleEmpty,
+            refusal::Reason::AuthRoleExists => Error::RoleExists,
+            refusal::Reason::AuthRoleNotFound => Error::RoleNotFound,
+            refusal::Reason::AuthRoleNotGranted => Error::RoleNotGranted,
+            refusal::Reason::AuthPermissionNotGiven => Error::PermissionNotGiven,
+            refusal::Reason::AuthPermissionNotGranted => Error::PermissionNotGranted,
+            refusal::Reason::AuthInvalidManagement => Error::InvalidAuthManagement,
+            refusal::Reason::AuthLimit => Error::TooManyRequests,
             refusal::Reason::Unspecified => {
                 Error::Internal("the command was refused for a reason that this version does not know".to_owned())
             }

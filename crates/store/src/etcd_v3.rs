@@ -10,6 +10,7 @@ mod dispatch;
 mod election;
 mod front;
 mod gateway;
+mod guard;
 mod http;
 mod kv;
 mod lease;

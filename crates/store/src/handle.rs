@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use keelson_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, LeaseGrantRequest,
     LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseLeasesResponse,
@@ -18,11 +19,14 @@ use keelson_proto::etcdserverpb::{
     PutResponse, RangeRequest, RangeResponse, TxnRequest, TxnResponse,
 };
 use keelson_proto::keelson::raft::v1::MemberStatusRequest;
-use keelson_proto::keelson::store::v1::{Command, LeaseGrant, LeaseRevoke, Reply, command};
+use keelson_proto::keelson::store::v1::{
+    AuthChanged, AuthCommand, LeaseGrant, LeaseRevoke, Reply, auth_command, command,
+};
 use keelson_types::Leadership;
 use prost::Message as _;
 use tokio::sync::watch::Receiver;
 
+use crate::auth::{Auth, Gate, Pass};
 use crate::member::Shared;
 use crate::metrics::{Metrics, Scrape, UnderWay};
 use crate::state::listing::Listing;
@@ -42,6 +46,8 @@ const STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct Handle {
     member: Shared,
+    /// What commands of this handle show for themselves: nothing, unless the etcd port uses it for a client.
+    pass: Pass,
 }
 
 impl fmt::Debug for Handle {
@@ -52,7 +58,7 @@ impl fmt::Debug for Handle {
 
 impl Handle {
     pub(crate) fn new(member: Shared) -> Self {
-        Self { member }
+        Self { member, pass: Pass::default() }
     }
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
@@ -338,6 +344,48 @@ impl Handle {
         read::blocking(move || reader.hash_kv(revision)).await
     }
 
+    /// The same store, for a client whose request was checked.
+    pub(crate) fn under(&self, pass: Pass) -> Self {
+        Self { member: Arc::clone(&self.member), pass }
+    }
+
+    /// Authentication on this member.
+    pub(crate) fn auth(&self) -> &Auth {
+        &self.member.auth
+    }
+
+    /// Who may do what, as this member has applied it.
+    pub(crate) fn gate(&self) -> &Gate {
+        self.member.reader.auth()
+    }
+
+    /// Changes who may do what.
+    ///
+    /// # Errors
+    /// The change's refusals, and those of every write.
+    pub(crate) async fn change_auth(&self, change: auth_command::Command) -> Result<AuthChanged, Error> {
+        let command = command::Command::Auth(AuthCommand { command: Some(change) });
+        answer::auth_changed(self.write(NO_FENCE, command).await?)
+    }
+
+    /// Whether all keys that are attached to leases, as far as this member has applied them, satisfy `condition`.
+    pub(crate) async fn lease_keys_satisfy(
+        &self,
+        leases: Vec<i64>,
+        condition: impl Fn(&[Bytes]) -> bool + Send + 'static,
+    ) -> Result<bool, Error> {
+        let reader = self.member.reader.clone();
+        read::blocking(move || {
+            for lease in leases {
+                if !condition(&reader.lease_keys(lease)?) {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        })
+        .await
+    }
+
     /// Leases shorter than an election would end with it: as etcd, one and a half times its longest.
     fn lease_ttl_seconds_min(&self) -> i64 {
         let shortest = self.member.options.election_timeout_max.as_millis() * 3 / 2;
@@ -354,7 +402,7 @@ impl Handle {
         if self.member.reader.alarms().corrupt {
             return Err(Error::Corrupt);
         }
-        let command = Command { fence_term, command: Some(command) };
+        let command = self.pass.stamp(fence_term, command);
         if command.encoded_len() > self.member.options.max_request_bytes {
             return Err(Error::TooLarge);
         }

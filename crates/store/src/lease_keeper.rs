@@ -137,7 +137,7 @@ impl LeaseKeeper {
 }
 
 fn fenced(term: u64, command: command::Command) -> Command {
-    Command { fence_term: term, command: Some(command) }
+    Command { fence_term: term, command: Some(command), ..Command::default() }
 }
 
 async fn record(member: &Member, term: u64, leases: Vec<Remaining>) -> Result<(), Error> {

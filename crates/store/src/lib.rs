@@ -1,5 +1,6 @@
 //! Raft-replicated MVCC key-value store on RocksDB, served as etcd v3.
 
+pub mod auth;
 pub mod backup;
 pub mod error;
 pub mod etcd_v3;

@@ -12,6 +12,7 @@ use openraft::async_runtime::watch::WatchReceiver as _;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
+use crate::auth::Auth;
 use crate::disk::Disk;
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::{Metrics, Scrape};
@@ -45,6 +46,7 @@ pub(crate) struct Member {
     pub(crate) identity: Identity,
     /// How many backups may be read at one time: each pins files on the disk.
     pub(crate) backups: Arc<Semaphore>,
+    pub(crate) auth: Auth,
 }
 
 pub(crate) type Shared = Arc<Member>;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sha2::Digest as _;
 use sha2::Sha256;
 
-use crate::etcd_v3;
+use crate::{auth, etcd_v3};
 
 #[doc(hidden)]
 pub use stall::Stall;
@@ -95,6 +95,8 @@ pub struct Options {
     /// Bound of the state database's memtables, in bytes.
     pub write_buffer_bytes: usize,
 
+    /// Authentication of the etcd port's clients.
+    pub auth: auth::Options,
     /// Limits of the etcd port, which may be narrower than the store's own below.
     pub etcd: etcd_v3::Limits,
     /// The largest request that is accepted, in bytes.
@@ -149,6 +151,7 @@ impl Options {
             log_cache_bytes: 32 << 20,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
+            auth: auth::Options::default(),
             etcd: etcd_v3::Limits::default(),
             max_request_bytes: 3 << 19, // 1.5 MiB
             max_txn_ops: 128,

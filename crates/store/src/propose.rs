@@ -297,7 +297,7 @@ mod tests {
     /// A command that waits for its answer.
     pub(super) fn queued() -> (Queued, oneshot::Receiver<Answer>) {
         let put = PutRequest { key: Bytes::from_static(b"key"), ..PutRequest::default() };
-        let command = Command { fence_term: 0, command: Some(command::Command::Put(put)) };
+        let command = Command { command: Some(command::Command::Put(put)), ..Command::default() };
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
         let (answer, answered) = oneshot::channel();
         let bytes = command.encoded_len();

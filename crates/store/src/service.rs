@@ -6,8 +6,8 @@ mod error;
 mod join;
 mod peer_port;
 mod purge;
-mod stalled;
 mod space;
+mod stalled;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -34,7 +34,9 @@ use crate::raft::network::Factory;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::{Raft, config};
 use crate::state::State;
-use crate::{Handle, Options, etcd_v3, forward, leadership, membership, peer_tls, propose, raft, read_index, state};
+use crate::{
+    Handle, Options, auth, etcd_v3, forward, leadership, membership, peer_tls, propose, raft, read_index, state,
+};
 
 pub use error::Error;
 
@@ -61,6 +63,7 @@ impl Store {
                 (Connector::network(client_tls), Ports::bind(&options).await?)
             }
         };
+        let auth = auth::Auth::new(&options.auth).map_err(Error::Auth)?;
         let joined = join::identity(&options, &connector).await?;
         let (joined, members) = joined.map_or((None, Vec::new()), |(identity, members)| (Some(identity), members));
         let snapshots_dir = options.data_dir.join("snapshots");
@@ -98,6 +101,7 @@ impl Store {
             learner: AtomicBool::new(false),
             identity,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            auth,
             options,
         });
         let handle = Handle::new(Arc::clone(&member));
@@ -334,6 +338,15 @@ impl Service {
             tasks.spawn(async move {
                 ("space", {
                     run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let member = Arc::clone(&member);
+            tasks.spawn(async move {
+                ("tokens", {
+                    Arc::clone(&member.auth.keeper).run(member).await;
                     Ok(())
                 })
             });

@@ -163,8 +163,9 @@ impl State {
     /// When the disk fails, or the checkpoint is damaged or of a newer format; the old content then stays.
     pub fn install(&mut self, dir: &Path) -> Result<(), Error> {
         let (name, path) = folder::adopt(&self.root, dir)?;
-        let generation = Arc::new(Generation::open(&path, &self.options)?);
+        let generation = Generation::open(&path, &self.options)?;
         folder::switch(&self.root, &name)?;
+        let generation = Arc::new(generation.succeed(&self.generation.auth));
         let old = std::mem::replace(&mut self.generation, generation.clone());
         old.remove_when_closed();
         let revision = generation.figures.revision();

@@ -24,6 +24,7 @@ pub(super) fn refuses(alarms: Alarms, command: &Command) -> Option<Reason> {
         Command::LeaseExpire(_)
         | Command::LeaseCheckpoint(_)
         | Command::Alarm(_)
+        | Command::Auth(_)
         | Command::Downgrade(_)
         | Command::MembersFound(_)
         | Command::MemberPublish(_)

@@ -13,6 +13,7 @@ use parking_lot::MutexGuard;
 use rocksdb::WriteBatch;
 
 use super::Outcome;
+use crate::auth;
 use crate::lease::Lease;
 use crate::lease::table::{self, LeaseChanges};
 use crate::mvcc::cursor::Cursor;
@@ -53,6 +54,9 @@ pub(super) struct Context<'a> {
     cluster: Arc<ClusterState>,
     cluster_changed: bool,
     alarms: Alarms,
+    /// Who may do what.
+    pub(super) auth: Arc<auth::Table>,
+    auth_changed: bool,
     /// Term of the entry being applied.
     pub(super) term: u64,
     // Kept to reuse their memory.
@@ -82,6 +86,8 @@ impl<'a> Context<'a> {
             sub: 0,
             revisions: Vec::new(),
             prev_kv,
+            auth: generation.auth.table(),
+            auth_changed: false,
             term: 0,
             key_buffer: Vec::new(),
             value_buffer: Vec::new(),
@@ -257,6 +263,21 @@ impl<'a> Context<'a> {
         Ok(keys.into_iter().collect())
     }
 
+    /// Changes who may do what; a refused change changes nothing.
+    pub(super) fn change_auth<E>(
+        &mut self,
+        change: impl FnOnce(&mut auth::Table) -> Result<Vec<auth::Change>, E>,
+    ) -> Result<(), E> {
+        for (key, value) in change(Arc::make_mut(&mut self.auth))? {
+            self.auth_changed = true;
+            match value {
+                Some(value) => self.batch.put_cf(self.columns.auth, key, value),
+                None => self.batch.delete_cf(self.columns.auth, key),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a range at `revision` can be read; 0 and below mean the newest.
     pub(super) fn check_revision(&self, revision: i64) -> Result<(), refusal::Reason> {
         check_revision(revision, self.revision(), self.compacted)
@@ -271,6 +292,7 @@ impl<'a> Context<'a> {
             leases: self.leases,
             written: self.overlay,
             cluster: self.cluster_changed.then_some(self.cluster),
+            auth: self.auth_changed.then_some(self.auth),
         };
         Outcome { replies, effects, revisions: self.revisions, revision: self.revision }
     }

@@ -4,6 +4,8 @@
 //! go, so that a handover wakes one of them. **Invariant**: nobody is told to be first whose own key was not there after
 //! all earlier ones had gone; a lease may end while its candidate waits.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use keelson_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -18,15 +20,14 @@ use keelson_proto::mvccpb::KeyValue;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::front::Front;
+use super::guard::Caller;
 use crate::watch::{self, Item, Watcher};
-use crate::{Error, Handle, machine};
+use crate::{Error, machine};
 
 /// The time to live of a lease that is made for a caller who brings none, as in etcd.
 const OWN_LEASE_SECONDS: i64 = 60;
 /// Events that are kept for one who waits for a deletion: the deletion alone matters.
 const BUFFERED_BYTES_MAX: usize = 1 << 10;
-/// A client of etcd has no fence.
-const NO_FENCE: u64 = 0;
 
 /// Why a candidate is not first.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub(super) enum Lost {
 /// A place in the queue. Dropped before [`Candidacy::keep`], it is given up: the caller went away or was refused. A place that
 /// was there before is left to whoever has made it.
 pub(super) struct Candidacy {
-    handle: Handle,
+    caller: Arc<Caller>,
     pub(super) key: Bytes,
     /// The creation revision of the key.
     pub(super) revision: i64,
@@ -77,7 +78,7 @@ pub(super) fn prefix_end(prefix: &Bytes) -> Bytes {
 
 /// Does `operations` if the key still is the one that was created at `revision`.
 pub(super) async fn if_created_at(
-    handle: &Handle,
+    caller: &Caller,
     key: &Bytes,
     revision: i64,
     operations: Op,
@@ -95,13 +96,13 @@ pub(super) async fn if_created_at(
         success: vec![operation(operations)],
         failure: otherwise.map(operation).into_iter().collect(),
     };
-    handle.txn(request, NO_FENCE).await
+    caller.txn(request).await
 }
 
 /// The lease that was brought, or a new one.
-pub(super) async fn lease_or_new(handle: &Handle, lease: i64) -> Result<i64, Error> {
+pub(super) async fn lease_or_new(caller: &Caller, lease: i64) -> Result<i64, Error> {
     match lease {
-        0 => Ok(handle.lease_grant(LeaseGrantRequest { ttl: OWN_LEASE_SECONDS, id: 0 }).await?.id),
+        0 => Ok(caller.lease_grant(LeaseGrantRequest { ttl: OWN_LEASE_SECONDS, id: 0 }).await?.id),
         lease => Ok(lease),
     }
 }
@@ -111,23 +112,28 @@ impl Candidacy {
     ///
     /// # Errors
     /// [`Error::TooManyRequests`] when too many wait; those of a write, [`Error::LeaseNotFound`] among them.
-    pub(super) async fn join(front: &Front, name: &[u8], lease: i64, value: Bytes) -> Result<Self, Error> {
+    pub(super) async fn join(
+        front: &Front,
+        caller: Arc<Caller>,
+        name: &[u8],
+        lease: i64,
+        value: Bytes,
+    ) -> Result<Self, Error> {
         let permit = front.waiters.clone().try_acquire_owned().map_err(|_| Error::TooManyRequests)?;
-        let handle = front.handle.clone();
-        let lease = lease_or_new(&handle, lease).await?;
+        let lease = lease_or_new(&caller, lease).await?;
         let prefix = prefix(name);
         let key = Bytes::from([&prefix[..], format!("{lease:x}").as_bytes()].concat());
         // Whoever goes away while this is under way leaves nothing behind but what ends with the lease.
         let put = Op::RequestPut(PutRequest { key: key.clone(), value, lease, ..PutRequest::default() });
         let get = Op::RequestRange(RangeRequest { key: key.clone(), ..RangeRequest::default() });
-        let response = if_created_at(&handle, &key, 0, put, Some(get)).await?;
+        let response = if_created_at(&caller, &key, 0, put, Some(get)).await?;
         let (revision, held) = if response.succeeded {
             (response.header.map_or(0, |header| header.revision), None)
         } else {
             let found = first_pair(response).ok_or_else(|| Error::Internal("a candidate without a key".to_owned()))?;
             (found.create_revision, Some(found.value))
         };
-        Ok(Self { handle, key, revision, lease, prefix, held, permit: Some(permit) })
+        Ok(Self { caller, key, revision, lease, prefix, held, permit: Some(permit) })
     }
 
     /// Waits until all who came before have gone, and then makes sure that this one has not. Gives the revision at which
@@ -137,8 +143,8 @@ impl Candidacy {
     /// [`Lost`]; what `stop` completes with.
     pub(super) async fn wait(&self, mut stop: BoxFuture<'static, Error>) -> Result<i64, Lost> {
         while let Some((predecessor, revision)) = self.predecessor().await? {
-            let mut gone = self.deletions(predecessor, revision + 1);
-            let mut lost = self.deletions(self.key.clone(), self.check().await? + 1);
+            let mut gone = self.deletions(predecessor, revision + 1).await?;
+            let mut lost = self.deletions(self.key.clone(), self.check().await? + 1).await?;
             // Either may also end by a compaction. A fresh look tells what happened.
             tokio::select! {
                 ended = next_deletion(&mut gone) => ended?,
@@ -160,7 +166,7 @@ impl Candidacy {
             keys_only: true,
             ..candidates(&self.prefix, SortOrder::Descend)
         };
-        let response = self.handle.range(request).await?;
+        let response = self.caller.range(request).await?;
         let revision = response.header.map_or(0, |header| header.revision);
         Ok(response.kvs.into_iter().next().map(|pair| (pair.key, revision)))
     }
@@ -169,7 +175,7 @@ impl Candidacy {
     /// [`Lost::Expired`] when the key is not there any more.
     async fn check(&self) -> Result<i64, Lost> {
         let request = RangeRequest { key: self.key.clone(), keys_only: true, ..RangeRequest::default() };
-        let response: RangeResponse = self.handle.range(request).await?;
+        let response: RangeResponse = self.caller.range(request).await?;
         match response.kvs.first() {
             Some(pair) if pair.create_revision == self.revision => {
                 Ok(response.header.map_or(0, |header| header.revision))
@@ -178,8 +184,9 @@ impl Candidacy {
         }
     }
 
-    fn deletions(&self, key: Bytes, start_revision: i64) -> Watcher {
-        self.handle.watch(watch::Options {
+    /// A deletion tells no more than the range that follows it, and that is checked.
+    async fn deletions(&self, key: Bytes, start_revision: i64) -> Result<Watcher, Error> {
+        let options = watch::Options {
             key,
             range_end: Bytes::new(),
             start_revision,
@@ -187,7 +194,9 @@ impl Candidacy {
             no_put: true,
             no_delete: false,
             max_buffered_bytes: BUFFERED_BYTES_MAX,
-        })
+        };
+        let (watcher, _) = self.caller.watch(options).await?;
+        Ok(watcher)
     }
 }
 
@@ -198,10 +207,10 @@ impl Drop for Candidacy {
         if self.held.is_some() || tokio::runtime::Handle::try_current().is_err() {
             return;
         }
-        let (handle, key, revision) = (self.handle.clone(), self.key.clone(), self.revision);
+        let (caller, key, revision) = (Arc::clone(&self.caller), self.key.clone(), self.revision);
         machine::spawn(async move {
             let delete = Op::RequestDeleteRange(DeleteRangeRequest { key: key.clone(), ..Default::default() });
-            if let Err(error) = if_created_at(&handle, &key, revision, delete, None).await {
+            if let Err(error) = if_created_at(&caller, &key, revision, delete, None).await {
                 // It goes with its lease.
                 tracing::debug!(%error, "the key of a candidate that went away stays");
             }

@@ -21,14 +21,16 @@ use keelson_proto::v3lockpb::lock_server::LockServer;
 use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::metadata::MetadataMap;
 use tonic::service::Routes;
 use tower::Service as _;
 
 use super::front::Front;
+use super::guard::CommonName;
 use super::measure::{Counted, CountedBody, Received, Source};
 use super::{gateway, http, range, status_code};
-use crate::health::{self, HealthServer};
 use crate::Error;
+use crate::health::{self, HealthServer};
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
@@ -48,6 +50,8 @@ impl Future for Answer {
 pub(super) struct Dispatch {
     front: Arc<Front>,
     gateway: Arc<gateway::Routes>,
+    /// Of the connection's certificate.
+    common_name: Option<CommonName>,
     kv: KvServer<Front>,
     watch: WatchServer<Front>,
     lease: LeaseServer<Front>,
@@ -82,6 +86,7 @@ impl Dispatch {
             reflection: reflection(),
             gateway: Arc::new(gateway::Routes::new()),
             front,
+            common_name: None,
         }
     }
 }
@@ -91,7 +96,10 @@ impl hyper::service::Service<Request<Incoming>> for Dispatch {
     type Error = Infallible;
     type Future = Counted;
 
-    fn call(&self, request: Request<Incoming>) -> Counted {
+    fn call(&self, mut request: Request<Incoming>) -> Counted {
+        if let Some(common_name) = &self.common_name {
+            request.extensions_mut().insert(common_name.clone());
+        }
         self.counted(request.map(Source::Connection))
     }
 }
@@ -109,8 +117,32 @@ impl Dispatch {
     pub(super) fn counted(&self, request: Request<Source>) -> Counted {
         let metrics = self.front.handle.metrics();
         let call = metrics.grpc.start(request.uri().path());
-        let answer = self.route(request.map(|body| Received::new(body, call.is_some().then_some(metrics))));
+        let answer = self.guarded(request.map(|body| Received::new(body, call.is_some().then_some(metrics))));
         Counted::new(metrics, call, answer)
+    }
+
+    /// The services for a connection whose certificate has this name.
+    pub(super) fn of(&self, common_name: Option<CommonName>) -> Self {
+        Self { common_name, ..self.clone() }
+    }
+
+    /// Lets a call through if its sender may make it.
+    fn guarded(&self, request: Request<Received>) -> Answer {
+        // The path makes it a call, too: no content type must lead a request past the guard to a service.
+        let is_call =
+            is_grpc(&request) || request.uri().path().split('/').nth(1).is_some_and(|first| first.contains('.'));
+        if !is_call || !self.front.guarded(request.uri().path()) {
+            return self.route(request);
+        }
+        let dispatch = self.clone();
+        Answer(Box::pin(async move {
+            let metadata = MetadataMap::from_headers(request.headers().clone());
+            let caller = dispatch.front.caller(metadata, request.extensions().clone());
+            match dispatch.front.gate(request.uri().path(), &caller).await {
+                Ok(()) => dispatch.route(request).await,
+                Err(status) => Ok(status.into_http()),
+            }
+        }))
     }
 
     fn route(&self, request: Request<Received>) -> Answer {

@@ -2,6 +2,8 @@
 
 mod observe;
 
+use std::sync::Arc;
+
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use keelson_proto::etcdserverpb::range_request::SortOrder;
@@ -23,14 +25,15 @@ use crate::Error;
 #[tonic::async_trait]
 impl Election for Front {
     async fn campaign(&self, request: Request<CampaignRequest>) -> Result<Response<CampaignResponse>, Status> {
-        self.admit(request.metadata())?;
-        let stop = self.stop(request.metadata());
-        let CampaignRequest { name, lease, value } = request.into_inner();
-        let candidacy = Candidacy::join(self, &name, lease, value.clone()).await?;
+        let (caller, request) = self.enter(request)?;
+        let stop = self.stop(caller.metadata());
+        let caller = Arc::new(caller);
+        let CampaignRequest { name, lease, value } = request;
+        let candidacy = Candidacy::join(self, Arc::clone(&caller), &name, lease, value.clone()).await?;
         if candidacy.held.as_ref().is_some_and(|held| *held != value) {
             let put = PutRequest { key: candidacy.key.clone(), value, lease: candidacy.lease, ..Default::default() };
             let put = Op::RequestPut(put);
-            let response = if_created_at(&self.handle, &candidacy.key, candidacy.revision, put, None).await?;
+            let response = if_created_at(&caller, &candidacy.key, candidacy.revision, put, None).await?;
             if !response.succeeded {
                 return Err(Status::unknown(NOT_THE_ELECTED));
             }
@@ -46,12 +49,12 @@ impl Election for Front {
     }
 
     async fn proclaim(&self, request: Request<ProclaimRequest>) -> Result<Response<ProclaimResponse>, Status> {
-        self.admit(request.metadata())?;
-        let ProclaimRequest { leader, value } = request.into_inner();
+        let (caller, request) = self.enter(request)?;
+        let ProclaimRequest { leader, value } = request;
         let LeaderKey { key, rev, lease, .. } = leader.ok_or_else(|| Status::unknown(LEADER_KEY_NOT_PROVIDED))?;
-        let lease = candidacy::lease_or_new(&self.handle, lease).await?;
+        let lease = candidacy::lease_or_new(&caller, lease).await?;
         let put = Op::RequestPut(PutRequest { key: key.clone(), value, lease, ..Default::default() });
-        let mut response = if_created_at(&self.handle, &key, rev, put, None).await?;
+        let mut response = if_created_at(&caller, &key, rev, put, None).await?;
         if !response.succeeded {
             return Err(Status::unknown(NOT_THE_ELECTED));
         }
@@ -61,18 +64,18 @@ impl Election for Front {
 
     /// Resigning twice, or too late, is no error, as in etcd.
     async fn resign(&self, request: Request<ResignRequest>) -> Result<Response<ResignResponse>, Status> {
-        self.admit(request.metadata())?;
-        let leader = request.into_inner().leader.ok_or_else(|| Status::unknown(LEADER_KEY_NOT_PROVIDED))?;
+        let (caller, request) = self.enter(request)?;
+        let leader = request.leader.ok_or_else(|| Status::unknown(LEADER_KEY_NOT_PROVIDED))?;
         let delete = Op::RequestDeleteRange(DeleteRangeRequest { key: leader.key.clone(), ..Default::default() });
-        let mut response = if_created_at(&self.handle, &leader.key, leader.rev, delete, None).await?;
+        let mut response = if_created_at(&caller, &leader.key, leader.rev, delete, None).await?;
         self.complete(&mut response.header);
         Ok(Response::new(ResignResponse { header: response.header }))
     }
 
     async fn leader(&self, request: Request<LeaderRequest>) -> Result<Response<LeaderResponse>, Status> {
-        self.admit(request.metadata())?;
-        let oldest = candidacy::candidates(&candidacy::prefix(&request.into_inner().name), SortOrder::Ascend);
-        let mut response = self.handle.range(oldest).await?;
+        let (caller, request) = self.enter(request)?;
+        let oldest = candidacy::candidates(&candidacy::prefix(&request.name), SortOrder::Ascend);
+        let mut response = caller.range(oldest).await?;
         self.complete(&mut response.header);
         let leader = response.kvs.into_iter().next().ok_or_else(|| Status::unknown(ELECTION_WITHOUT_LEADER))?;
         Ok(Response::new(LeaderResponse { header: response.header, kv: Some(leader) }))
@@ -81,9 +84,9 @@ impl Election for Front {
     type ObserveStream = BoxStream<'static, Result<LeaderResponse, Status>>;
 
     async fn observe(&self, request: Request<LeaderRequest>) -> Result<Response<Self::ObserveStream>, Status> {
-        self.admit(request.metadata())?;
-        let stop = self.stop(request.metadata());
-        let observation = Observation::new(self.clone(), &request.into_inner().name, stop);
+        let (caller, request) = self.enter(request)?;
+        let stop = self.stop(caller.metadata());
+        let observation = Observation::new(self.clone(), caller, &request.name, stop);
         Ok(Response::new(stream::unfold(observation, Observation::next).boxed()))
     }
 }

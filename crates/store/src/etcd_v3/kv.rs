@@ -11,15 +11,12 @@ use tonic::{Request, Response, Status};
 use super::front::Front;
 use crate::validate;
 
-/// A client of etcd has no fence.
-const NO_FENCE: u64 = 0;
-
 #[tonic::async_trait]
 impl Kv for Front {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
-        self.admit(request.metadata())?;
-        self.serves(request.get_ref())?;
-        let mut response = self.handle.range(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        self.serves(&request)?;
+        let mut response = caller.range(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -31,10 +28,10 @@ impl Kv for Front {
     }
 
     async fn put(&self, request: Request<PutRequest>) -> Result<Response<PutResponse>, Status> {
-        self.admit(request.metadata())?;
-        validate::put(request.get_ref())?;
-        self.check_size(request.get_ref())?;
-        let mut response = self.handle.put(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        validate::put(&request)?;
+        self.check_size(&request)?;
+        let mut response = caller.put(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -43,29 +40,29 @@ impl Kv for Front {
         &self,
         request: Request<DeleteRangeRequest>,
     ) -> Result<Response<DeleteRangeResponse>, Status> {
-        self.admit(request.metadata())?;
-        validate::delete_range(request.get_ref())?;
-        self.check_size(request.get_ref())?;
-        let mut response = self.handle.delete_range(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        validate::delete_range(&request)?;
+        self.check_size(&request)?;
+        let mut response = caller.delete_range(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
 
     async fn txn(&self, request: Request<TxnRequest>) -> Result<Response<TxnResponse>, Status> {
-        self.admit(request.metadata())?;
-        validate::txn(request.get_ref(), self.limits.txn_ops_max)?;
+        let (caller, request) = self.enter(request)?;
+        validate::txn(&request, self.limits.txn_ops_max)?;
         // What is not proposed only has to fit into a message.
-        if !validate::txn_is_read_only(request.get_ref()) {
-            self.check_size(request.get_ref())?;
+        if !validate::txn_is_read_only(&request) {
+            self.check_size(&request)?;
         }
-        let mut response = self.handle.txn(request.into_inner(), NO_FENCE).await?;
+        let mut response = caller.txn(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
 
     async fn compact(&self, request: Request<CompactionRequest>) -> Result<Response<CompactionResponse>, Status> {
-        self.admit(request.metadata())?;
-        let mut response = self.handle.compact(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        let mut response = caller.compact(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }

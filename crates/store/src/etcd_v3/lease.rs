@@ -11,6 +11,7 @@ use keelson_proto::etcdserverpb::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::front::Front;
+use super::guard::Caller;
 use super::status_code;
 use crate::Error;
 
@@ -20,8 +21,8 @@ const TTL_OF_NO_LEASE: i64 = -1;
 #[tonic::async_trait]
 impl Lease for Front {
     async fn lease_grant(&self, request: Request<LeaseGrantRequest>) -> Result<Response<LeaseGrantResponse>, Status> {
-        self.admit(request.metadata())?;
-        let mut response = self.handle.lease_grant(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        let mut response = caller.lease_grant(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -30,8 +31,8 @@ impl Lease for Front {
         &self,
         request: Request<LeaseRevokeRequest>,
     ) -> Result<Response<LeaseRevokeResponse>, Status> {
-        self.admit(request.metadata())?;
-        let mut response = self.handle.lease_revoke(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        let mut response = caller.lease_revoke(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -42,9 +43,9 @@ impl Lease for Front {
         &self,
         request: Request<Streaming<LeaseKeepAliveRequest>>,
     ) -> Result<Response<Self::LeaseKeepAliveStream>, Status> {
-        self.admit(request.metadata())?;
         let stop = self.stop(request.metadata());
-        let renewals = Renewals { front: self.clone(), stop, requests: request.into_inner(), ended: false };
+        let (caller, requests) = self.enter(request)?;
+        let renewals = Renewals { front: self.clone(), caller, stop, requests, ended: false };
         Ok(Response::new(stream::unfold(renewals, Renewals::next).boxed()))
     }
 
@@ -52,10 +53,9 @@ impl Lease for Front {
         &self,
         request: Request<LeaseTimeToLiveRequest>,
     ) -> Result<Response<LeaseTimeToLiveResponse>, Status> {
-        self.admit(request.metadata())?;
-        let request = request.into_inner();
+        let (caller, request) = self.enter(request)?;
         let id = request.id;
-        let mut response = match self.handle.lease_time_to_live(request).await {
+        let mut response = match caller.lease_time_to_live(request).await {
             Err(Error::LeaseNotFound) => LeaseTimeToLiveResponse { id, ttl: TTL_OF_NO_LEASE, ..Default::default() },
             other => other?,
         };
@@ -67,8 +67,8 @@ impl Lease for Front {
         &self,
         request: Request<LeaseLeasesRequest>,
     ) -> Result<Response<LeaseLeasesResponse>, Status> {
-        self.admit(request.metadata())?;
-        let mut response = self.handle.lease_leases(request.into_inner()).await?;
+        let (caller, request) = self.enter(request)?;
+        let mut response = caller.lease_leases(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))
     }
@@ -78,6 +78,7 @@ impl Lease for Front {
 /// taken, so a client that does not read its answers is held back by HTTP/2's flow control.
 struct Renewals {
     front: Front,
+    caller: Caller,
     requests: Streaming<LeaseKeepAliveRequest>,
     stop: BoxFuture<'static, Error>,
     ended: bool,
@@ -91,7 +92,7 @@ impl Renewals {
         let answer = tokio::select! {
             error = &mut self.stop => Err(error.into()),
             request = self.requests.message() => match request {
-                Ok(request) => renew(&self.front, request?).await,
+                Ok(request) => renew(&self.front, &self.caller, request?).await,
                 Err(status) => Err(status_code::received(status)),
             },
         };
@@ -102,10 +103,14 @@ impl Renewals {
 
 /// Renews one lease. The header is taken before, so that its revision is never later than the renewal: a client must not
 /// read "alive at revision 4" of a lease that was revoked at revision 3.
-async fn renew(front: &Front, request: LeaseKeepAliveRequest) -> Result<LeaseKeepAliveResponse, Status> {
+async fn renew(
+    front: &Front,
+    caller: &Caller,
+    request: LeaseKeepAliveRequest,
+) -> Result<LeaseKeepAliveResponse, Status> {
     let header = front.header(front.handle.revision());
     let id = request.id;
-    let mut response = match front.handle.lease_keep_alive(request).await {
+    let mut response = match caller.lease_keep_alive(request).await {
         Err(Error::LeaseNotFound) => LeaseKeepAliveResponse { id, ttl: 0, ..Default::default() },
         other => other?,
     };

@@ -22,13 +22,17 @@ use crate::Error;
 impl Maintenance for Front {
     /// Lists, raises or clears alarms. Type NONE lists all, and is neither raised nor cleared.
     async fn alarm(&self, request: Request<AlarmRequest>) -> Result<Response<AlarmResponse>, Status> {
-        self.admit(request.metadata())?;
-        let AlarmRequest { action, member_id, alarm } = request.into_inner();
+        let (caller, request) = self.enter(request)?;
+        let AlarmRequest { action, member_id, alarm } = request;
         let action =
             AlarmAction::try_from(action).map_err(|_| Status::invalid_argument("keelson: unknown alarm action"))?;
         let kind = AlarmType::try_from(alarm).map_err(|_| Status::invalid_argument("keelson: unknown alarm type"))?;
         let meant = |found: &&Alarm| kind == AlarmType::None || found.alarm == alarm;
         let of = |found: &Alarm| AlarmMember { member_id: found.member_id, alarm: found.alarm };
+        match action {
+            AlarmAction::Get => drop(caller.known().await?),
+            AlarmAction::Activate | AlarmAction::Deactivate => drop(caller.root().await?),
+        }
         let alarms = match action {
             AlarmAction::Get => {
                 self.handle.read_barrier().await?;

@@ -25,6 +25,7 @@ use tonic_prost::ProstCodec;
 use self::body::Reply;
 pub(super) use self::lists::Lists;
 use super::front::Front;
+use super::guard::Caller;
 use super::measure::Received;
 use super::status_code;
 use crate::state::listing::End;
@@ -51,14 +52,16 @@ fn respond(answer: Result<Reply, Status>) -> Response<Body> {
     }
 }
 
-/// Reads the one message of a request.
-async fn receive(front: &Front, request: Request<Received>) -> Result<(MetadataMap, RangeRequest), Status> {
+/// Reads the one message of a request. Refuses it when it requires a leader and there is none.
+async fn receive(front: &Front, request: Request<Received>) -> Result<(Caller, RangeRequest), Status> {
     let (parts, body) = request.into_parts();
     let decoder = ProstCodec::<RangeResponse, RangeRequest>::default().decoder();
     let mut messages = Streaming::new_request(decoder, body, None, Some(front.message_bytes_max()));
     let message = messages.message().await.map_err(status_code::received)?;
     let message = message.ok_or_else(|| Status::internal("the request has no message"))?;
-    Ok((MetadataMap::from_headers(parts.headers), message))
+    let metadata = MetadataMap::from_headers(parts.headers);
+    front.admit(&metadata)?;
+    Ok((front.caller(metadata, parts.extensions), message))
 }
 
 /// What an answer has beside its pairs.

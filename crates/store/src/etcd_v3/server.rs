@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::dispatch::Dispatch;
 use super::front::{Front, Limits};
+use super::guard::CommonName;
 use super::{led, tls};
 use crate::Handle;
 use crate::options::Tls;
@@ -155,7 +156,10 @@ async fn connection(
     }
     let Some(tls) = tls else { return serve(stream, dispatch, streams_max, shutdown).await };
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, dispatch, streams_max, shutdown).await,
+        Ok(Ok(stream)) => {
+            let common_name = stream.get_ref().1.peer_certificates().and_then(CommonName::of);
+            serve(stream, dispatch.of(common_name), streams_max, shutdown).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake with an etcd client failed"),
         Err(_) => tracing::debug!("TLS handshake with an etcd client took too long"),
     }

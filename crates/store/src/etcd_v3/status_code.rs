@@ -60,6 +60,32 @@ impl From<Error> for Status {
             Error::Learner => (Code::FailedPrecondition, "etcdserver: rpc not supported for learner"),
             Error::NotLeader => (Code::FailedPrecondition, "etcdserver: not leader"),
             Error::BadTransferee => (Code::FailedPrecondition, "etcdserver: bad leader transferee"),
+            Error::AuthOldRevision => (Code::InvalidArgument, "etcdserver: revision of auth store is old"),
+            Error::PermissionDenied => (Code::PermissionDenied, "etcdserver: permission denied"),
+            Error::InvalidAuthToken => (Code::Unauthenticated, "etcdserver: invalid auth token"),
+            Error::AuthNotEnabled => (Code::FailedPrecondition, "etcdserver: authentication is not enabled"),
+            Error::AuthFailed => {
+                (Code::InvalidArgument, "etcdserver: authentication failed, invalid user ID or password")
+            }
+            Error::NoPasswordUser => {
+                (Code::Unknown, "auth: authentication failed, password was given for no password user")
+            }
+            Error::PasswordTooLong => (Code::InvalidArgument, "keelson: a password has 72 bytes at most"),
+            Error::VerifyOnly => (Code::Unknown, "auth: token signing attempted with verify-only key"),
+            Error::RootUserNotExist => (Code::FailedPrecondition, "etcdserver: root user does not exist"),
+            Error::RootRoleNotExist => (Code::FailedPrecondition, "etcdserver: root user does not have root role"),
+            Error::UserEmpty => (Code::InvalidArgument, "etcdserver: user name is empty"),
+            Error::UserExists => (Code::FailedPrecondition, "etcdserver: user name already exists"),
+            Error::UserNotFound => (Code::FailedPrecondition, "etcdserver: user name not found"),
+            Error::RoleEmpty => (Code::InvalidArgument, "etcdserver: role name is empty"),
+            Error::RoleExists => (Code::FailedPrecondition, "etcdserver: role name already exists"),
+            Error::RoleNotFound => (Code::FailedPrecondition, "etcdserver: role name not found"),
+            Error::RoleNotGranted => (Code::FailedPrecondition, "etcdserver: role is not granted to the user"),
+            Error::PermissionNotGiven => (Code::InvalidArgument, "etcdserver: permission not given"),
+            Error::PermissionNotGranted => {
+                (Code::FailedPrecondition, "etcdserver: permission is not granted to the role")
+            }
+            Error::InvalidAuthManagement => (Code::InvalidArgument, "etcdserver: invalid auth management"),
             Error::NoLeader => (Code::Unavailable, "etcdserver: no leader"),
             Error::LeaderChanged => (Code::Unavailable, "etcdserver: leader changed"),
             Error::Stopped => (Code::Unavailable, "etcdserver: server stopped"),
@@ -129,11 +155,6 @@ pub(super) fn translated(response: Response<Body>) -> Response<Body> {
         Some(status) if status.code() == Code::OutOfRange => received(status).into_http(),
         _ => response,
     }
-}
-
-/// What a service answers that a later version brings.
-pub(super) fn not_yet(method: &'static str) -> Status {
-    Status::unimplemented(format!("keelson: {method} is not implemented"))
 }
 
 #[cfg(test)]

@@ -22,9 +22,9 @@ impl Watch for Front {
     type WatchStream = BoxStream<'static, Result<WatchResponse, Status>>;
 
     async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Self::WatchStream>, Status> {
-        self.admit(request.metadata())?;
         let stop = self.stop(request.metadata());
-        let session = Session::new(self.clone(), request.into_inner(), stop);
+        let (caller, requests) = self.enter(request)?;
+        let session = Session::new(self.clone(), caller, requests, stop);
         Ok(Response::new(stream::unfold(session, Session::next).boxed()))
     }
 }

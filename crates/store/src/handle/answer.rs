@@ -3,7 +3,7 @@
 use keelson_proto::etcdserverpb::{
     CompactionResponse, DeleteRangeResponse, LeaseGrantResponse, LeaseRevokeResponse, PutResponse, TxnResponse,
 };
-use keelson_proto::keelson::store::v1::{Reply, reply};
+use keelson_proto::keelson::store::v1::{AuthChanged, Reply, reply};
 
 use crate::Error;
 
@@ -28,4 +28,5 @@ answers! {
     compact: Compact -> CompactionResponse;
     lease_grant: LeaseGrant -> LeaseGrantResponse;
     lease_revoke: LeaseRevoke -> LeaseRevokeResponse;
+    auth_changed: AuthChanged -> AuthChanged;
 }

@@ -15,7 +15,7 @@ use crate::state::cluster::Alarms;
 /// # Errors
 /// The refusal, and those of every write.
 pub(crate) async fn change(member: &Member, command: command::Command) -> Result<ClusterState, Error> {
-    let command = Command { fence_term: NO_FENCE, command: Some(command) };
+    let command = Command { fence_term: NO_FENCE, command: Some(command), ..Command::default() };
     match member.proposer.propose(command, member.deadline()).await?.reply {
         Some(reply::Reply::ClusterChanged(changed)) => Ok(changed.cluster.unwrap_or_default()),
         Some(reply::Reply::Refusal(refusal)) => Err(refusal.into()),

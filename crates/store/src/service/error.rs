@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::{etcd_v3, options, peer_tls, state};
+use crate::{auth, etcd_v3, options, peer_tls, state};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -15,6 +15,9 @@ pub enum Error {
     /// The options contradict each other.
     #[error("the store's options cannot be used")]
     Options(#[source] options::Invalid),
+    /// Authentication cannot be set up: a key, most likely.
+    #[error("cannot set authentication up")]
+    Auth(#[source] auth::Invalid),
     /// The certificate for peers.
     #[error("cannot set TLS up for peers")]
     PeerTls(#[source] peer_tls::Error),

@@ -17,9 +17,10 @@ const REV: &str = "rev";
 const LEASE: &str = "lease";
 const LEASE_KEYS: &str = "lease_keys";
 const META: &str = "meta";
+const AUTH: &str = "auth";
 /// RocksDB always has this one; nothing is kept in it.
 const DEFAULT: &str = "default";
-const ALL: [&str; 5] = [DATA, REV, LEASE, LEASE_KEYS, META];
+const ALL: [&str; 6] = [DATA, REV, LEASE, LEASE_KEYS, META, AUTH];
 
 /// Blocks of 16 KiB: half as many index entries as the default's, and still one read each.
 const BLOCK_BYTES: usize = 16 << 10;
@@ -42,6 +43,7 @@ pub(crate) struct Columns<'a> {
     pub lease: &'a ColumnFamily,
     pub lease_keys: &'a ColumnFamily,
     pub meta: &'a ColumnFamily,
+    pub auth: &'a ColumnFamily,
 }
 
 impl<'a> Columns<'a> {
@@ -54,11 +56,12 @@ impl<'a> Columns<'a> {
             lease: column(LEASE)?,
             lease_keys: column(LEASE_KEYS)?,
             meta: column(META)?,
+            auth: column(AUTH)?,
         })
     }
 
-    pub(crate) fn each(&self) -> [&'a ColumnFamily; 5] {
-        [self.data, self.rev, self.lease, self.lease_keys, self.meta]
+    pub(crate) fn each(&self) -> [&'a ColumnFamily; 6] {
+        [self.data, self.rev, self.lease, self.lease_keys, self.meta, self.auth]
     }
 }
 

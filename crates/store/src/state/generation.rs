@@ -14,6 +14,7 @@ use super::cluster::{self, Alarms};
 use super::columns::{self, Columns};
 use super::meta::{self, Position};
 use super::{Applied, Error, Options};
+use crate::auth;
 use crate::lease::table::{LeaseChanges, Table};
 use crate::machine;
 use crate::mvcc::latest::Latest;
@@ -68,6 +69,7 @@ pub(crate) struct Generation {
     applied: RwLock<Applied>,
     pub(crate) leases: RwLock<Table>,
     cluster: RwLock<Arc<ClusterState>>,
+    pub(crate) auth: Arc<auth::Gate>,
     writer: Mutex<Writer>,
     /// The applying thread's, and only its.
     pub(crate) latest: Mutex<Latest>,
@@ -100,6 +102,8 @@ pub(crate) struct Effects {
     pub written: Overlay,
     /// None when it did not change.
     pub cluster: Option<Arc<ClusterState>>,
+    /// Who may do what, when it changed.
+    pub auth: Option<Arc<auth::Table>>,
 }
 
 impl Generation {
@@ -107,11 +111,11 @@ impl Generation {
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self, Error> {
         let floor = Arc::new(AtomicI64::new(0));
         let db = columns::open(path, options, &floor)?;
-        let (position, table, cluster) = {
+        let (position, table, cluster, users) = {
             let columns = Columns::of(&db)?;
             let position = meta::load(&columns)?;
             meta::mark_format(&db, &columns)?;
-            (position, Table::load(&columns)?, cluster::load(&columns)?)
+            (position, Table::load(&columns)?, cluster::load(&columns)?, auth::Table::load(&columns)?)
         };
         settle(&db)?;
         let Position { applied, revision, compacted, sweep } = position;
@@ -133,7 +137,14 @@ impl Generation {
             leases: RwLock::new(table),
             latest: Mutex::new(Latest::new(options.latest_bytes)),
             cluster: RwLock::new(Arc::new(cluster)),
+            auth: Arc::new(auth::Gate::new(users)),
         })
+    }
+
+    /// Goes on with the gate of the generation that this one replaces: who asks it has it for ever.
+    pub(crate) fn succeed(self, gate: &Arc<auth::Gate>) -> Self {
+        gate.set(self.auth.table());
+        Self { auth: Arc::clone(gate), ..self }
     }
 
     pub(crate) fn db(&self) -> &DB {
@@ -164,7 +175,7 @@ impl Generation {
 
     /// Writes what a slice of entries changes, in one batch, and then shows it.
     pub(crate) fn commit(&self, effects: Effects, applied: Applied, options: &Options) -> Result<(), Error> {
-        let Effects { mut batch, revision, compacted, membership_changed, leases, written, cluster } = effects;
+        let Effects { mut batch, revision, compacted, membership_changed, leases, written, cluster, auth } = effects;
         let columns = self.columns()?;
         let mut writer = self.writer.lock();
         meta::put_applied(&columns, &mut batch, &applied, membership_changed, revision, compacted);
@@ -187,6 +198,9 @@ impl Generation {
             }
         }
         self.leases.write().change(leases);
+        if let Some(auth) = auth {
+            self.auth.set(auth);
+        }
         *self.applied.write() = applied;
         if let Some(cluster) = cluster {
             self.figures.alarms.store(cluster::alarms(&cluster).bits(), Ordering::Release);
@@ -235,7 +249,7 @@ impl Generation {
     }
 
     fn flush_all(&self, columns: &Columns<'_>, options: &FlushOptions) -> Result<(), Error> {
-        let families: [&ColumnFamily; 5] = columns.each();
+        let families: [&ColumnFamily; 6] = columns.each();
         self.db.flush_cfs_opt(&families, options).map_err(Error::rocks("flushing"))?;
         settle(&self.db)
     }

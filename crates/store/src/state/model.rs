@@ -117,6 +117,8 @@ impl Model {
                 expire.ids.iter().for_each(|id| self.end_lease(*id));
                 Ok(R::LeaseExpired(LeaseExpired { revision: self.revision }))
             }
+            // Has tables of its own, and nothing to do with keys.
+            C::Auth(_) => panic!("the model knows no users"),
             C::LeaseCheckpoint(checkpoint) => {
                 for lease in checkpoint.leases {
                     self.leases.entry(lease.id).and_modify(|remaining| *remaining = lease.remaining_seconds);

@@ -133,8 +133,11 @@ fn command() -> impl Strategy<Value = Command> {
             C::Alarm(AlarmChange { active: chance == 0, member_id, alarm, automatic })
         }),
     ];
-    (command, prop::sample::select(vec![0u64, 0, 0, 1, 2]))
-        .prop_map(|(command, fence_term)| Command { fence_term, command: Some(command) })
+    (command, prop::sample::select(vec![0u64, 0, 0, 1, 2])).prop_map(|(command, fence_term)| Command {
+        fence_term,
+        command: Some(command),
+        ..Command::default()
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {

@@ -18,6 +18,7 @@ use super::listing::Listing;
 use super::meta::Position;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
+use crate::auth::Gate;
 use crate::lease::{Lease, table};
 use crate::metrics::StateFigures;
 use crate::mvcc::scan::Scan;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     figures: ArcSwap<Figures>,
     hub: Hub,
     measured: StateFigures,
+    auth: Arc<Gate>,
 }
 
 impl Shared {
@@ -41,6 +43,7 @@ impl Shared {
             figures: ArcSwap::new(generation.figures.clone()),
             hub: Hub::new(generation.figures.revision()),
             measured: StateFigures::default(),
+            auth: Arc::clone(&generation.auth),
             generation: ArcSwapOption::new(Some(generation)),
         }
     }
@@ -300,6 +303,11 @@ impl Reader {
     /// When the disk fails or the state is closed.
     pub(crate) fn rewrite(&self) -> Result<(), Error> {
         self.shared.generation()?.rewrite()
+    }
+
+    /// Who may do what.
+    pub(crate) fn auth(&self) -> &Gate {
+        &self.shared.auth
     }
 
     /// Bytes of the database's files.

@@ -24,7 +24,8 @@ fn open() -> (tempfile::TempDir, State) {
 }
 
 fn entry(index: u64, commands: Vec<C>) -> Entry {
-    let commands = commands.into_iter().map(|command| Command { fence_term: 0, command: Some(command) }).collect();
+    let commands =
+        commands.into_iter().map(|command| Command { command: Some(command), ..Command::default() }).collect();
     let batch = Batch { commands, ..Batch::default() };
     Entry { index, term: 1, log_id: Bytes::from(index.to_string()), payload: Payload::Batch(batch) }
 }

@@ -4,6 +4,8 @@
 //! etcd's own etcdctl of two versions. Tests share one cluster and keep to keys of their own; those that compact or move
 //! the leader start one for themselves.
 
+mod auth;
+mod auth_etcdctl;
 mod certificates;
 mod cluster;
 mod discovery;

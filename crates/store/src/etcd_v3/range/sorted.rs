@@ -9,19 +9,22 @@ use super::body::{self, Reply};
 use super::produce::{Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, one_message};
 use crate::etcd_v3::front::Front;
+use crate::etcd_v3::guard::Caller;
 use crate::handle::read::blocking;
 use crate::machine;
 use crate::mvcc::encode::Pair;
 use crate::mvcc::range::Collector;
 use crate::state::listing::Listing;
 
-pub(super) async fn answer(front: &Front, request: RangeRequest) -> Result<Reply, Status> {
+pub(super) async fn answer(front: &Front, caller: &Caller, request: RangeRequest) -> Result<Reply, Status> {
+    let reading = caller.read(&request).await?;
     let begin = |mut listing: Listing| {
         let mut collector = Collector::new(listing.request());
         let done = listing.collect(&mut collector, FIRST_BYTES)?;
         Ok((listing, collector, done))
     };
     let (mut listing, mut collector, mut done) = front.handle.list(request, true, begin).await?;
+    caller.done(&reading).await?;
     let mut share: Option<super::lists::Share> = None;
     let mut held_max = 0;
     while !done {

@@ -25,23 +25,24 @@ use crate::{machine, validate};
 const ROOM: usize = 16;
 
 pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
-    let (metadata, request) = receive(front, request).await?;
-    front.admit(&metadata)?;
+    let (caller, request) = receive(front, request).await?;
     front.serves(&request)?;
     check(&request)?;
+    let reading = caller.read(&request).await?;
     // The cache is for what is read often; a list of everything would push it out.
     let begun = front.handle.list(request, false, |mut listing| {
         let read = read(&mut listing, FIRST_BYTES)?;
         Ok((listing, read))
     });
     let (listing, (pairs, end)) = begun.await?;
+    caller.done(&reading).await?;
     let first = part(front, pairs, end)?;
     if end.is_some() {
         return Ok(Reply::one(first));
     }
     let part_bytes_max = front.lists.part_bytes();
     let share = front.lists.take(part_bytes_max * PARTS_HELD).await?;
-    let (mut sink, parts) = sink(front.lists.stall, front.stop(&metadata));
+    let (mut sink, parts) = sink(front.lists.stall, front.stop(caller.metadata()));
     let front = front.clone();
     machine::spawn(async move {
         let outcome = send(&front, &mut sink, listing, part_bytes_max).await;

@@ -13,6 +13,7 @@ use super::lists::Share;
 use super::produce::{self, Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, frame, one_message, receive, sorted};
 use crate::etcd_v3::front::Front;
+use crate::etcd_v3::guard::Caller;
 use crate::etcd_v3::measure::Received;
 use crate::mvcc::range::is_sorted;
 use crate::state::listing::{End, Listing};
@@ -33,21 +34,21 @@ struct Rest {
 }
 
 pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
-    let (metadata, request) = receive(front, request).await?;
-    front.admit(&metadata)?;
+    let (caller, request) = receive(front, request).await?;
     front.serves(&request)?;
     if request.range_end.is_empty() {
-        let mut response = front.handle.range(request).await?;
+        let mut response = caller.range(request).await?;
         front.complete(&mut response.header);
         return one_message(&response);
     }
     if is_sorted(&request) && !request.count_only {
-        return sorted::answer(front, request).await;
+        return sorted::answer(front, &caller, request).await;
     }
-    list(front, request).await
+    list(front, &caller, request).await
 }
 
-async fn list(front: &Front, request: RangeRequest) -> Result<Reply, Status> {
+async fn list(front: &Front, caller: &Caller, request: RangeRequest) -> Result<Reply, Status> {
+    let reading = caller.read(&request).await?;
     // Small lists are done in one visit to the disk's threads, and are one piece of memory.
     let (listing, mut message, end) = front
         .handle
@@ -57,6 +58,7 @@ async fn list(front: &Front, request: RangeRequest) -> Result<Reply, Status> {
             Ok((listing, message, end))
         })
         .await?;
+    caller.done(&reading).await?;
     if let Some(end) = end {
         frame(front, end).encode(&mut message).map_err(|error| Status::internal(error.to_string()))?;
         return Ok(Reply::one(body::seal(message)?));

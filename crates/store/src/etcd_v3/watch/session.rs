@@ -17,12 +17,14 @@ use keelson_proto::etcdserverpb::watch_request::RequestUnion;
 use keelson_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
 use super::batch::push_fragments;
 use super::turns::{Control, End, Turn, turns};
 use crate::Error;
+use crate::auth::Access;
 use crate::etcd_v3::front::Front;
+use crate::etcd_v3::guard::Caller;
 use crate::etcd_v3::status_code::{self, COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
 use crate::metrics::UnderWay;
 use crate::watch;
@@ -46,6 +48,7 @@ type Serial = u64;
 
 pub(super) struct Session {
     front: Front,
+    caller: Caller,
     /// None once the client has said that it has nothing more to ask. Its watches go on, as in etcd.
     requests: Option<Streaming<WatchRequest>>,
     stop: BoxFuture<'static, Error>,
@@ -64,9 +67,21 @@ pub(super) struct Session {
     _open: UnderWay,
 }
 
+/// A watched range, as etcd's pair.
+type Range = (Bytes, Bytes);
+
+/// In which epoch a watch was permitted, and to whom; none to root, or while authentication was off.
+struct Permit {
+    epoch: u64,
+    user: Option<Arc<str>>,
+}
+
 struct Watch {
     serial: Serial,
     control: Arc<Control>,
+    /// Key and range end.
+    range: Range,
+    permit: Permit,
     fragment: bool,
     progress_notify: bool,
     /// No event was sent since the progress timer's last tick.
@@ -78,13 +93,19 @@ struct Watch {
 }
 
 impl Session {
-    pub(super) fn new(front: Front, requests: Streaming<WatchRequest>, stop: BoxFuture<'static, Error>) -> Self {
+    pub(super) fn new(
+        front: Front,
+        caller: Caller,
+        requests: Streaming<WatchRequest>,
+        stop: BoxFuture<'static, Error>,
+    ) -> Self {
         let interval = with_jitter(front.limits.progress_interval);
         let mut progress_timer = tokio::time::interval_at(Instant::now() + interval, interval);
         progress_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let open = UnderWay::new(&front.handle.metrics().watch_streams);
         Self {
             front,
+            caller,
             requests: Some(requests),
             stop,
             watches: HashMap::new(),
@@ -114,7 +135,7 @@ impl Session {
                 error = &mut self.stop => Some(error.into()),
                 request = next_request(&mut self.requests) => match request {
                     Ok(Some(request)) => {
-                        self.request(request);
+                        self.request(request).await;
                         None
                     }
                     Ok(None) => {
@@ -123,7 +144,7 @@ impl Session {
                     }
                     Err(status) => Some(status_code::received(status)),
                 },
-                Some((tag, turn)) = self.running.next() => self.turn(tag, turn).err().map(Status::from),
+                Some((tag, turn)) = self.running.next() => self.permitted_turn(tag, turn).await.err().map(Status::from),
                 _ = self.progress_timer.tick() => {
                     self.progress_tick();
                     None
@@ -136,9 +157,9 @@ impl Session {
         }
     }
 
-    fn request(&mut self, request: WatchRequest) {
+    async fn request(&mut self, request: WatchRequest) {
         match request.request_union {
-            Some(RequestUnion::CreateRequest(create)) => self.create(create),
+            Some(RequestUnion::CreateRequest(create)) => self.create(create).await,
             Some(RequestUnion::CancelRequest(cancel)) => self.cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => self.request_progress(),
             // A request of a newer client; etcd passes it over, too.
@@ -146,9 +167,9 @@ impl Session {
         }
     }
 
-    fn create(&mut self, create: WatchCreateRequest) {
+    async fn create(&mut self, create: WatchCreateRequest) {
         let revision = self.front.handle.revision();
-        let refuse = |session: &mut Self, reason: &str| {
+        let refuse = move |session: &mut Self, reason: &str| {
             session.outgoing.push_back(WatchResponse {
                 header: Some(session.front.header(revision)),
                 watch_id: NO_WATCH,
@@ -162,6 +183,11 @@ impl Session {
             return refuse(self, COMPACTED);
         }
         let key = if create.key.is_empty() { Bytes::from_static(b"\0") } else { create.key };
+        let range = (key.clone(), create.range_end.clone());
+        let permit = match permit(&self.caller, &range).await {
+            Ok(permit) => permit,
+            Err(error) => return refuse(self, &cancel_reason(error)),
+        };
         let unbounded = create.range_end.as_ref() == b"\0";
         if !create.range_end.is_empty() && !unbounded && create.range_end <= key {
             return refuse(self, EMPTY_WATCHER_RANGE);
@@ -199,6 +225,8 @@ impl Session {
             Watch {
                 serial,
                 control,
+                range,
+                permit,
                 fragment: create.fragment,
                 progress_notify: create.progress_notify,
                 quiet: false,
@@ -212,6 +240,47 @@ impl Session {
             created: true,
             ..Default::default()
         });
+    }
+
+    /// Takes what a watch has to say, if its user may still hear it: permissions may have changed since it was created.
+    async fn permitted_turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Error> {
+        let (epoch, enabled) = self.caller.epoch();
+        let watch =
+            self.watches.get(&id).filter(|watch| enabled && watch.serial == serial && watch.permit.epoch != epoch);
+        if let Some((range, user)) = watch.map(|watch| (watch.range.clone(), watch.permit.user.clone())) {
+            let permit = match &user {
+                Some(user) if self.caller.may_still_read(user, &range.0, &range.1) => {
+                    Ok(Permit { epoch, user: Some(Arc::clone(user)) })
+                }
+                Some(_) => Err(Error::PermissionDenied),
+                // Created by root, or while authentication was off.
+                None => permit(&self.caller, &range).await,
+            };
+            match (permit, self.watches.get_mut(&id)) {
+                (Ok(permit), Some(watch)) => watch.permit = permit,
+                (Ok(_), None) => {}
+                (Err(error), _) => {
+                    self.end(id, cancel_reason(error));
+                    return Ok(());
+                }
+            }
+        }
+        self.turn((id, serial), turn)
+    }
+
+    /// Ends a watch whose user may not have it any more.
+    fn end(&mut self, id: i64, cancel_reason: String) {
+        if let Some(watch) = self.watches.remove(&id) {
+            watch.control.cancel();
+        }
+        self.outgoing.push_back(WatchResponse {
+            header: Some(self.front.header(self.front.handle.revision())),
+            watch_id: id,
+            canceled: true,
+            cancel_reason,
+            ..Default::default()
+        });
+        self.report_progress_all();
     }
 
     fn free_id(&mut self) -> i64 {
@@ -319,6 +388,25 @@ async fn next_request(requests: &mut Option<Streaming<WatchRequest>>) -> Result<
         Some(requests) => requests.message().await,
         None => std::future::pending().await,
     }
+}
+
+/// Checks that the stream's user may read a range.
+async fn permit(caller: &Caller, range: &Range) -> Result<Permit, Error> {
+    let pass = caller.check(|user| user.allow(Access::Read, &range.0, &range.1)).await?;
+    Ok(Permit { epoch: pass.epoch, user: pass.user })
+}
+
+/// Why a watch is refused, as Go prints a status: its client compares these texts to tell whether to try again.
+fn cancel_reason(error: Error) -> String {
+    let status = Status::from(error);
+    let code = match status.code() {
+        Code::Unauthenticated => "Unauthenticated",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::Unavailable => "Unavailable",
+        _ => "Unknown",
+    };
+    format!("rpc error: code = {code} desc = {}", status.message())
 }
 
 /// The interval with up to a tenth more.

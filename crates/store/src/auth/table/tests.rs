@@ -1,0 +1,89 @@
+use super::*;
+
+/// The rows that changes leave, in order.
+fn rows(changes: Vec<Vec<Change>>) -> std::collections::BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut rows = std::collections::BTreeMap::new();
+    for (key, value) in changes.into_iter().flatten() {
+        match value {
+            Some(value) => drop(rows.insert(key, value)),
+            None => drop(rows.remove(&key)),
+        }
+    }
+    rows
+}
+
+fn changed(table: &mut Table) -> Vec<Vec<Change>> {
+    vec![
+        table.add_user("root", "hash".into(), false).expect("a user"),
+        table.grant_role("root", "root").expect("a role"),
+        table.enable().expect("it can be switched on"),
+        table.assign("root", [7; 32], 9).expect("a token"),
+        table.add_role("r").expect("a role"),
+    ]
+}
+
+#[test]
+fn layouts_are_pinned() {
+    let rows = rows(changed(&mut Table::default()));
+    let user = b"\x0a\x04root\x12\x04hash\x1a\x04root\x22\x00";
+    let token = [&[b't'][..], &[7; 32]].concat();
+    let expected: Vec<(Vec<u8>, Vec<u8>)> = vec![
+        (b"rr".to_vec(), b"\x0a\x01r".to_vec()),
+        (b"s".to_vec(), b"\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0\x05".to_vec()),
+        (token, b"\0\0\0\0\0\0\0\x09root".to_vec()),
+        (b"uroot".to_vec(), user.to_vec()),
+    ];
+    assert_eq!(rows.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn rows_give_the_table_back() {
+    let mut table = Table::default();
+    let mut changes = changed(&mut table);
+    changes.push(table.add_user("jane", "h".into(), false).expect("a user"));
+    changes.push(table.grant_role("jane", "r").expect("a role"));
+    changes.push(table.assign("jane", [8; 32], 11).expect("a token"));
+    changes.push(table.renew(&[[7; 32], [9; 32]], 12));
+    changes.push(table.delete_role("r").expect("it is there"));
+    changes.push(table.change_password("jane", "other".into()).expect("she is there"));
+    let mut loaded = Table::default();
+    for (key, value) in rows(changes) {
+        loaded.take_row(&key, &value).expect("a row");
+    }
+    let content = |table: &Table| {
+        let state = (table.enabled, table.revision, table.epoch);
+        (state, table.users.clone(), table.roles.clone(), table.tokens.clone())
+    };
+    assert_eq!(content(&loaded), content(&table));
+    assert_eq!(loaded.token(&[7; 32]).expect("it was renewed").renewed, 12);
+    assert!(loaded.token(&[8; 32]).is_none(), "a new password ends the user's tokens");
+    assert!(loaded.take_row(b"?", b"").is_none());
+}
+
+#[test]
+fn a_refused_change_changes_nothing() {
+    let mut table = Table::default();
+    changed(&mut table);
+    let before = format!("{table:?}");
+    table.delete_user("root").expect_err("it is on");
+    table.revoke_role("root", "root").expect_err("it is on");
+    table.add_user("root", "h".into(), false).expect_err("there is one");
+    table.grant_permission("r", None).expect_err("nothing is given");
+    table.assign("nobody", [1; 32], 1).expect_err("there is no such user");
+    assert_eq!(format!("{table:?}"), before);
+}
+
+#[test]
+fn switching_on_is_an_epoch_but_no_revision() {
+    let mut table = Table::default();
+    table.add_user("root", "h".into(), false).expect("a user");
+    table.grant_role("root", "root").expect("a role");
+    let before = (table.revision(), table.epoch());
+    table.enable().expect("it can be switched on");
+    assert_eq!((table.revision(), table.epoch()), (before.0, before.1 + 1));
+    table.assign("root", [1; 32], 1).expect("a token");
+    assert_eq!(table.epoch(), before.1 + 1, "a token changes nobody's permissions");
+    table.disable().expect("it is on");
+    assert_eq!((table.revision(), table.epoch()), (before.0 + 1, before.1 + 2));
+    assert!(table.tokens().next().is_none());
+}
