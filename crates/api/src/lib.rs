@@ -6,6 +6,7 @@
 pub mod cache;
 mod grpc;
 mod keys;
+pub mod managed;
 mod node_tunnel;
 pub mod options;
 pub mod patch;

@@ -54,7 +54,6 @@ pub fn is_deleting(object: &Value) -> bool {
 
 /// Drops what a client may send and this server does not keep.
 pub fn clean(object: &mut Value) {
-    remove_metadata(object, "managedFields");
     remove_metadata(object, "selfLink");
 }
 

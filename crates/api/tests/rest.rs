@@ -1,5 +1,7 @@
 //! The REST front over a real pipeline on a real single-member store: what Kubernetes' clients see, request by request.
 
+#[path = "rest/apply.rs"]
+mod apply;
 #[path = "rest/media.rs"]
 mod media;
 #[path = "rest/member.rs"]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use jiff::Timestamp;
 use keelson_types::status::Status;
-use keelson_types::{Kind, registry};
+use keelson_types::{Kind, field, registry};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -23,6 +23,7 @@ use super::request::{Operation, Outcome, PatchType, Subresource, Target, WriteOp
 use super::{OBJECT_BYTES_MAX, Settings};
 use crate::cache::{Caches, Object};
 use crate::keys;
+use crate::managed::Writer;
 
 /// The kinds that the pipeline itself knows.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +113,7 @@ pub enum Prepared {
     Update { target: Target, object: Value, warnings: Vec<String> },
     Patch { target: Target, patch_type: PatchType, patch: Bytes },
     Apply { target: Target, object: Value, warnings: Vec<String> },
+    ServerSideApply { target: Target, object: Value, force: bool, warnings: Vec<String> },
     Delete { target: Target, options: super::request::DeleteOptions },
     Bind { target: Target, uid: String, node: String },
 }
@@ -123,6 +125,7 @@ impl Prepared {
             | Prepared::Update { target, .. }
             | Prepared::Patch { target, .. }
             | Prepared::Apply { target, .. }
+            | Prepared::ServerSideApply { target, .. }
             | Prepared::Delete { target, .. }
             | Prepared::Bind { target, .. } => target,
         }
@@ -131,7 +134,9 @@ impl Prepared {
     /// The resourceVersion that the caller has seen, or 0.
     pub fn seen_revision(&self) -> i64 {
         match self {
-            Prepared::Update { object, .. } | Prepared::Apply { object, .. } => {
+            Prepared::Update { object, .. }
+            | Prepared::Apply { object, .. }
+            | Prepared::ServerSideApply { object, .. } => {
                 crate::value::metadata_text(object, "resourceVersion").parse().unwrap_or(0)
             }
             _ => 0,
@@ -182,6 +187,7 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
             crate::value::metadata_text(&object, "name").clone_into(&mut target.name);
             Ok(Prepared::Apply { target, object, warnings })
         }
+        Operation::ServerSideApply { target, body, force } => server_side_apply(kinds, target, body, *force, options),
         Operation::Delete { target, options } => {
             if target.subresource != Subresource::None {
                 return Err(Status::method_not_allowed());
@@ -198,6 +204,27 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
             Ok(Prepared::Bind { target, uid: uid.clone(), node: node.clone() })
         }
     }
+}
+
+fn server_side_apply(
+    kinds: &Kinds,
+    target: &Target,
+    body: &[u8],
+    force: bool,
+    options: &WriteOptions,
+) -> Result<Prepared, Status> {
+    check_subresource(kinds, target)?;
+    match target.subresource {
+        Subresource::None | Subresource::Status => {}
+        Subresource::Scale => return Err(Status::not_implemented("server-side apply to the scale of an object")),
+        Subresource::Binding | Subresource::Finalize => return Err(Status::method_not_allowed()),
+    }
+    if options.field_manager.is_empty() {
+        let error = field::Error::required(&field::Path::new("fieldManager"), "is required for apply patch");
+        return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+    }
+    let (object, warnings) = super::decode::object(target, body, options.field_validation)?;
+    Ok(Prepared::ServerSideApply { target: target.clone(), object, force, warnings })
 }
 
 fn check_subresource(kinds: &Kinds, target: &Target) -> Result<(), Status> {
@@ -249,10 +276,15 @@ impl Planner<'_> {
     /// Why the operation is refused in this state.
     pub fn plan(&self, operation: &Prepared) -> Result<Plan, Status> {
         match operation {
-            Prepared::Create { target, object, warnings } => self.create(target, object.clone(), warnings.clone()),
+            Prepared::Create { target, object, warnings } => {
+                self.create(target, object.clone(), Managing::Track, warnings.clone())
+            }
             Prepared::Update { target, object, warnings } => self.replace(target, object, warnings),
             Prepared::Patch { target, patch_type, patch } => self.patch(target, *patch_type, patch),
             Prepared::Apply { target, object, warnings } => self.apply(target, object, warnings),
+            Prepared::ServerSideApply { target, object, force, warnings } => {
+                self.server_side_apply(target, object, *force, warnings)
+            }
             Prepared::Delete { target, options } => self.delete(target, options),
             Prepared::Bind { target, uid, node } => self.bind(target, uid, node),
         }
@@ -271,6 +303,28 @@ impl Planner<'_> {
     fn now_text(&self) -> Value {
         keelson_types::meta::time_text(self.now).into()
     }
+
+    /// Calls `inner` with who writes to the target.
+    fn as_writer<R>(&self, target: &Target, inner: impl FnOnce(Writer<'_>) -> R) -> R {
+        let subresource = match target.subresource {
+            Subresource::None => "",
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+            Subresource::Binding => "binding",
+            Subresource::Finalize => "finalize",
+        };
+        let now = keelson_types::meta::time_text(self.now);
+        inner(Writer { manager: &self.options.field_manager, subresource, now: &now })
+    }
+}
+
+/// Where the managedFields of what is written come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Managing {
+    /// The writer takes what it changes.
+    Track,
+    /// They are in the object already: an apply found them.
+    Applied,
 }
 
 /// An object's text as it is stored.

@@ -165,6 +165,13 @@ pub enum Operation {
         patch_type: PatchType,
         patch: Bytes,
     },
+    /// Server-side apply: what the field manager wants, merged into what others have. `body` is JSON text.
+    ServerSideApply {
+        target: Target,
+        body: Bytes,
+        /// Takes fields over that other managers have with other values.
+        force: bool,
+    },
     /// Create, or three-way merge against what was applied before.
     Apply {
         target: Target,

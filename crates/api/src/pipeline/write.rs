@@ -112,6 +112,21 @@ impl Pipeline {
         self.one(user, Operation::Apply { target, body }, options).await
     }
 
+    /// Server-side apply: creates the object, or merges what the field manager wants into it.
+    ///
+    /// # Errors
+    /// Conflict with a cause for each field of another manager; Invalid without a field manager; as `create` and `update`.
+    pub async fn server_side_apply(
+        &self,
+        user: &User,
+        target: Target,
+        body: Bytes,
+        force: bool,
+        options: &WriteOptions,
+    ) -> Result<Written, Status> {
+        self.one(user, Operation::ServerSideApply { target, body, force }, options).await
+    }
+
     /// # Errors
     /// NotFound, Conflict for a failed precondition, Forbidden.
     pub async fn delete(
@@ -290,7 +305,9 @@ impl Pipeline {
         match operation {
             Operation::Create { target, .. } => (Verb::Create, target.clone()),
             Operation::Update { target, .. } => (Verb::Update, target.clone()),
-            Operation::Patch { target, .. } | Operation::Apply { target, .. } => (Verb::Patch, target.clone()),
+            Operation::Patch { target, .. }
+            | Operation::Apply { target, .. }
+            | Operation::ServerSideApply { target, .. } => (Verb::Patch, target.clone()),
             Operation::Delete { target, .. } => (Verb::Delete, target.clone()),
             Operation::Bind { namespace, pod, .. } => {
                 let (namespace, name) = (namespace.clone(), pod.clone());
@@ -326,7 +343,10 @@ fn check_options(user: &User, options: &WriteOptions) -> Result<(), Status> {
 
 fn body_bytes(operation: &Operation) -> usize {
     match operation {
-        Operation::Create { body, .. } | Operation::Update { body, .. } | Operation::Apply { body, .. } => body.len(),
+        Operation::Create { body, .. }
+        | Operation::Update { body, .. }
+        | Operation::Apply { body, .. }
+        | Operation::ServerSideApply { body, .. } => body.len(),
         Operation::Patch { patch, .. } => patch.len(),
         Operation::Delete { .. } => 0,
         Operation::Bind { namespace, pod, uid, node } => namespace.len() + pod.len() + uid.len() + node.len(),

@@ -81,24 +81,32 @@ fn plain(headers: &HeaderMap) -> Result<(), Status> {
     }
 }
 
-/// The format of a patch by its content type.
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// A PATCH's body.
+pub(super) enum Patch {
+    /// How the object is to change.
+    Change(PatchType, Bytes),
+    /// What the field manager wants of the object, as JSON text.
+    Apply(Bytes),
+}
+
+/// A patch by its content type.
 ///
 /// # Errors
-/// 415 for another type.
-pub(super) fn patch_type(headers: &HeaderMap) -> Result<PatchType, Status> {
+/// 415 for another type, 400 for an apply that is no YAML.
+pub(super) fn patch(headers: &HeaderMap, body: Bytes) -> Result<Patch, Status> {
     plain(headers)?;
     match media_type(headers) {
-        "application/json-patch+json" => Ok(PatchType::Json),
-        "application/merge-patch+json" => Ok(PatchType::Merge),
-        "application/strategic-merge-patch+json" => Ok(PatchType::Strategic),
-        "application/apply-patch+yaml" | "application/apply-patch+cbor" => Err(Status::new(
-            Reason::UnsupportedMediaType,
-            "server-side apply is not implemented; use client-side apply (kubectl apply without --server-side)",
-        )),
+        "application/json-patch+json" => Ok(Patch::Change(PatchType::Json, body)),
+        "application/merge-patch+json" => Ok(Patch::Change(PatchType::Merge, body)),
+        "application/strategic-merge-patch+json" => Ok(Patch::Change(PatchType::Strategic, body)),
+        APPLY_PATCH => yaml::to_json(&body).map(Patch::Apply),
         _ => Err(Status::unsupported_media_type(&[
             "application/json-patch+json",
             "application/merge-patch+json",
             "application/strategic-merge-patch+json",
+            APPLY_PATCH,
         ])),
     }
 }
@@ -147,9 +155,9 @@ mod tests {
         for content_type in ["text/plain", "application/cbor"] {
             assert_eq!(map(content_type, b"").expect_err(content_type).code, 415);
         }
-        let status = patch_type(&headers("application/apply-patch+yaml")).expect_err("is not there");
-        assert!(status.code == 415 && status.message.starts_with("server-side apply is not implemented"), "{status}");
-        assert_eq!(patch_type(&headers(JSON)).expect_err("is no patch").code, 415);
+        for content_type in [JSON, "application/apply-patch+cbor"] {
+            assert_eq!(patch(&headers(content_type), Bytes::new()).map(|_| ()).expect_err(content_type).code, 415);
+        }
         let mut zipped = headers(JSON);
         zipped.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         let status = object(&zipped, Bytes::new(), &("v1".to_owned(), "ConfigMap")).expect_err("is refused");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::extract::Query;
 use http::Uri;
+use keelson_types::field::{Error, Path};
 use keelson_types::status::Status;
 
 use crate::pipeline::{
@@ -194,6 +195,18 @@ impl Parameters {
             Some("All") => Ok(true),
             Some(other) => Err(bad("dryRun", other, "the only dry run there is is All")),
         }
+    }
+
+    /// Whether an apply takes over what others manage.
+    ///
+    /// # Errors
+    /// 422 with any other patch.
+    pub(super) fn force(&self, is_apply: bool) -> Result<bool, Status> {
+        if !is_apply && self.has("force") {
+            let error = Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch");
+            return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
+        }
+        self.flag("force")
     }
 
     pub(super) fn include_object(&self) -> Result<IncludeObject, Status> {

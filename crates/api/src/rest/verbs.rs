@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 use bytes::Bytes;
+use http::header::USER_AGENT;
 use http::{HeaderMap, Method, StatusCode, Uri};
 use jiff::Timestamp;
 use keelson_proto::keelson::api::v1::LogsRequest;
@@ -11,12 +12,16 @@ use keelson_types::schema::schema;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
 
+use super::body::Patch;
 use super::frames::Frames;
 use super::negotiate::{self, Form, Offer};
 use super::parameters::Parameters;
 use super::view::View;
 use super::{accept, body, respond, stream};
 use crate::pipeline::{ListOptions, Outcome, Pipeline, Subresource, Target, User, WatchStart, WriteOptions, Written};
+
+/// Characters of a program's name that are kept as the name of a field manager, as in Kubernetes.
+const PROGRAM_NAME_MAX: usize = 128;
 
 /// GET, POST and DELETE of a collection.
 pub(super) async fn collection(
@@ -38,7 +43,7 @@ pub(super) async fn collection(
             Ok(stream::list(view, list))
         }
         Method::POST if writable => {
-            let options = parameters.write()?;
+            let options = named_options(&parameters, &parts.headers)?;
             let object = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.create(user, target, object, &options).await?;
             answer(&view, StatusCode::CREATED, written)
@@ -83,7 +88,7 @@ pub(super) async fn object(
             rendered(&view, StatusCode::OK, &object)
         }
         Method::POST if target.subresource == Subresource::Binding => {
-            let options = parameters.write()?;
+            let options = named_options(&parameters, &parts.headers)?;
             let binding = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.create(user, target, binding, &options).await?;
             let status = plain_success().to_string();
@@ -92,16 +97,22 @@ pub(super) async fn object(
             Ok(response)
         }
         Method::PUT if target.subresource != Subresource::Binding => {
-            let options = parameters.write()?;
+            let options = named_options(&parameters, &parts.headers)?;
             let object = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.update(user, target, object, &options).await?;
             answer(&view, StatusCode::OK, written)
         }
         Method::PATCH if !matches!(target.subresource, Subresource::Binding | Subresource::Finalize) => {
-            let options = parameters.write()?;
-            let patch_type = body::patch_type(&parts.headers)?;
-            let patch = body::read(sent).await?;
-            let written = pipeline.patch(user, target, patch_type, patch, &options).await?;
+            let mut options = parameters.write()?;
+            let patch = body::patch(&parts.headers, body::read(sent).await?)?;
+            let force = parameters.force(matches!(patch, Patch::Apply(_)))?;
+            let written = match patch {
+                Patch::Apply(config) => pipeline.server_side_apply(user, target, config, force, &options).await?,
+                Patch::Change(patch_type, patch) => {
+                    name_manager(&mut options, &parts.headers);
+                    pipeline.patch(user, target, patch_type, patch, &options).await?
+                }
+            };
             answer(&view, StatusCode::OK, written)
         }
         Method::DELETE if plain => {
@@ -190,6 +201,21 @@ async fn start(
     }
     let running = pipeline.watch(user, target, watch.options).await?;
     Ok(stream::watch(view, running, watch.send_initial_events))
+}
+
+fn named_options(parameters: &Parameters, headers: &HeaderMap) -> Result<WriteOptions, Status> {
+    let mut options = parameters.write()?;
+    name_manager(&mut options, headers);
+    Ok(options)
+}
+
+/// Who does not say as which field manager it writes is known by the name of its program.
+fn name_manager(options: &mut WriteOptions, headers: &HeaderMap) {
+    if options.field_manager.is_empty() {
+        let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+        let program = agent.split('/').next().unwrap_or_default();
+        options.field_manager = program.chars().filter(|c| !c.is_control()).take(PROGRAM_NAME_MAX).collect();
+    }
 }
 
 fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watches: bool) -> Result<View, Status> {

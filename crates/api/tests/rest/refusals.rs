@@ -97,7 +97,7 @@ fn cases() -> Vec<Case> {
             method: Method::PATCH,
             path: "/api/v1/namespaces/default/configmaps/x",
             header: ("content-type", "application/apply-patch+yaml"),
-            ..Case::post("server-side apply", "{}", 415, "server-side apply is not implemented")
+            ..Case::post("an apply by nobody", "{}", 422, "fieldManager: Required value")
         },
         Case {
             header: ("accept", "text/html"),

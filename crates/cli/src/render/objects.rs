@@ -73,8 +73,13 @@ impl View {
     }
 }
 
-/// One object, or several as a List.
+/// One object, or several as a List. Who manages which field is left out: it is longer than most objects and seldom asked for.
 pub(crate) fn document(mut objects: Vec<Value>, single: bool) -> Value {
+    for object in &mut objects {
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+    }
     match objects.pop() {
         Some(object) if single && objects.is_empty() => object,
         last => {
@@ -160,6 +165,9 @@ mod tests {
         let list = document(vec![map("a", 0), map("b", 0)], false);
         assert_eq!((list["kind"].as_str(), list["items"][1]["metadata"]["name"].as_str()), (Some("List"), Some("b")));
         assert_eq!(document(vec![], false)["items"], json!([]));
+        let mut managed = map("a", 0);
+        managed["metadata"]["managedFields"] = json!([{"manager": "me"}]);
+        assert!(document(vec![managed], true)["metadata"].get("managedFields").is_none());
     }
 
     #[test]

@@ -6,8 +6,9 @@ use keelson_types::names;
 use keelson_types::status::Status;
 use serde_json::Value;
 
-use super::{Answer, Guard, Plan, Planner, Write, encode};
+use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
 use crate::keys;
+use crate::managed;
 use crate::pipeline::request::{Outcome, Target};
 use crate::value;
 
@@ -15,7 +16,13 @@ use crate::value;
 const GENERATED_NAMES_MAX: usize = 8;
 
 impl Planner<'_> {
-    pub(super) fn create(&self, target: &Target, mut object: Value, warnings: Vec<String>) -> Result<Plan, Status> {
+    pub(super) fn create(
+        &self,
+        target: &Target,
+        mut object: Value,
+        managing: Managing,
+        warnings: Vec<String>,
+    ) -> Result<Plan, Status> {
         let kind = target.kind;
         if !value::metadata_text(&object, "resourceVersion").is_empty() {
             return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
@@ -39,6 +46,13 @@ impl Planner<'_> {
         }
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, &name, &errors));
+        }
+        if managing == Managing::Track {
+            // Whatever a client brings for an object that does not exist yet is about another one.
+            value::remove_metadata(&mut object, "managedFields");
+            if let Some(managed) = self.as_writer(target, |writer| managed::created(kind, &object, writer)) {
+                value::set_metadata(&mut object, "managedFields", managed);
+            }
         }
 
         let path = keys::path(&target.namespace, &name);

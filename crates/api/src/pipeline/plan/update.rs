@@ -7,9 +7,10 @@ use keelson_types::status::Status;
 use keelson_types::{Target as Part, field};
 use serde_json::{Value, json};
 
-use super::{Answer, Guard, Plan, Planner, Write, encode};
+use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
 use crate::cache::Object;
 use crate::keys;
+use crate::managed;
 use crate::patch;
 use crate::pipeline::request::{Outcome, PatchType, Subresource, Target};
 use crate::pipeline::{decode, scale};
@@ -28,7 +29,7 @@ impl Planner<'_> {
             Subresource::Scale => scale::set(&found.value().map_err(Status::internal)?, object)?,
             _ => object.clone(),
         };
-        self.succeed(target, &found, new, warnings.to_vec())
+        self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
     }
 
     pub(super) fn patch(&self, target: &Target, patch_type: PatchType, text: &[u8]) -> Result<Plan, Status> {
@@ -38,18 +39,49 @@ impl Planner<'_> {
             // A Scale has no lists, so a strategic patch of it is a merge patch.
             let patch_type = if patch_type == PatchType::Strategic { PatchType::Merge } else { patch_type };
             let patched = patch::patch(patch_type, scale::value(&old), text, target.kind)?;
-            return self.succeed(target, &found, scale::set(&old, &patched)?, Vec::new());
+            return self.succeed(target, &found, scale::set(&old, &patched)?, Managing::Track, Vec::new());
         }
         let patched = patch::patch(patch_type, old, text, target.kind)?;
         let (new, warnings) = decode::patched(target, patched, text, self.options.field_validation)?;
-        self.succeed(target, &found, new, warnings)
+        self.succeed(target, &found, new, Managing::Track, warnings)
+    }
+
+    /// Merges what a manager wants into the object, or makes one of it.
+    pub(super) fn server_side_apply(
+        &self,
+        target: &Target,
+        config: &Value,
+        force: bool,
+        warnings: &[String],
+    ) -> Result<Plan, Status> {
+        let kind = target.kind;
+        let apply = |live: Option<&Value>| {
+            self.as_writer(target, |writer| managed::apply(kind, live, config.clone(), force, writer))
+        };
+        let found = match self.cached(kind, &target.namespace, &target.name) {
+            Ok(found) => found,
+            Err(missing) if target.subresource != Subresource::None => return Err(missing),
+            Err(_) => {
+                let uid = value::metadata_text(config, "uid");
+                if !uid.is_empty() {
+                    let why = format!(
+                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                    );
+                    return Err(Status::conflict(kind.group, kind.plural, &target.name, &why));
+                }
+                return self.create(target, apply(None)?, Managing::Applied, warnings.to_vec());
+            }
+        };
+        let live = found.value().map_err(Status::internal)?;
+        let new = apply(Some(&live))?;
+        self.succeed(target, &found, new, Managing::Applied, warnings.to_vec())
     }
 
     /// Creates the object, or merges it into the one that exists.
     pub(super) fn apply(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
         let modified = with_last_applied(object)?;
         let Ok(found) = self.cached(target.kind, &target.namespace, &target.name) else {
-            return self.create(target, modified, warnings.to_vec());
+            return self.create(target, modified, Managing::Track, warnings.to_vec());
         };
         let old = found.value().map_err(Status::internal)?;
         let original = old["metadata"]["annotations"][LAST_APPLIED].as_str().map(serde_json::from_str::<Value>);
@@ -58,7 +90,7 @@ impl Planner<'_> {
         })?;
         let merged = patch::three_way(original.as_ref(), &modified, old, target.kind)?;
         let (new, _) = decode::patched(target, merged, b"", self.options.field_validation)?;
-        self.succeed(target, &found, new, warnings.to_vec())
+        self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
     }
 
     /// Checks and completes `new` as the successor of `found`, and plans what that takes.
@@ -67,6 +99,7 @@ impl Planner<'_> {
         target: &Target,
         found: &Arc<Object>,
         mut new: Value,
+        managing: Managing,
         warnings: Vec<String>,
     ) -> Result<Plan, Status> {
         let kind = target.kind;
@@ -74,6 +107,7 @@ impl Planner<'_> {
         self.check_preconditions(target, found, &old, &new)?;
         value::remove_metadata(&mut old, "resourceVersion");
         value::remove_metadata(&mut new, "resourceVersion");
+        let brought = value::remove_metadata(&mut new, "managedFields");
         for field in SYSTEM_METADATA {
             value::keep_metadata(&mut new, &old, field);
         }
@@ -114,6 +148,7 @@ impl Planner<'_> {
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, found.name(), &errors));
         }
+        self.manage(target, &mut new, &old, brought, managing)?;
         let key = keys::object(kind, found.path());
         let mut guards = vec![Guard::unmodified(key.clone(), found.revision())];
         let as_scale = target.subresource == Subresource::Scale;
@@ -133,6 +168,31 @@ impl Planner<'_> {
         let mut writes = BTreeMap::from([(key, write)]);
         allocations.add_to(found.path(), &mut guards, &mut writes);
         Ok(Plan { guards, writes, answer: Answer::Stored { value: text, outcome }, as_scale, warnings })
+    }
+
+    /// Gives `new` its managedFields; `brought` came with it.
+    fn manage(
+        &self,
+        target: &Target,
+        new: &mut Value,
+        old: &Value,
+        brought: Option<Value>,
+        managing: Managing,
+    ) -> Result<(), Status> {
+        let entries = match managing {
+            Managing::Applied => brought,
+            Managing::Track => {
+                value::set_metadata(new, "managedFields", brought.unwrap_or_default());
+                self.as_writer(target, |writer| managed::updated(target.kind, old, new, writer))?
+            }
+        };
+        match entries {
+            Some(entries) => value::set_metadata(new, "managedFields", entries),
+            None => {
+                value::remove_metadata(new, "managedFields");
+            }
+        }
+        Ok(())
     }
 
     /// A resourceVersion or UID in the new object is a condition.
@@ -211,7 +271,7 @@ fn is_finished(object: &Value) -> bool {
 /// The configuration with itself in its annotation, text for text as kubectl writes it.
 fn with_last_applied(object: &Value) -> Result<Value, Status> {
     let mut plain = object.clone();
-    for field in ["resourceVersion", "uid", "creationTimestamp", "generation"] {
+    for field in ["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"] {
         value::remove_metadata(&mut plain, field);
     }
     if let Some(fields) = plain.as_object_mut() {
