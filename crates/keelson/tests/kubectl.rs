@@ -12,6 +12,7 @@ async fn everyday_commands_work_by_every_kubectl() {
         let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
         kubectl.everyday();
         kubectl.server_side_apply();
+        kubectl.explains();
     }
 }
 
@@ -146,12 +147,30 @@ impl Kubectl<'_> {
             assert_eq!(apply(&[]), (true, "deployment.apps/d serverside-applied\n".to_owned()));
         }
         kubectl.says("get deployment d -o jsonpath={.spec.template.spec.containers[0].image}", "nginx:2");
+        write(3, "nginx:2", "").expect("is written");
+        let (same, difference) = kubectl.try_run(&["diff", "-f", &path]);
+        assert!(
+            !same && difference.contains("-  replicas: 2") && difference.contains("+  replicas: 3"),
+            "{difference}"
+        );
         let shown = kubectl.run(&["get", "deployment", "d", "-o", "yaml", "--show-managed-fields"]);
         assert!(!shown.contains("manager: kubectl-client-side-apply"), "{shown}");
         kubectl.says(
             &format!("delete namespace {}", kubectl.namespace),
             &format!("namespace \"{}\" deleted", kubectl.namespace),
         );
+    }
+
+    fn explains(&self) {
+        let containers = self.run(&["explain", "deployment.spec.template.spec.containers"]);
+        for field in ["KIND:       Deployment", "image\t<string>", "livenessProbe\t<Probe>", "ports\t<[]ContainerPort>"]
+        {
+            assert!(containers.contains(field), "{field:?} is not in {containers}");
+        }
+        let port = self.run(&["explain", "pod.spec.containers.livenessProbe.httpGet.port"]);
+        assert!(port.contains("<IntOrString>"), "{port}");
+        let (well, unknown) = self.try_run(&["explain", "pod.spec.nonsense"]);
+        assert!(!well && unknown.contains("field \"nonsense\" does not exist"), "{unknown}");
     }
 
     fn a_dry_run(&self) {

@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use futures::stream;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, VARY};
 use http::{HeaderMap, HeaderValue};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 
 const BYTES_MIN: usize = 128 << 10;
@@ -36,7 +37,8 @@ pub(super) fn is_accepted(headers: &HeaderMap) -> bool {
 
 /// The answer, compressed when it is long. Only for clients that accept it.
 pub(super) async fn compress(response: Response) -> Response {
-    if response.extensions().get::<Live>().is_some() || response.headers().contains_key(CONTENT_ENCODING) {
+    let short = response.body().size_hint().exact().is_some_and(|bytes| bytes < BYTES_MIN as u64);
+    if short || response.extensions().get::<Live>().is_some() || response.headers().contains_key(CONTENT_ENCODING) {
         return response;
     }
     let (mut parts, mut body) = response.into_parts();
@@ -54,10 +56,8 @@ pub(super) async fn compress(response: Response) -> Response {
                 let frames = gathered.into_iter().map(Ok).chain([Err(error)]);
                 return Response::from_parts(parts, Body::from_stream(stream::iter(frames)));
             }
-            None => {
-                let frames = gathered.into_iter().map(Ok::<Bytes, axum::Error>);
-                return Response::from_parts(parts, Body::from_stream(stream::iter(frames)));
-            }
+            // One piece, whose length is told.
+            None => return Response::from_parts(parts, Body::from(gathered.concat())),
         }
     }
     parts.headers.remove(CONTENT_LENGTH);

@@ -5,10 +5,13 @@
 //! purpose: were strategic merge patch listed, kubectl would compute patches by the merge keys of these schemas, which do
 //! not have them; so it uses those of its own types.
 //!
-//! Schemas name each kind and its standard fields and leave the rest open. Documents are made once.
+//! Schemas come from the table of types. Documents are made once.
+
+mod schemas;
 
 use bytes::Bytes;
 use keelson_types::Kind;
+use keelson_types::schema::schema;
 use serde_json::{Map, Value, json};
 
 use super::discovery::{self, Document};
@@ -175,38 +178,28 @@ fn path_parameter(name: &str) -> Value {
 }
 
 fn add_schemas(schemas: &mut Map<String, Value>, kind: &Kind) {
-    let text = |description: &str| json!({"type": "string", "description": description});
-    let api_version = text("The version of the schema that this object follows.");
-    let kind_name = text("The kind of this object.");
-    schemas.insert(
-        schema_name(kind, kind.kind),
-        json!({
-            "type": "object",
-            "description": format!("{} of {}.", kind.kind, kind.api_version()),
-            "properties": {
-                "apiVersion": api_version,
-                "kind": kind_name,
-                "metadata": {"type": "object", "description": "Name, labels and the like.", "x-kubernetes-preserve-unknown-fields": true},
-            },
-            "x-kubernetes-preserve-unknown-fields": true,
-            "x-kubernetes-group-version-kind": [gvk(kind, kind.kind)],
-        }),
-    );
-    schemas.insert(
-        schema_name(kind, kind.list_kind),
-        json!({
-            "type": "object",
-            "description": format!("A list of objects of kind {}.", kind.kind),
-            "required": ["items"],
-            "properties": {
-                "apiVersion": api_version,
-                "kind": kind_name,
-                "metadata": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                "items": {"type": "array", "items": reference(kind, kind.kind)},
-            },
-            "x-kubernetes-group-version-kind": [gvk(kind, kind.list_kind)],
-        }),
-    );
+    for name in [kind.kind, kind.list_kind] {
+        // A kind that the table does not have is left open.
+        let entry = match schema().kind(&kind.api_version(), name) {
+            Some(message) => {
+                schemas::add(schemas, message);
+                schemas.get_mut(&schemas::name(message))
+            }
+            None => {
+                let open = json!({"type": "object", "properties": {}, "x-kubernetes-preserve-unknown-fields": true});
+                Some(schemas.entry(schema_name(kind, name)).or_insert(open))
+            }
+        };
+        let Some(entry) = entry else { continue };
+        entry["description"] = format!("{name} of {}.", kind.api_version()).into();
+        entry["x-kubernetes-group-version-kind"] = json!([gvk(kind, name)]);
+        for (field, description) in [
+            ("apiVersion", "The version of the schema that this object follows."),
+            ("kind", "The kind of this object."),
+        ] {
+            entry["properties"][field] = json!({"type": "string", "description": description});
+        }
+    }
 }
 
 fn schema_name(kind: &Kind, name: &str) -> String {
@@ -258,6 +251,21 @@ mod tests {
         let core = documents.group_version("", "v1").expect("is served");
         assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], format!("/openapi/v3/api/v1?hash={}", core.hash()));
         assert!(index["paths"]["apis/apps/v1"].is_object());
+    }
+
+    #[test]
+    fn every_field_is_told_with_its_type() {
+        let documents = Documents::new("v1.36.0");
+        let apps = documents.group_version("apps", "v1").expect("is served");
+        let apps: Value = serde_json::from_slice(&apps.body).expect("documents are JSON");
+        let mut of = &apps["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"];
+        for field in ["spec", "template", "spec"] {
+            let reference = of["properties"][field]["allOf"][0]["$ref"].as_str().expect("a reference");
+            of = apps.pointer(reference.trim_start_matches('#')).expect("a schema");
+        }
+        let containers = &of["properties"]["containers"];
+        assert_eq!(containers["x-kubernetes-list-map-keys"], json!(["name"]), "{containers}");
+        assert_eq!(of["properties"]["hostNetwork"], json!({"type": "boolean"}));
     }
 
     #[test]
