@@ -79,7 +79,7 @@ impl Store {
         let metrics = Arc::new(Metrics::new(identity.member_id, log.figures(), reader.measured()));
         let config = config::build(&options, gate.may_vote()).map_err(|error| Error::Raft(Box::new(error)))?;
         let kept_log = log.clone();
-        let network = Factory::new(peers.clone(), metrics.peers.clone());
+        let network = Factory::new(peers.clone(), log.clone(), metrics.peers.clone());
         let raft = Raft::build(identity.member_id, config, network, log, state_machine)
             .await
             .map_err(|error| Error::Raft(Box::new(error)))?;

@@ -2,6 +2,10 @@
 //!
 //! Appends of one replication session share one stream and are answered in order. Every wait has an end, after which
 //! openraft tries again.
+//!
+//! **A session that asks for what was purged ends here.** The leader has given it up for a snapshot then, but openraft has it
+//! go on for as long as its messages are answered, and what the log gives it, which is nothing, makes messages that are. It
+//! would never look for what the leader wants sent after the snapshot.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -23,6 +27,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
+use super::log::Log;
 use super::snapshot::{self, Sending, Source};
 use super::state_machine::Snap;
 use super::types::{TypeConfig, Vote};
@@ -50,16 +55,17 @@ enum Purpose {
 /// Makes [`Network`]s.
 pub(crate) struct Factory {
     peers: Peers,
+    log: Log,
     figures: PeerFigures,
 }
 
 impl Factory {
-    pub(crate) fn new(peers: Peers, figures: PeerFigures) -> Self {
-        Self { peers, figures }
+    pub(crate) fn new(peers: Peers, log: Log, figures: PeerFigures) -> Self {
+        Self { peers, log, figures }
     }
 
     fn network(&self, target: u64, purpose: Purpose) -> Network {
-        Network { peers: self.peers.clone(), target, purpose, figures: self.figures.of(target) }
+        Network { peers: self.peers.clone(), log: self.log.clone(), target, purpose, figures: self.figures.of(target) }
     }
 }
 
@@ -78,6 +84,7 @@ impl RaftNetworkFactory<TypeConfig> for Factory {
 /// Speaks to one member.
 pub(crate) struct Network {
     peers: Peers,
+    log: Log,
     target: u64,
     purpose: Purpose,
     figures: OnePeer,
@@ -167,7 +174,12 @@ impl RaftNetworkV2<TypeConfig> for Network {
             let mut client = self.peer()?.appends();
             let under_way = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&under_way);
-            let requests = input.map(move |request| {
+            let log = self.log.clone();
+            let follows = move |request: &AppendEntriesRequest<TypeConfig>| {
+                let lost = request.entries.is_empty() && log.is_purged_after(request.prev_log_id);
+                std::future::ready(!lost)
+            };
+            let requests = input.take_while(follows).map(move |request| {
                 sent.fetch_add(1, Ordering::Relaxed);
                 codec::from_append(&request)
             });

@@ -13,7 +13,7 @@ use super::cache::weight;
 use super::error::Error;
 use super::{Log, format};
 use crate::raft::codec;
-use crate::raft::types::{Entry, TypeConfig, Vote};
+use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 /// What one read hands out: a fraction of a second of writes.
 const READ_BYTES_MAX: usize = 4 << 20;
@@ -55,6 +55,11 @@ impl Log {
             }
         }
         Ok(entries)
+    }
+
+    /// Whether the entry after `prev` was purged.
+    pub(crate) fn is_purged_after(&self, prev: Option<LogId>) -> bool {
+        self.is_purged(prev.map_or(0, |prev| prev.index + 1))
     }
 
     fn is_purged(&self, index: u64) -> bool {
