@@ -12,6 +12,7 @@ mod folder;
 mod format;
 mod reader;
 mod syncs;
+mod torn;
 mod writer;
 
 use std::io;
@@ -227,6 +228,43 @@ mod tests {
                 other => break other.expect("opens").0,
             }
         }
+    }
+
+    /// The newest file that RocksDB's write-ahead log is in.
+    fn newest_file(folder: &Path) -> std::path::PathBuf {
+        let files =
+            std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("an entry").path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max().expect("a file")
+    }
+
+    #[tokio::test]
+    async fn half_zeros_at_the_end_were_never_synced_and_anything_before_is_damage() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut log, _) = Log::open(folder.path(), OWN, CACHE_BYTES).expect("opens");
+        for index in 0..4 {
+            log.append(entries(1, index..index + 1), IOFlushed::noop()).await.expect("appends");
+            if index < 3 {
+                // Queued behind the append, so that each entry is a record of its own.
+                log.save_vote(&Vote::new_committed(1, 9)).await.expect("votes");
+            }
+        }
+        drop(log);
+        let file = newest_file(folder.path());
+        let mut content = std::fs::read(&file).expect("reads");
+        let end = content.len();
+        content[end - 100..].fill(0);
+        let middle = end / 2;
+        content[middle] ^= 1;
+        std::fs::write(&file, &content).expect("writes");
+        let refused = Log::open(folder.path(), OWN, CACHE_BYTES).err();
+        assert!(matches!(refused, Some(Error::DamagedFile { .. })), "{refused:?}");
+        assert_eq!(std::fs::read(&file).expect("reads"), content);
+
+        content[middle] ^= 1;
+        std::fs::write(&file, &content).expect("writes");
+        let mut log = reopen(folder.path()).await;
+        let expected: Vec<LogId> = (0..3).map(|index| log_id(1, index)).collect();
+        assert_eq!(stored(&mut log).await, expected);
     }
 
     #[tokio::test]

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use rocksdb::{DB, DBCompressionType, DBRecoveryMode, Options, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{DB, DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions};
 
 use super::error::Error;
-use super::format;
+use super::{format, torn};
 use crate::raft::types::LogId;
 
 /// Whose log it is.
@@ -47,11 +47,27 @@ pub(super) fn open(path: &Path, identity: Identity, joined: Option<Identity>) ->
     options.set_compression_type(DBCompressionType::None);
     // Only the torn end of an unsynced write may be dropped. Damage before it loses acknowledged entries: better not start.
     options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    let db = DB::open(&options, path).map_err(Error::opening(path))?;
+    let db = open_torn(&options, path).map_err(Error::opening(path))?;
     verify(&db).map_err(Error::opening(path))?;
     check_format(&db)?;
     let identity = check_identity(&db, path, identity, joined)?;
     Ok((db, identity))
+}
+
+/// Opens the database, also after a power failure in the middle of a write.
+fn open_torn(options: &Options, path: &Path) -> Result<DB, rocksdb::Error> {
+    let damaged = match DB::open(options, path) {
+        Err(error) if error.kind() == ErrorKind::Corruption => error,
+        other => return other,
+    };
+    let Ok(Some(cut)) = torn::cut(path) else { return Err(damaged) };
+    DB::open(options, path).map_err(|_| {
+        // It was not that. Whoever looks into it should find the files as they were.
+        if let Err(error) = cut.undo() {
+            tracing::warn!(%error, folder = %path.display(), "zeros that were cut from the end of a damaged log are not put back");
+        }
+        damaged
+    })
 }
 
 /// Reads all of it, which checks every block against its checksum. A log holds some ten thousand entries.
