@@ -18,7 +18,7 @@ pub enum Mutant {
     StaleRead,
     /// A byte of a value changes on its way to a follower.
     CorruptedAppend,
-    /// As [`Self::CorruptedAppend`], with nobody comparing what is applied.
+    /// As [`Self::CorruptedAppend`], with nobody comparing what is applied: whoever sees the value may notice first.
     CorruptedState,
 }
 
@@ -31,7 +31,7 @@ impl Mutant {
         (Self::EarlyLease, &["leases"]),
         (Self::StaleRead, &["linearizable"]),
         (Self::CorruptedAppend, &["log"]),
-        (Self::CorruptedState, &["hash_kv"]),
+        (Self::CorruptedState, &["acknowledged", "hash_kv", "linearizable", "watches"]),
     ];
 }
 
