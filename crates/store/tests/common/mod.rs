@@ -210,7 +210,7 @@ impl Cluster {
         let (handle, service) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                runtime.shutdown_background();
+                runtime.shutdown_timeout(PATIENCE);
                 return Err(error);
             }
         };
@@ -282,10 +282,11 @@ impl Cluster {
 }
 
 impl Drop for Cluster {
+    /// Waits for what is still under way: a thread inside RocksDB does not survive the end of the process.
     fn drop(&mut self) {
         for running in self.members.iter_mut().filter_map(Option::take) {
             drop(running.handle);
-            running.runtime.shutdown_background();
+            running.runtime.shutdown_timeout(PATIENCE);
         }
     }
 }
