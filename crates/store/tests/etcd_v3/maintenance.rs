@@ -1,14 +1,13 @@
-//! Members, status, hashes, moving the leader, what is not there yet; and the port itself.
+//! Members, status, hashes, moving the leader; and the port itself.
 
 use keelson_proto::etcdserverpb::alarm_request::AlarmAction;
-use keelson_proto::etcdserverpb::auth_client::AuthClient;
 use keelson_proto::etcdserverpb::downgrade_request::DowngradeAction;
 use keelson_proto::etcdserverpb::kv_client::KvClient;
 use keelson_proto::etcdserverpb::request_op::Request;
 use keelson_proto::etcdserverpb::{
-    AlarmMember, AlarmRequest, AlarmType, AuthEnableRequest, AuthStatusRequest, CompactionRequest, DefragmentRequest,
-    DeleteRangeRequest, DowngradeRequest, HashKvRequest, HashRequest, LeaseGrantRequest, MemberAddRequest,
-    MemberListRequest, MoveLeaderRequest, PutRequest, RequestOp, StatusRequest, TxnRequest,
+    AlarmMember, AlarmRequest, AlarmType, CompactionRequest, DefragmentRequest, DeleteRangeRequest, DowngradeRequest,
+    HashKvRequest, HashRequest, LeaseGrantRequest, MemberAddRequest, MemberListRequest, MoveLeaderRequest, PutRequest,
+    RequestOp, StatusRequest, TxnRequest,
 };
 use keelson_store::etcd_v3::{ETCD_VERSION, Error, Limits, Server};
 use tonic::Code;
@@ -226,13 +225,10 @@ async fn a_downgrade_is_noted_once_and_taken_back() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_yet_says_so() {
+async fn a_member_without_an_address_is_refused() {
     let cluster = Cluster::shared();
-    let mut auth = AuthClient::new(cluster.channel(0).await);
     let add = cluster.cluster(0).await.member_add(MemberAddRequest::default()).await;
     assert_eq!(refusal(add), (Code::InvalidArgument, "etcdserver: given member URLs are invalid".to_owned()));
-    assert_eq!(refusal(auth.auth_enable(AuthEnableRequest {}).await).0, Code::Unimplemented);
-    assert!(!auth.auth_status(AuthStatusRequest {}).await.expect("a status").into_inner().enabled);
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use crate::watch::{self, Watcher};
 use crate::{Error, Handle, validate};
 
 /// How often a request is tried again because permissions changed meanwhile, before the client is told to try.
-const ATTEMPTS: usize = 4;
+/// Of changes that are made at the same time, each attempt lets one through.
+const ATTEMPTS: usize = 32;
 /// A client of etcd has no fence.
 const NO_FENCE: u64 = 0;
 
