@@ -1,5 +1,7 @@
 //! Passwords: hashed and compared on the member that serves the request, never in the log.
 
+use std::sync::Arc;
+
 use tokio::sync::Semaphore;
 
 use crate::{Error, machine};
@@ -15,13 +17,14 @@ const PASSWORD_BYTES_MAX: usize = 72;
 #[derive(Debug)]
 pub(crate) struct Passwords {
     cost: u32,
-    turns: Semaphore,
-    places: Semaphore,
+    turns: Arc<Semaphore>,
+    places: Arc<Semaphore>,
 }
 
 impl Passwords {
     pub(crate) fn new(cost: u32) -> Self {
-        Self { cost, turns: Semaphore::new(AT_ONE_TIME), places: Semaphore::new(WAITING_MAX) }
+        let (turns, places) = (Semaphore::new(AT_ONE_TIME), Semaphore::new(WAITING_MAX));
+        Self { cost, turns: Arc::new(turns), places: Arc::new(places) }
     }
 
     /// # Errors
@@ -58,8 +61,13 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, bcrypt::BcryptError> + Send + 'static,
     ) -> Result<T, Error> {
-        let _place = self.places.try_acquire().map_err(|_| Error::TooManyRequests)?;
-        let _turn = self.turns.acquire().await.map_err(|_| Error::Stopped)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Error::TooManyRequests)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Error::Stopped)?;
+        // The work keeps its turn to its end, also when the client goes away meanwhile.
+        let work = move || {
+            let _held = (place, turn);
+            work()
+        };
         let done = machine::spawn_blocking(work).await.map_err(|error| Error::Internal(error.to_string()))?;
         done.map_err(|error| Error::Internal(error.to_string()))
     }

@@ -4,8 +4,6 @@
 
 mod authenticate;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use keelson_proto::authpb::Permission;
 use keelson_proto::authpb::permission::Type;
 use keelson_proto::etcdserverpb::auth_server::Auth;
@@ -36,11 +34,8 @@ impl Front {
         Ok(changed.header)
     }
 
-    /// The hash that a request's password is kept as: of the password, or the one that it brings along.
-    async fn password_hash(&self, password: String, hashed: &str) -> Result<bytes::Bytes, Error> {
-        if password.is_empty() && !hashed.is_empty() {
-            return BASE64.decode(hashed).map(bytes::Bytes::from).map_err(|_| Error::NoPasswordUser);
-        }
+    /// The hash that a password is kept as. One that a request brings along does not count, as in etcd.
+    async fn password_hash(&self, password: String) -> Result<bytes::Bytes, Error> {
         self.handle.auth().passwords.hash(password).await.map(bytes::Bytes::from)
     }
 }
@@ -99,11 +94,8 @@ impl Auth for Front {
         // Before the work of hashing.
         caller.root().await?;
         let no_password = request.options.is_some_and(|options| options.no_password);
-        let password_hash = if no_password {
-            bytes::Bytes::new()
-        } else {
-            self.password_hash(request.password, &request.hashed_password).await?
-        };
+        let password_hash =
+            if no_password { bytes::Bytes::new() } else { self.password_hash(request.password).await? };
         let add = Command::UserAdd(AuthUserAdd { name: request.name, password_hash, no_password });
         let header = self.change(&caller, add).await?;
         Ok(Response::new(AuthUserAddResponse { header }))
@@ -140,7 +132,7 @@ impl Auth for Front {
     ) -> Result<Response<AuthUserChangePasswordResponse>, Status> {
         let (caller, request) = self.enter(request)?;
         caller.root().await?;
-        let password_hash = self.password_hash(request.password, &request.hashed_password).await?;
+        let password_hash = self.password_hash(request.password).await?;
         let change = Command::UserChangePassword(AuthUserChangePassword { name: request.name, password_hash });
         let header = self.change(&caller, change).await?;
         Ok(Response::new(AuthUserChangePasswordResponse { header }))

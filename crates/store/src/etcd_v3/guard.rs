@@ -30,6 +30,8 @@ enum Demand {
     User,
     /// The role root.
     Root,
+    /// The role root, by the newest permissions: what it does is not checked again when it is applied.
+    NewestRoot,
 }
 
 /// What each RPC demands, by its path.
@@ -64,15 +66,26 @@ fn demand(path: &str) -> Demand {
         | "/etcdserverpb.Auth/Authenticate"
         | "/etcdserverpb.Auth/UserGet"
         | "/etcdserverpb.Auth/RoleGet" => Demand::InService,
+        "/etcdserverpb.Cluster/MemberAdd"
+        | "/etcdserverpb.Cluster/MemberRemove"
+        | "/etcdserverpb.Cluster/MemberUpdate"
+        | "/etcdserverpb.Cluster/MemberPromote"
+        | "/etcdserverpb.Maintenance/MoveLeader"
+        | "/etcdserverpb.Maintenance/Downgrade" => Demand::NewestRoot,
         "/etcdserverpb.Cluster/MemberList" | "/etcdserverpb.Maintenance/Status" => Demand::User,
         _ => Demand::Root,
     }
 }
 
 impl Front {
-    /// Whether the gate has anything to check of an RPC. One atomic load while authentication is off.
+    /// Whether the gate has anything to check of an RPC. While authentication is off, as far as this member knows, that is
+    /// only so for those that are rare.
     pub(super) fn guarded(&self, path: &str) -> bool {
-        self.handle.gate().now().1 && demand(path) != Demand::InService
+        match demand(path) {
+            Demand::InService => false,
+            Demand::User | Demand::Root => self.handle.gate().now().1,
+            Demand::NewestRoot => true,
+        }
     }
 
     /// Stands before every RPC, whichever way it comes: `path` is `/package.Service/Method`.
@@ -84,6 +97,7 @@ impl Front {
             Demand::InService => {}
             Demand::User => drop(caller.known().await?),
             Demand::Root => drop(caller.root().await?),
+            Demand::NewestRoot => drop(caller.newest_root().await?),
         }
         Ok(())
     }
@@ -112,8 +126,8 @@ mod tests {
     fn an_rpc_that_the_gate_does_not_know_is_for_root() {
         assert_eq!(demand("/etcdserverpb.KV/Range"), Demand::InService);
         assert_eq!(demand("/etcdserverpb.Cluster/MemberList"), Demand::User);
+        assert_eq!(demand("/etcdserverpb.Cluster/MemberAdd"), Demand::NewestRoot);
         for path in [
-            "/etcdserverpb.Cluster/MemberAdd",
             "/etcdserverpb.Maintenance/Snapshot",
             "/etcdserverpb.Maintenance/Hash",
             "/etcdserverpb.Auth/UserAdd",

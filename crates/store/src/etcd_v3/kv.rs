@@ -16,6 +16,7 @@ impl Kv for Front {
     async fn range(&self, request: Request<RangeRequest>) -> Result<Response<RangeResponse>, Status> {
         let (caller, request) = self.enter(request)?;
         self.serves(&request)?;
+        validate::range(&request)?;
         let mut response = caller.range(request).await?;
         self.complete(&mut response.header);
         Ok(Response::new(response))

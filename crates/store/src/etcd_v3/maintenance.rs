@@ -31,7 +31,7 @@ impl Maintenance for Front {
         let of = |found: &Alarm| AlarmMember { member_id: found.member_id, alarm: found.alarm };
         match action {
             AlarmAction::Get => drop(caller.known().await?),
-            AlarmAction::Activate | AlarmAction::Deactivate => drop(caller.root().await?),
+            AlarmAction::Activate | AlarmAction::Deactivate => drop(caller.newest_root().await?),
         }
         let alarms = match action {
             AlarmAction::Get => {

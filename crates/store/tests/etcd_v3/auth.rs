@@ -4,3 +4,4 @@ mod guarded;
 mod holes;
 mod manage;
 mod tokens;
+mod ways;

@@ -77,7 +77,7 @@ impl Observation {
                     error = &mut self.stop => return Err(error),
                     item = watcher.next() => item.ok_or(Error::Stopped)?,
                 };
-                self.caller.done(reading).await?;
+                self.caller.goes_on(reading).await?;
                 item
             }
         };

@@ -37,6 +37,8 @@ pub(in crate::etcd_v3) struct Reading {
     key: Bytes,
     range_end: Bytes,
     epoch: u64,
+    /// None when authentication was off.
+    user: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -65,8 +67,21 @@ impl Caller {
             return Ok(open);
         }
         let user = self.user().await?;
+        self.still_there(&user)?;
         let (epoch, _) = self.epoch();
         Ok(self.handle.under(Pass { epoch, user: Some(user.name) }))
+    }
+
+    /// Refuses a token that outlives its user. A certificate needs no user to be good.
+    fn still_there(&self, user: &User) -> Result<(), Error> {
+        let gone = user.revision.is_some() && self.handle.gate().table().permissions(&user.name).is_none();
+        if gone { Err(Error::InvalidAuthToken) } else { Ok(()) }
+    }
+
+    /// As [`Self::root`], by the permissions that are the newest of all members.
+    pub(in crate::etcd_v3) async fn newest_root(&self) -> Result<Handle, Error> {
+        self.handle.read_barrier().await?;
+        self.root().await
     }
 
     /// The store, for users with the role root: for what concerns the cluster or everybody's keys.
@@ -162,8 +177,22 @@ impl Caller {
     /// Begins to read a range by other means than [`Self::range`]; [`Self::done`] must follow once it is read or pinned.
     pub(in crate::etcd_v3) async fn read(&self, request: &RangeRequest) -> Result<Reading, Error> {
         let (key, range_end) = (request.key.clone(), request.range_end.clone());
-        let pass = self.check(|user| user.allow(Access::Read, &key, &range_end)).await?;
-        Ok(Reading { key, range_end, epoch: pass.epoch })
+        let (pass, user) = self.check_range(&key, &range_end).await?;
+        Ok(Reading { key, range_end, epoch: pass, user })
+    }
+
+    /// Checks that a range may be read; gives the epoch, and the user while authentication is on.
+    pub(in crate::etcd_v3) async fn check_range(
+        &self,
+        key: &[u8],
+        range_end: &[u8],
+    ) -> Result<(u64, Option<Arc<str>>), Error> {
+        let pass = self.check(|user| user.allow(Access::Read, key, range_end)).await?;
+        let user = match pass.user {
+            None if self.epoch().1 => Some(self.user().await?.name),
+            user => user,
+        };
+        Ok((pass.epoch, user))
     }
 
     /// Whether what was read may be given.
@@ -171,7 +200,22 @@ impl Caller {
         self.check_again(reading.epoch, |user| user.allow(Access::Read, &reading.key, &reading.range_end)).await
     }
 
-    /// Watches what the user may read now; whoever goes on with it must ask [`Self::done`] for each item.
+    /// Whether a read that goes on for long may go on: its user was known when it began, and must still have permission.
+    pub(in crate::etcd_v3) async fn goes_on(&self, reading: &mut Reading) -> Result<(), Error> {
+        let (now, enabled) = self.epoch();
+        if !enabled || now == reading.epoch {
+            return Ok(());
+        }
+        match &reading.user {
+            Some(user) if self.may_still_read(user, &reading.key, &reading.range_end) => reading.epoch = now,
+            Some(_) => return Err(Error::PermissionDenied),
+            // It began while authentication was off.
+            None => (reading.epoch, reading.user) = self.check_range(&reading.key, &reading.range_end).await?,
+        }
+        Ok(())
+    }
+
+    /// Watches what the user may read now; whoever goes on with it must ask [`Self::goes_on`] for each item.
     pub(in crate::etcd_v3) async fn watch(&self, options: watch::Options) -> Result<(Watcher, Reading), Error> {
         let range =
             RangeRequest { key: options.key.clone(), range_end: options.range_end.clone(), ..RangeRequest::default() };
@@ -213,11 +257,11 @@ impl Caller {
     }
 
     pub(in crate::etcd_v3) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Error> {
+        let (epoch, _) = self.epoch();
         match self.open() {
             Some(open) if !validate::txn_is_read_only(&request) => open.txn(request, NO_FENCE).await,
             Some(open) => {
                 let asked = request.clone();
-                let (epoch, _) = self.epoch();
                 let response = open.txn(request, NO_FENCE).await?;
                 self.check_again(epoch, |user| user.allow_txn(&asked)).await?;
                 Ok(response)
@@ -275,8 +319,18 @@ impl Caller {
         request: LeaseKeepAliveRequest,
     ) -> Result<LeaseKeepAliveResponse, Error> {
         let Some(open) = self.open() else {
-            self.check_leases(Access::Write, vec![request.id]).await?;
-            return self.handle.lease_keep_alive(request).await;
+            let mut caught_up = false;
+            for _ in 0..ATTEMPTS {
+                match self.check_leases(Access::Write, vec![request.id]).await {
+                    Ok(()) => return self.handle.lease_keep_alive(request).await,
+                    Err(Error::AuthOldRevision) => {}
+                    Err(Error::PermissionDenied) if !caught_up => {}
+                    Err(error) => return Err(error),
+                }
+                self.handle.read_barrier().await?;
+                caught_up = true;
+            }
+            return Err(Error::AuthOldRevision);
         };
         open.lease_keep_alive(request).await
     }
@@ -318,6 +372,7 @@ impl Caller {
     /// Checks access to all keys attached to leases, as far as they are applied here.
     async fn check_leases(&self, access: Access, leases: Vec<i64>) -> Result<(), Error> {
         let user = self.user().await?;
+        self.still_there(&user)?;
         let table = self.handle.gate().table();
         // Who is no user, but has a certificate, may touch leases without keys.
         let permissions = table.permissions(&user.name).unwrap_or_default();

@@ -18,8 +18,10 @@ impl CommonName {
     /// Of the client's own certificate, the first of the chain that it showed and that was verified.
     pub(in crate::etcd_v3) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
         let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
-        let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
-        (!name.is_empty()).then(|| Self(name.into()))
+        let mut names = certificate.subject().iter_common_name();
+        let name = names.next()?.as_str().ok()?;
+        // Of several, readers differ in which one counts.
+        (!name.is_empty() && names.next().is_none()).then(|| Self(name.into()))
     }
 }
 

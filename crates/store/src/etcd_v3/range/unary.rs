@@ -17,7 +17,7 @@ use crate::etcd_v3::guard::Caller;
 use crate::etcd_v3::measure::Received;
 use crate::mvcc::range::is_sorted;
 use crate::state::listing::{End, Listing};
-use crate::{Error, machine};
+use crate::{Error, machine, validate};
 
 /// Segments that were read, and the end if they are all.
 #[derive(Default)]
@@ -36,6 +36,7 @@ struct Rest {
 pub(super) async fn answer(front: &Front, request: Request<Received>) -> Result<Reply, Status> {
     let (caller, request) = receive(front, request).await?;
     front.serves(&request)?;
+    validate::range(&request)?;
     if request.range_end.is_empty() {
         let mut response = caller.range(request).await?;
         front.complete(&mut response.header);

@@ -22,7 +22,6 @@ use tonic::{Code, Status, Streaming};
 use super::batch::push_fragments;
 use super::turns::{Control, End, Turn, turns};
 use crate::Error;
-use crate::auth::Access;
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::guard::Caller;
 use crate::etcd_v3::status_code::{self, COMPACTED, DUPLICATE_WATCH_ID, EMPTY_WATCHER_RANGE, TOO_MANY_WATCHERS};
@@ -70,7 +69,7 @@ pub(super) struct Session {
 /// A watched range, as etcd's pair.
 type Range = (Bytes, Bytes);
 
-/// In which epoch a watch was permitted, and to whom; none to root, or while authentication was off.
+/// In which epoch a watch was permitted, and to whom; none while authentication was off.
 struct Permit {
     epoch: u64,
     user: Option<Arc<str>>,
@@ -253,7 +252,7 @@ impl Session {
                     Ok(Permit { epoch, user: Some(Arc::clone(user)) })
                 }
                 Some(_) => Err(Error::PermissionDenied),
-                // Created by root, or while authentication was off.
+                // Created while authentication was off.
                 None => permit(&self.caller, &range).await,
             };
             match (permit, self.watches.get_mut(&id)) {
@@ -392,8 +391,8 @@ async fn next_request(requests: &mut Option<Streaming<WatchRequest>>) -> Result<
 
 /// Checks that the stream's user may read a range.
 async fn permit(caller: &Caller, range: &Range) -> Result<Permit, Error> {
-    let pass = caller.check(|user| user.allow(Access::Read, &range.0, &range.1)).await?;
-    Ok(Permit { epoch: pass.epoch, user: pass.user })
+    let (epoch, user) = caller.check_range(&range.0, &range.1).await?;
+    Ok(Permit { epoch, user })
 }
 
 /// Why a watch is refused, as Go prints a status: its client compares these texts to tell whether to try again.
