@@ -129,7 +129,7 @@ impl Disk {
         if self.mutant == Some(Mutant::AckBeforeSync) {
             let kept = state.synced.len().checked_sub(LOST_BY_A_LIE).and_then(|place| state.synced.get(place));
             return match kept {
-                Some(length) => image::truncate_log(&self.folder, *length, false),
+                Some(length) => image::truncate_log(&self.folder, *length, *length, false),
                 None => Ok(()),
             };
         }
@@ -141,7 +141,7 @@ impl Disk {
             _ => self.random.number(from.min(length)..=length),
         };
         self.trace.line(format_args!("disk {} keeps {} of {} unsynced bytes", self.member, keep - from, length - from));
-        image::truncate_log(&self.folder, keep, self.random.chance(5000))
+        image::truncate_log(&self.folder, keep, from, self.random.chance(5000))
     }
 
     /// Loses everything.

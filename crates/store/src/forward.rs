@@ -117,6 +117,8 @@ impl Forward for Server {
     /// Whoever asks has a certificate of the store's authority; it cannot name the cluster, because it asks which it is.
     async fn join(&self, request: Request<proto::JoinRequest>) -> Result<Response<proto::JoinResponse>, Status> {
         let address = request.into_inner().peer_address;
+        // One that was removed and added again at the same address must not be taken for its former self.
+        self.member.barrier(self.member.deadline()).await.map_err(status)?;
         let members = self.member.reader.cluster().members.clone();
         let of = |url: &String| crate::options::url_authority(url).is_some_and(|found| found == address);
         let found = members.iter().find(|record| record.peer_urls.iter().any(of));

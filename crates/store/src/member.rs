@@ -158,6 +158,7 @@ impl Member {
             membership: Some(codec::from_stored_membership(&self.raft.metrics().borrow_watched().membership_config)),
             members: self.reader.cluster().members.clone(),
             asker_removed: false,
+            leader_term: self.now_leadership().term,
         }
     }
 

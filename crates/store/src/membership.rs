@@ -52,7 +52,10 @@ pub(crate) async fn run(member: Shared, gate: Arc<Gate>) -> Result<(), gate::Err
             changed = leadership.changed() => if changed.is_err() { return Ok(()) },
         }
         let cluster = member.reader.cluster();
-        follow(&member, &cluster);
+        // Before that, the gate finds out who is there: a backup that this member comes from may know less.
+        if gate.has_decided() {
+            follow(&member, &cluster);
+        }
         let now = member.now_leadership();
         let alone = now.leader_id.is_none() || (!now.leading && turn % TURNS_PER_QUESTION == 0);
         if (alone || cluster.removed_ids.contains(&member.own_id())) && removed(&member).await {
@@ -154,6 +157,7 @@ fn now(member: &Member) -> Option<Now> {
     let caught_up = replication.iter().filter(|(_, matched)| matched.as_ref().is_some_and(|id| near(id.index)));
     Some(Now {
         own: member.own_id(),
+        joint: membership.membership().get_joint_config().len() > 1,
         voters: membership.voter_ids().collect(),
         nodes: membership.nodes().map(|(id, ())| *id).collect(),
         caught_up: caught_up.map(|(id, _)| *id).collect(),

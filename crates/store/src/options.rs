@@ -226,6 +226,9 @@ pub(crate) fn check_peers(name: &str, peers: &[Peer]) -> Result<(), Invalid> {
         if peers[..i].iter().any(|other| other.name == peer.name) {
             return Err(Invalid::DuplicatePeer { name: peer.name.clone() });
         }
+        if peers[..i].iter().any(|other| other.address.eq_ignore_ascii_case(&peer.address)) {
+            return Err(Invalid::PeerAddress { name: peer.name.clone(), address: peer.address.clone() });
+        }
         if http::uri::Authority::try_from(peer.address.as_str()).map_or(true, |a| a.port_u16().is_none()) {
             return Err(Invalid::PeerAddress { name: peer.name.clone(), address: peer.address.clone() });
         }
@@ -242,12 +245,13 @@ pub(crate) fn url_authority(url: &str) -> Option<String> {
 }
 
 /// The id of a cluster made from a backup: never that of the cluster from which the backup is, so that members of the two
-/// do not speak to each other.
-pub(crate) fn restored_cluster_id(token: &str, peers: &[Peer], sha256: &[u8]) -> u64 {
+/// do not speak to each other. Neither do members that were restored to other revisions, the newest and the compacted one.
+pub(crate) fn restored_cluster_id(token: &str, peers: &[Peer], sha256: &[u8], revisions: (i64, i64)) -> u64 {
     let mut names: Vec<&str> = peers.iter().map(|peer| peer.name.as_str()).collect();
     names.sort_unstable();
     let backup: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [backup.as_str(), token].into_iter().chain(names);
+    let revisions = format!("{} {}", revisions.0, revisions.1);
+    let parts = [backup.as_str(), token, revisions.as_str()].into_iter().chain(names);
     stable_hash("keelson restored cluster", parts)
 }
 

@@ -39,6 +39,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 
 /// The header in which a member says which cluster it is of.
 const CLUSTER_HEADER: &str = "keelson-cluster-id";
+/// The header in which it says which member it means to speak to: an address may lead to another one, whose vote and whose
+/// disk would then count twice.
+const MEMBER_HEADER: &str = "keelson-member-id";
 
 /// A channel on which each request names the cluster.
 #[derive(Clone)]
@@ -73,27 +76,44 @@ impl Service<http::Request<Body>> for Connection {
     }
 }
 
-/// Names the cluster in requests, and refuses requests that name another.
+/// Names the cluster and the serving member in requests, and refuses requests that name others.
 #[derive(Clone, Debug)]
-pub(crate) struct ClusterId(MetadataValue<Ascii>);
+pub(crate) struct ClusterId {
+    cluster: MetadataValue<Ascii>,
+    /// None for a member of which nothing but the address is known.
+    serving: Option<MetadataValue<Ascii>>,
+}
 
 impl ClusterId {
     pub(crate) fn new(cluster_id: u64) -> Self {
-        Self(MetadataValue::from(cluster_id))
+        Self { cluster: MetadataValue::from(cluster_id), serving: None }
+    }
+
+    /// The same, at one member.
+    pub(crate) fn at(&self, member_id: u64) -> Self {
+        Self { cluster: self.cluster.clone(), serving: Some(MetadataValue::from(member_id)) }
     }
 
     /// For the serving side.
     pub(crate) fn check<T>(&self, request: Request<T>) -> Result<Request<T>, Status> {
-        match request.metadata().get(CLUSTER_HEADER) {
-            Some(id) if *id == self.0 => Ok(request),
-            _ => Err(Status::permission_denied("the request is of another cluster")),
+        if request.metadata().get(CLUSTER_HEADER) != Some(&self.cluster) {
+            return Err(Status::permission_denied("the request is of another cluster"));
+        }
+        match (request.metadata().get(MEMBER_HEADER), &self.serving) {
+            (Some(meant), Some(own)) if meant != own => {
+                Err(Status::unavailable("the request is for another member, which is not at this address"))
+            }
+            _ => Ok(request),
         }
     }
 }
 
 impl Interceptor for ClusterId {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert(CLUSTER_HEADER, self.0.clone());
+        request.metadata_mut().insert(CLUSTER_HEADER, self.cluster.clone());
+        if let Some(member) = &self.serving {
+            request.metadata_mut().insert(MEMBER_HEADER, member.clone());
+        }
         Ok(request)
     }
 }
@@ -187,7 +207,7 @@ impl Connector {
     }
 
     fn peer(&self, id: u64, address: &str, cluster: &ClusterId) -> Result<Peer, tonic::transport::Error> {
-        let connect = || (self.connect)(address, cluster.clone());
+        let connect = || (self.connect)(address, cluster.at(id));
         Ok(Peer {
             id,
             address: address.to_owned(),

@@ -234,7 +234,7 @@ impl Service {
         let (raft, peers) = (member.raft.clone(), member.peers.clone());
         let heard = Arc::new(Heard::default());
         {
-            let cluster = ClusterId::new(member.identity.cluster_id);
+            let cluster = ClusterId::new(member.identity.cluster_id).at(member.identity.member_id);
             let gate = Arc::clone(&self.gate);
             let heard = Arc::clone(&heard);
             let raft = raft::server::Server::new(raft.clone(), gate, heard, cluster.clone(), self.snapshots_dir);

@@ -54,12 +54,19 @@ async fn set_up(channel: Channel) -> String {
     auth.authenticate(login).await.expect("the password is right").into_inner().token
 }
 
+/// Puts until the outcome is known: a member that gets a snapshot meanwhile cannot tell it.
 async fn put(channel: Channel, token: Option<&str>, key: &str) -> Result<(), Status> {
-    let mut request = Request::new(PutRequest { key: key.to_owned().into(), ..PutRequest::default() });
-    if let Some(token) = token {
-        request.metadata_mut().insert("token", token.parse().expect("text"));
+    let mut client = KvClient::new(channel);
+    loop {
+        let mut request = Request::new(PutRequest { key: key.to_owned().into(), ..PutRequest::default() });
+        if let Some(token) = token {
+            request.metadata_mut().insert("token", token.parse().expect("text"));
+        }
+        match client.put(request).await {
+            Err(status) if status.code() == Code::Unavailable => {}
+            outcome => return outcome.map(drop),
+        }
     }
-    KvClient::new(channel).put(request).await.map(drop)
 }
 
 /// What must hold on each member, whatever happened to it.

@@ -112,6 +112,21 @@ fn a_backup_becomes_a_cluster_of_three_that_can_grow_and_lose_a_folder() {
     let expected = new.on(leader, handle.hash_kv(now)).expect("hashes").hash;
     eventually("it follows", || (joined.revision() >= now).then_some(()));
     assert_eq!(new.on(place, joined.hash_kv(now)).expect("hashes").hash, expected);
+
+    // With an empty folder and the options of a founder, one would found another cluster.
+    let lost = (0..3).find(|member| *member != leader).expect("a follower");
+    new.stop(lost);
+    new.wipe(lost);
+    new.start_member(lost);
+    let why = new.ended(lost);
+    assert!(why.contains("of another cluster") && why.contains("--initial-cluster-state existing"), "{why}");
+    // Restored again, it has an early state and nothing of what it voted for since: it takes part once it has caught up.
+    new.wipe(lost);
+    backup::restore(&restore(&mut new, lost, &file)).expect("it is restored again");
+    new.start_member(lost);
+    let back = new.handle(lost);
+    eventually("it is back", || (back.revision() >= now).then_some(()));
+    assert_eq!(new.on(lost, back.hash_kv(now)).expect("hashes").hash, expected);
 }
 
 #[test]

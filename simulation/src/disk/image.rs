@@ -81,9 +81,14 @@ pub(super) fn log_length(folder: &Path) -> u64 {
     log_file(folder).and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
 }
 
-/// Leaves the first `length` bytes of it; with `zeros`, what follows is there but was not written.
-pub(super) fn truncate_log(folder: &Path, length: u64, zeros: bool) -> io::Result<()> {
+/// A disk writes a sector whole or not at all.
+const SECTOR_BYTES: u64 = 512;
+
+/// Leaves the first `length` bytes of it, of which those before `synced` are sure; with `zeros`, what follows is there but
+/// was not written, from the beginning of a sector.
+pub(super) fn truncate_log(folder: &Path, length: u64, synced: u64, zeros: bool) -> io::Result<()> {
     let Some(path) = log_file(folder) else { return Ok(()) };
+    let length = if zeros { (length / SECTOR_BYTES * SECTOR_BYTES).max(synced) } else { length };
     let file = fs::OpenOptions::new().write(true).open(path)?;
     let before = file.metadata()?.len();
     file.set_len(length.min(before))?;

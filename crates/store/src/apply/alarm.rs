@@ -57,6 +57,11 @@ fn change(cluster: &mut ClusterState, request: &AlarmChange) {
         });
         return;
     }
+    // A member that was removed a moment ago may not know it, and would never take its alarm back.
+    let is_member = cluster.members.is_empty() || cluster.members.iter().any(|member| member.id == member_id);
+    if automatic && !is_member {
+        return;
+    }
     let known = cluster.alarms.iter_mut().find(|found| found.alarm == alarm && found.member_id == member_id);
     match known {
         Some(found) => found.automatic &= automatic,
@@ -95,6 +100,16 @@ mod tests {
         change(&mut cluster, &raise(3, false));
         change(&mut cluster, &take_back(0, false));
         assert!(cluster.alarms.is_empty());
+    }
+
+    #[test]
+    fn who_is_no_member_any_more_raises_nothing_by_itself() {
+        let member = keelson_proto::keelson::store::v1::MemberRecord { id: 1, ..Default::default() };
+        let mut cluster = ClusterState { members: vec![member], ..ClusterState::default() };
+        change(&mut cluster, &raise(2, true));
+        assert!(cluster.alarms.is_empty());
+        change(&mut cluster, &raise(1, true));
+        assert_eq!(cluster.alarms.len(), 1);
     }
 
     #[test]

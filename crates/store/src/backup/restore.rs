@@ -19,9 +19,9 @@ use crate::raft::log::{self, Identity};
 use crate::raft::{codec, types};
 use crate::state;
 
-/// The place of the last entry that the new cluster's log does not have: what founders would have written, and one more, so
-/// that it counts as formed.
-const PURGED_INDEX: u64 = 1;
+/// The place of the last entry that the new cluster's log does not have: what founders would have written. So it counts as
+/// not formed, and a member that is restored a second time finds that the others are.
+const PURGED_INDEX: u64 = 0;
 
 /// What to restore, into what.
 #[derive(Clone, Debug)]
@@ -67,7 +67,12 @@ pub fn restore(options: &Restore) -> Result<Summary, Error> {
     let reset = state::Reset { index: codec::position(Some(PURGED_INDEX)), revision, compacted, membership, cluster };
     state::reset(&database, reset).map_err(Error::State)?;
     let identity = Identity {
-        cluster_id: options::restored_cluster_id(&options.cluster_token, &options.peers, &archive.sha256()),
+        cluster_id: options::restored_cluster_id(
+            &options.cluster_token,
+            &options.peers,
+            &archive.sha256(),
+            (revision, compacted),
+        ),
         member_id: options::member_id(&options.cluster_token, &options.name),
     };
     log::found(&folder.path().join("log"), identity, types::log_id(0, PURGED_INDEX)).map_err(Error::log)?;

@@ -135,7 +135,10 @@ fn is_out(member: &Member, id: u64) -> bool {
 
 /// Whether consensus counts the vote of `id`.
 fn votes(member: &Member, id: u64) -> bool {
-    member.raft.metrics().borrow_watched().committed_membership_config.voter_ids().any(|voter| voter == id)
+    let metrics = member.raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let membership = metrics.committed_membership_config.membership();
+    membership.get_joint_config().len() == 1 && membership.voter_ids().any(|voter| voter == id)
 }
 
 /// What only the leader can see: who answers, and who lags.
@@ -151,10 +154,14 @@ async fn refuses(member: &Member, change: &Change) -> Option<Reason> {
         Change::Remove(remove) if member.options.strict_reconfiguration => {
             record?;
             let voters = member.voters();
+            let voter = voters.contains(&remove.id);
             let stay: Vec<u64> = voters.into_iter().filter(|voter| *voter != remove.id).collect();
             let asked = stay.iter().map(|voter| answers(member, *voter));
             let answer = futures::future::join_all(asked).await.into_iter().filter(|answered| *answered).count();
-            (!stay.is_empty() && answer < quorum::of(stay.len())).then_some(Reason::Unhealthy)
+            // Another one may be listed that cannot vote yet; without another one, apply refuses.
+            let last = stay.is_empty() && cluster.members.len() > 1;
+            let cut_off = !stay.is_empty() && answer < quorum::of(stay.len());
+            (voter && (last || cut_off)).then_some(Reason::Unhealthy)
         }
         Change::Add(_) | Change::Update(_) | Change::Remove(_) => None,
     }

@@ -9,6 +9,8 @@ use keelson_proto::keelson::store::v1::MemberRecord;
 pub(super) struct Now {
     /// The leader, whose plan this is.
     pub(super) own: u64,
+    /// A change of voters was not finished: its leader went away in the middle.
+    pub(super) joint: bool,
     pub(super) voters: BTreeSet<u64>,
     /// Voters and learners.
     pub(super) nodes: BTreeSet<u64>,
@@ -30,20 +32,24 @@ pub(super) enum Step {
 /// None when consensus is where the list wants it, as far as it can get there now.
 pub(super) fn next(members: &[MemberRecord], now: &Now) -> Option<Step> {
     let listed: BTreeSet<u64> = members.iter().map(|record| record.id).collect();
-    // A list without any of the voters is not one that this cluster wrote.
-    if listed.is_disjoint(&now.voters) {
+    // A list without anybody who is there is not one that this cluster wrote.
+    if listed.is_disjoint(&now.nodes) {
         return None;
     }
     let gone: BTreeSet<u64> = now.nodes.difference(&listed).copied().collect();
-    if gone.contains(&now.own) {
-        return Some(Step::HandOver);
+    let (voters_gone, learners_gone): (BTreeSet<u64>, BTreeSet<u64>) =
+        gone.into_iter().partition(|id| now.voters.contains(id));
+    // Voters who are to go stay until one who is not to go can vote.
+    if !listed.is_disjoint(&now.voters) {
+        if voters_gone.contains(&now.own) {
+            return Some(Step::HandOver);
+        }
+        if !voters_gone.is_empty() {
+            return Some(Step::RemoveVoters(voters_gone));
+        }
     }
-    let voters_gone: BTreeSet<u64> = gone.intersection(&now.voters).copied().collect();
-    if !voters_gone.is_empty() {
-        return Some(Step::RemoveVoters(voters_gone));
-    }
-    if !gone.is_empty() {
-        return Some(Step::RemoveLearners(gone));
+    if !learners_gone.is_empty() {
+        return Some(Step::RemoveLearners(learners_gone));
     }
     let new: BTreeSet<u64> = listed.difference(&now.nodes).copied().collect();
     if !new.is_empty() {
@@ -53,7 +59,8 @@ pub(super) fn next(members: &[MemberRecord], now: &Now) -> Option<Step> {
     let may_vote = |record: &&MemberRecord| !record.learner && !record.name.is_empty();
     let ready = members.iter().filter(may_vote).map(|record| record.id);
     let ready: BTreeSet<u64> = ready.filter(|id| !now.voters.contains(id) && now.caught_up.contains(id)).collect();
-    (!ready.is_empty()).then_some(Step::AddVoters(ready))
+    // To add nobody ends a change that was not finished.
+    (now.joint || !ready.is_empty()).then_some(Step::AddVoters(ready))
 }
 
 #[cfg(test)]
@@ -76,7 +83,8 @@ mod tests {
     }
 
     fn now(voters: &[u64], learners: &[u64], caught_up: &[u64]) -> Now {
-        Now { own: 1, voters: ids(voters), nodes: ids(&[voters, learners].concat()), caught_up: ids(caught_up) }
+        let nodes = ids(&[voters, learners].concat());
+        Now { own: 1, joint: false, voters: ids(voters), nodes, caught_up: ids(caught_up) }
     }
 
     #[test]
@@ -100,5 +108,18 @@ mod tests {
         assert_eq!(next(&members("2 3 4"), &ready), Some(Step::HandOver));
         assert_eq!(next(&members("7 8 9"), &ready), None);
         assert_eq!(next(&[], &ready), None);
+    }
+
+    #[test]
+    fn the_last_voter_goes_only_after_its_successor_can_vote() {
+        assert_eq!(next(&members("2"), &now(&[1], &[2], &[1])), None);
+        assert_eq!(next(&members("2"), &now(&[1], &[2], &[1, 2])), Some(Step::AddVoters(ids(&[2]))));
+        assert_eq!(next(&members("2"), &now(&[1, 2], &[], &[1, 2])), Some(Step::HandOver));
+    }
+
+    #[test]
+    fn a_change_that_its_leader_left_unfinished_is_finished() {
+        let unfinished = Now { joint: true, ..now(&[1, 2, 3], &[], &[1, 2, 3]) };
+        assert_eq!(next(&members("1 2 3"), &unfinished), Some(Step::AddVoters(ids(&[]))));
     }
 }

@@ -40,6 +40,7 @@ use keelson_proto::keelson::raft::v1::{MemberStatusRequest, MemberStatusResponse
 use openraft::errors::RaftError;
 use parking_lot::RwLock;
 use tokio::sync::watch;
+use tonic::Code;
 
 use super::Raft;
 use super::log::{GateState, Log};
@@ -62,6 +63,12 @@ pub(crate) enum Error {
     Stopped,
     #[error("this member was removed from the cluster for good: add it anew, with an empty data folder")]
     Removed,
+    #[error(
+        "the member at {address} is of another cluster than the one that this member's options name. If this member lost the \
+         folder of a cluster that was restored from a backup, or that has other members than at its founding, start it with \
+         --initial-cluster-state existing"
+    )]
+    OtherCluster { address: String },
 }
 
 /// The gate of this member.
@@ -84,6 +91,11 @@ impl Gate {
     /// Whether this member may vote, and stand for election.
     pub(crate) fn may_vote(&self) -> bool {
         *self.state.read() == Some(GateState::Open)
+    }
+
+    /// Whether this member knows if it founds its cluster or rejoins it.
+    pub(crate) fn has_decided(&self) -> bool {
+        self.state.read().is_some()
     }
 
     /// Whether this member may follow a leader of `term`.
@@ -121,6 +133,7 @@ impl Gate {
     async fn find_out(&self, raft: &Raft, peers: &Peers) -> Result<GateState, Error> {
         loop {
             let heard = ask_others(peers).await?;
+            tracing::debug!(?heard, others = peers.others().len(), "who is there");
             // Members that this one was not started with must be asked, too.
             if let Some(newest) = heard.iter().max_by_key(|status| status.applied_index) {
                 peers.follow(&newest.members, &BTreeSet::new());
@@ -147,7 +160,8 @@ impl Gate {
     async fn rejoin(&self, floor_term: u64, peers: &Peers, mut applied: watch::Receiver<u64>) -> Result<(), Error> {
         let target = loop {
             let heard = ask_others(peers).await?;
-            let leader = heard.iter().find(|status| status.leader_id == status.member_id && status.term >= floor_term);
+            let leader =
+                heard.iter().find(|status| status.leader_id == status.member_id && status.leader_term >= floor_term);
             if let Some(leader) = leader {
                 break leader.last_log_index;
             }
@@ -186,16 +200,22 @@ fn covers(heard: &[MemberStatusResponse], own: u64, founders: usize) -> bool {
 }
 
 /// # Errors
-/// [`Error::Removed`] when one of them says so.
+/// [`Error::Removed`] when one of them says so; [`Error::OtherCluster`] when one does not belong to this one's.
 async fn ask_others(peers: &Peers) -> Result<Vec<MemberStatusResponse>, Error> {
     let own = peers.own_id();
     let answers = peers.others().into_iter().map(|peer| async move {
         let mut client = peer.questions();
         let request = MemberStatusRequest { asking_member_id: own };
-        let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.member_status(request)).await;
-        answer.ok()?.ok().map(tonic::Response::into_inner)
+        match tokio::time::timeout(ANSWER_TIMEOUT, client.member_status(request)).await {
+            Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
+            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
+                Err(Error::OtherCluster { address: peer.address.clone() })
+            }
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
     });
-    let heard: Vec<_> = futures::future::join_all(answers).await.into_iter().flatten().collect();
+    let answers: Vec<_> = futures::future::join_all(answers).await.into_iter().collect::<Result<_, _>>()?;
+    let heard: Vec<_> = answers.into_iter().flatten().collect();
     if heard.iter().any(|status| status.asker_removed) { Err(Error::Removed) } else { Ok(heard) }
 }
 

@@ -22,7 +22,7 @@ const MEMTABLE_BYTES: usize = 16 << 20;
 /// The log is read from disk rarely: by a restart, and by a follower that lags behind the cache.
 const OPEN_FILES_MAX: i32 = 64;
 
-/// Makes a log in `path` that begins after `purged`, for a member that takes part at once.
+/// Makes a log in `path` that begins after `purged`.
 ///
 /// # Errors
 /// When it cannot be written, or there is one.
@@ -30,7 +30,6 @@ pub(crate) fn found(path: &Path, identity: Identity, purged: LogId) -> Result<()
     let (db, _) = open(path, identity, None)?;
     let mut batch = WriteBatch::default();
     batch.put(format::PURGED, format::encode_purged(&purged));
-    batch.put(format::GATE, format::encode_gate(format::GateState::Open));
     let mut synced = WriteOptions::default();
     synced.set_sync(true);
     db.write_opt(batch, &synced).map_err(Error::rocks("writing a new log"))

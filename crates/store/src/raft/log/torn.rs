@@ -11,6 +11,8 @@ use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 const STEP_BYTES: u64 = 64 << 10;
+/// A disk writes a sector whole or not at all.
+const SECTOR_BYTES: u64 = 512;
 
 /// A file whose zeros at the end were cut off.
 pub(super) struct Cut {
@@ -36,7 +38,8 @@ pub(super) fn cut(folder: &Path) -> io::Result<Option<Cut>> {
     let Some(file) = newest(folder)? else { return Ok(None) };
     let length = fs::metadata(&file)?.len();
     let written = length_without_zeros(&mut File::open(&file)?, length)?;
-    if written == length {
+    // Of a last sector that was written, nothing is missing. So a record that just ends in zeros is not taken for torn.
+    if written > length.saturating_sub(1) / SECTOR_BYTES * SECTOR_BYTES {
         return Ok(None);
     }
     set_length(&file, written)?;
@@ -95,7 +98,9 @@ mod tests {
         assert_eq!(fs::read(path("000007.log")).expect("reads"), [1; 5]);
         assert_eq!(fs::read(path("000004.log")).expect("reads"), long);
         assert!(cut(folder.path()).expect("reads").is_none());
+        fs::write(path("000007.log"), [&[1; 600][..], &[0; 400]].concat()).expect("writes");
+        assert!(cut(folder.path()).expect("reads").is_none(), "something of the last sector was written");
         cut_off.undo().expect("writes");
-        assert_eq!(fs::read(path("000007.log")).expect("reads"), long);
+        assert_eq!(fs::metadata(path("000007.log")).expect("is there").len(), long.len() as u64);
     }
 }
