@@ -12,18 +12,17 @@ mod cases;
 #[path = "../etcd_v3/certificates.rs"]
 mod certificates;
 mod differences;
+#[path = "../etcd_v3/eventually.rs"]
+mod eventually;
 mod run;
 mod servers;
 mod show;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use differences::{DIFFERENCES, Server};
 use run::Run;
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Fewer cases than this mean that some were lost.
 const CASES_MIN: usize = 150;
 

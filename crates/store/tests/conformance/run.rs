@@ -12,7 +12,7 @@ use keelson_proto::v3lockpb::lock_client::LockClient;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
 
-use crate::PATIENCE;
+use crate::eventually::eventually;
 use crate::show::Show;
 
 pub struct Run {
@@ -32,7 +32,7 @@ pub struct Run {
 
 impl Run {
     pub async fn new(address: SocketAddr, channel: Channel) -> Self {
-        let mut run = Self {
+        let run = Self {
             address,
             kv: KvClient::new(channel.clone()),
             lease: LeaseClient::new(channel.clone()),
@@ -45,10 +45,11 @@ impl Run {
             seen: Vec::new(),
         };
         // The port may be open before there is a leader.
-        let begin = std::time::Instant::now();
-        while let Err(status) = run.kv.range(RangeRequest { key: "a".into(), ..Default::default() }).await {
-            assert!(begin.elapsed() < PATIENCE, "{status}");
-        }
+        eventually("a first read", || {
+            let mut kv = run.kv.clone();
+            async move { kv.range(RangeRequest { key: "a".into(), ..Default::default() }).await.ok() }
+        })
+        .await;
         run
     }
 

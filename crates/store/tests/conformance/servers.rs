@@ -2,7 +2,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
-use std::time::Instant;
 
 use keelson_store::{Options, Peer, Store};
 use tempfile::TempDir;
@@ -10,8 +9,8 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::PATIENCE;
 use crate::certificates::Authority;
+use crate::eventually::eventually;
 
 pub struct Running {
     pub address: SocketAddr,
@@ -33,14 +32,7 @@ fn free_addresses() -> [SocketAddr; 2] {
 
 async fn connect(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("a good address");
-    let begin = Instant::now();
-    loop {
-        match endpoint.connect().await {
-            Ok(channel) => return channel,
-            Err(error) => assert!(begin.elapsed() < PATIENCE, "{address}: {error}"),
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    eventually(&format!("a connection to {address}"), || async { endpoint.connect().await.ok() }).await
 }
 
 /// Starts the etcd whose path is in `variable`. A test that cannot run must not look like one that passed.

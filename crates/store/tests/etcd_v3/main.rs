@@ -12,6 +12,7 @@ mod discovery;
 mod election;
 mod etcd_client;
 mod etcdctl;
+mod eventually;
 mod gateway;
 mod http;
 mod kv;
@@ -26,23 +27,7 @@ mod watch;
 mod watch_stream;
 mod web;
 
-use std::future::Future;
-use std::time::{Duration, Instant};
-
-/// Longer than anything takes on a busy machine; reached only by a test that fails.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until `condition` answers something.
-async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(value) = condition().await {
-            return value;
-        }
-        assert!(begin.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
+use eventually::{PATIENCE, eventually};
 
 /// What a call was refused with.
 fn refusal<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> (tonic::Code, String) {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::PATIENCE;
+use crate::eventually::PATIENCE;
 use crate::run::{Run, put, refusal};
 use crate::show::Show;
 

@@ -12,7 +12,7 @@ use tonic::{Code, Request};
 use super::guarded::{Guarded, PASSWORD, add_user, auth, cheap, enable, token_of, with};
 use crate::cluster::Cluster;
 use crate::kv::{put_request, range_request};
-use crate::{PATIENCE, refusal};
+use crate::{eventually, refusal};
 
 fn invalid() -> (Code, String) {
     (Code::Unauthenticated, "etcdserver: invalid auth token".to_owned())
@@ -65,26 +65,36 @@ async fn a_token_ends_with_the_password_and_with_the_user() {
 #[tokio::test]
 async fn a_token_lives_while_it_is_used_anywhere_and_ends_when_nobody_does() {
     const TTL: Duration = Duration::from_secs(2);
+    const LOOKS_MAX: usize = 20;
     let cluster = Cluster::start_with(false, |options| {
         cheap(options);
         options.auth.token_ttl = TTL;
     });
     let token = enable(&mut auth(&cluster, 0).await).await;
-    let (mut used, mut other) = (cluster.kv(1).await, cluster.kv(2).await);
-    let begin = tokio::time::Instant::now();
-    while begin.elapsed() < TTL * 3 {
-        used.range(with(&token, range_request("a", ""))).await.expect("it is in use");
-        tokio::time::sleep(TTL / 20).await;
+    let (used, mut other) = (cluster.kv(1).await, cluster.kv(2).await);
+    // Looking at a token is a use of it, so each of these is looked at once.
+    let mut client = auth(&cluster, 0).await;
+    let mut unused = Vec::new();
+    while unused.len() < LOOKS_MAX {
+        unused.push(token_of(&mut client, "root").await);
     }
-    other.range(with(&token, range_request("a", ""))).await.expect("a use elsewhere keeps it alive here");
-    // Looking is a use, so each look waits longer than the one before.
-    let mut pause = TTL;
-    while let Ok(_alive) = other.range(with(&token, range_request("a", ""))).await {
-        assert!(begin.elapsed() < PATIENCE, "the token does not end");
-        tokio::time::sleep(pause).await;
-        pause += TTL / 2;
-    }
-    assert_eq!(refusal(used.range(with(&token, range_request("a", ""))).await), invalid());
+    let given = tokio::time::Instant::now();
+    let mut looks: u32 = 0;
+    eventually("the end of a token that nobody uses", || {
+        let due = given.elapsed() > TTL / 2 * looks;
+        looks += u32::from(due);
+        let look = due.then(|| unused.pop().expect("unused tokens end, sooner or later"));
+        let (mut kv, token) = (used.clone(), token.clone());
+        async move {
+            kv.range(with(&token, range_request("a", ""))).await.expect("it is in use");
+            let ended = kv.range(with(&look?, range_request("a", ""))).await.err()?;
+            assert_eq!((ended.code(), ended.message().to_owned()), invalid());
+            Some(())
+        }
+    })
+    .await;
+    assert!(given.elapsed() >= TTL, "no token ends early");
+    other.range(with(&token, range_request("a", ""))).await.expect("uses elsewhere have kept it alive");
 }
 
 /// A cluster whose tokens are signed by a method with a key.
