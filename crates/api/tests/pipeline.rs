@@ -3,6 +3,8 @@
 
 #[path = "pipeline/pki.rs"]
 mod pki;
+#[path = "common/stored.rs"]
+mod stored;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,13 +80,11 @@ impl Member {
 
     /// Until the bootstrap is done: its last object is the Service.
     async fn wait_for_the_system(&self) {
+        let key = "/registry/services/specs/default/kubernetes";
+        let revision = stored::written(self.pipeline.store(), key, PATIENCE).await;
         let target = target("services", "default", "kubernetes");
-        let ready = async {
-            while self.pipeline.get(&admin(), &target, ReadVersion::MostRecent).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, ready).await.expect("the member gets ready");
+        let read = self.pipeline.get(&admin(), &target, ReadVersion::NotOlderThan(revision)).await;
+        read.expect("the caches follow");
     }
 
     async fn stop(self) {

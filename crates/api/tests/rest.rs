@@ -10,5 +10,7 @@ mod member;
 mod objects;
 #[path = "rest/refusals.rs"]
 mod refusals;
+#[path = "common/stored.rs"]
+mod stored;
 #[path = "rest/watches.rs"]
 mod watches;

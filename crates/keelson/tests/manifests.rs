@@ -1,6 +1,7 @@
 //! Real manifests, as they are, by real clients: applied, applied again, edited and applied, removed. Each client works in a
 //! namespace of its own, which is deleted at the end with everything in it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use keelson::dev::{Scratch, Spec, ready, scratch};
-use keelson_client::{Client, ListOptions};
+use keelson_client::{Client, Event, ListOptions, WatchOptions};
 
 const WITHIN: Duration = Duration::from_secs(60);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -140,26 +141,37 @@ impl Tool<'_> {
         let status = self.run(&["rollout", "status", "-n", &self.namespace, "deployment/springboot-kotlin-app"]);
         assert!(status.contains("successfully rolled out"), "{status}");
         let (fewest, looks) = tokio::time::timeout(WITHIN, watched).await.expect("the new pods run").expect("no panic");
-        assert!(looks > 3, "only {looks} looks at the pods");
+        assert!(looks > 3, "only {looks} states of the pods were seen");
         assert!(fewest >= 2, "only {fewest} pods were ready during the rollout");
     }
 }
 
-/// Looks at the pods until both of the new image are ready and no old one is left; the fewest that were ready at once.
+/// Watches the pods until both of the new image are ready and no old one is left; the fewest that were ready at once, and
+/// how many states of them were seen.
 async fn fewest_ready(api: Client, namespace: String) -> (usize, usize) {
-    let selector = ListOptions::default().labels("app=springboot-kotlin-app");
-    let (mut fewest, mut looks) = (usize::MAX, 0);
+    let options = WatchOptions::default().labels("app=springboot-kotlin-app");
+    let mut changes = api.watch::<Pod>(&namespace, &options).await.expect("a watch");
+    let (mut pods, mut fewest, mut looks, mut complete) = (BTreeMap::new(), usize::MAX, 0, false);
     loop {
-        if let Ok(pods) = api.list::<Pod>(&namespace, &selector).await {
-            let ready: Vec<&Pod> = pods.items.iter().filter(|pod| is_ready(pod)).collect();
-            fewest = fewest.min(ready.len());
-            looks += 1;
-            let new = ready.iter().filter(|pod| image(pod) == Some("springboot-kotlin-app:2.0")).count();
-            if new == 2 && pods.items.len() == 2 {
-                return (fewest, looks);
+        let batch = changes.next().await.expect("changes").expect("the watch goes on");
+        for event in batch.events {
+            let name = event.object().metadata.name.clone();
+            match event {
+                Event::Added(pod) | Event::Modified(pod) => drop(pods.insert(name, pod)),
+                Event::Deleted(_) => drop(pods.remove(&name)),
             }
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        complete |= batch.initial_events_end;
+        if !complete {
+            continue;
+        }
+        let ready: Vec<&Pod> = pods.values().filter(|pod| is_ready(pod)).collect();
+        fewest = fewest.min(ready.len());
+        looks += 1;
+        let new = ready.iter().filter(|pod| image(pod) == Some("springboot-kotlin-app:2.0")).count();
+        if new == 2 && pods.len() == 2 {
+            return (fewest, looks);
+        }
     }
 }
 

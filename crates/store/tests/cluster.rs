@@ -2,14 +2,14 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::{Cluster, eventually};
 use keelson_proto::etcdserverpb::{
     DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest,
     RequestOp, TxnRequest, request_op::Request,
 };
-use keelson_store::{Error, Handle};
+use keelson_store::{Error, Handle, watch};
 
 fn put(key: &str, value: &str) -> PutRequest {
     PutRequest { key: key.to_owned().into(), value: value.to_owned().into(), ..PutRequest::default() }
@@ -23,6 +23,21 @@ async fn value(handle: &Handle, request: RangeRequest) -> Option<String> {
     let response = handle.range(request).await.expect("the read is answered");
     let pair = response.kvs.into_iter().next()?;
     Some(String::from_utf8(pair.value.to_vec()).expect("text"))
+}
+
+/// Waits until a key that was put is deleted.
+async fn deleted(handle: &Handle, key: &'static str) {
+    let mut watcher = handle.watch(watch::Options {
+        key: key.into(),
+        range_end: Vec::new().into(),
+        start_revision: 1,
+        prev_kv: false,
+        no_put: true,
+        no_delete: false,
+        max_buffered_bytes: 1 << 20,
+    });
+    let event = async { while !matches!(watcher.next().await.expect("runs"), watch::Item::Events { .. }) {} };
+    tokio::time::timeout(common::PATIENCE, event).await.unwrap_or_else(|_| panic!("{key} is not deleted in time"));
 }
 
 /// Puts until it is accepted: an outcome may be unknown while leaders change.
@@ -158,19 +173,19 @@ fn a_lease_lives_while_it_is_renewed_and_takes_its_keys_along() {
         let lease = handle.lease_grant(LeaseGrantRequest { ttl: 2, id: 0 }).await.expect("granted");
         assert_ne!(lease.id, 0);
         handle.put(PutRequest { lease: lease.id, ..put("leased", "1") }).await.expect("attached");
-        for _ in 0..3 {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+        // One that nobody renews ends no sooner than the other would.
+        let left = handle.lease_grant(LeaseGrantRequest { ttl: 2, id: 0 }).await.expect("granted");
+        handle.put(PutRequest { lease: left.id, ..put("left", "1") }).await.expect("attached");
+        let mut ended = Box::pin(deleted(&handle, "left"));
+        while futures::poll!(&mut ended).is_pending() {
             let renewed = handle.lease_keep_alive(LeaseKeepAliveRequest { id: lease.id }).await.expect("renewed");
             assert_eq!(renewed.ttl, 2);
         }
         let request = LeaseTimeToLiveRequest { id: lease.id, keys: true };
         let left = handle.lease_time_to_live(request).await.expect("alive");
         assert_eq!((left.granted_ttl, left.keys.len()), (2, 1));
-        let deadline = Instant::now() + common::PATIENCE;
-        while value(&handle, get("leased")).await.is_some() {
-            assert!(Instant::now() < deadline, "the lease does not end");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        deleted(&handle, "leased").await;
+        assert_eq!(value(&handle, get("leased")).await, None);
         let gone = handle.lease_keep_alive(LeaseKeepAliveRequest { id: lease.id }).await;
         assert!(matches!(gone, Err(Error::LeaseNotFound)), "{gone:?}");
     });
@@ -200,13 +215,12 @@ fn a_wiped_follower_comes_back_by_snapshot_while_writes_go_on() {
     cluster.start_member(wiped);
     let again = cluster.handle(wiped);
     cluster.on(writer, async {
-        let mut i = 0;
+        let (mut i, wanted) = (0, handle.revision() + 100);
         let deadline = Instant::now() + common::PATIENCE;
-        while again.revision() < handle.revision() || i < 100 {
+        while again.revision() < wanted {
             put_for_sure(&handle, &format!("key-{}", i % 100), "after").await;
             i += 1;
-            assert!(Instant::now() < deadline, "the wiped member is at {} of {}", again.revision(), handle.revision());
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(Instant::now() < deadline, "the wiped member is at {} of {wanted}", again.revision());
         }
     });
     let revision = handle.revision();

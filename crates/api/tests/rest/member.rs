@@ -16,6 +16,8 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::stored;
+
 /// How long anything may take before the test fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -78,12 +80,10 @@ impl Member {
         let pipeline: Arc<Pipeline> = service.pipeline().clone();
         tokio::spawn(service.run(shutdown.clone()));
         let member = Member { router, shutdown, _folder: folder };
-        let ready = async {
-            while !pipeline.is_ready() || member.get("/api/v1/namespaces/default").await.code != StatusCode::OK {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, ready).await.expect("the member becomes ready");
+        let revision = stored::written(pipeline.store(), "/registry/namespaces/default", PATIENCE).await;
+        let read = format!("/api/v1/namespaces/default?resourceVersion={revision}");
+        member.get(&read).await.expect(200);
+        assert!(pipeline.is_ready());
         member
     }
 
