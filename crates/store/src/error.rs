@@ -137,6 +137,8 @@ pub enum Error {
     Unknown,
     #[error("the store is stopped")]
     Stopped,
+    #[error("the answer was not read for too long")]
+    Stalled,
     #[error("this member is not the leader")]
     NotLeader,
     #[error("the member cannot take over leadership")]

@@ -97,6 +97,9 @@ pub enum Error {
     /// The client went away.
     #[error("the receiver of the backup went away")]
     Gone,
+    /// The client is there, and does not read.
+    #[error("the receiver of the backup did not read on")]
+    Stalled,
 }
 
 impl Error {

@@ -93,6 +93,7 @@ impl From<Error> for Status {
             Error::Unknown => {
                 (Code::Unavailable, "etcdserver: request timed out, possibly due to previous leader failure")
             }
+            Error::Stalled => return stalled(),
             Error::Fenced { .. } => (Code::FailedPrecondition, "keelson: the fence's term is over"),
             Error::Unimplemented(what) => return Self::unimplemented(format!("keelson: {what} is not implemented")),
             // As etcd: whatever has no status of its own.

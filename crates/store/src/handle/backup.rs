@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Handle, read};
@@ -23,11 +26,12 @@ pub struct Piece {
 
 impl Handle {
     /// Everything that this member holds, in the format of [`crate::backup`], at the returned revision. Pins files on disk,
-    /// no memory, while it is read.
+    /// no memory, while it is read. Ends with `Stalled` when a piece is not taken for [`crate::etcd_v3::Limits::list_stall`],
+    /// so that nobody keeps those files, and the place of another backup, for ever.
     ///
     /// # Errors
     /// `TooManyRequests` when several are read already; `Storage` and `Internal` when the disk fails.
-    pub async fn backup(&self) -> Result<(i64, ReceiverStream<Result<Piece, Error>>), Error> {
+    pub async fn backup(&self) -> Result<(i64, BoxStream<'static, Result<Piece, Error>>), Error> {
         let permit = Arc::clone(&self.member.backups).try_acquire_owned().map_err(|_| Error::TooManyRequests)?;
         let failed = |error: crate::backup::Error| Error::Internal(format!("a backup failed: {error}"));
         let (reader, identity) = (self.member.reader.clone(), self.member.identity);
@@ -35,22 +39,43 @@ impl Handle {
         let backup = read::blocking(move || Backup::new(&reader, identity, &scratch).map_err(failed)).await?;
         let revision = backup.revision();
         let (sender, pieces) = mpsc::channel(QUEUE_MAX);
+        // The outcome has a way of its own: the other one is full when nobody reads.
+        let (ended, outcome) = oneshot::channel();
+        let stall = self.member.options.etcd.list_stall;
+        let runtime = runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let sent = backup.send(|blob| {
                 let piece = Piece { blob: blob.bytes, remaining_bytes: blob.remaining };
-                sender.blocking_send(Ok(piece)).map_err(|_| crate::backup::Error::Gone)
+                match runtime.block_on(sender.send_timeout(piece, stall)) {
+                    Ok(()) => Ok(()),
+                    Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(crate::backup::Error::Gone),
+                    Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(crate::backup::Error::Stalled),
+                }
             });
-            match sent {
-                Ok(()) => {}
-                Err(crate::backup::Error::Gone) => tracing::info!("the receiver of a backup went away"),
+            let outcome = match sent {
+                Ok(()) => Ok(()),
+                Err(crate::backup::Error::Gone) => {
+                    tracing::info!("the receiver of a backup went away");
+                    return;
+                }
+                Err(crate::backup::Error::Stalled) => {
+                    tracing::info!("the receiver of a backup did not read on");
+                    Err(Error::Stalled)
+                }
                 Err(error) => {
                     tracing::error!(error = &error as &dyn std::error::Error, "a backup failed");
-                    // Whoever asked may have gone.
-                    drop(sender.blocking_send(Err(failed(error))));
+                    Err(failed(error))
                 }
-            }
+            };
+            // Whoever asked may have gone.
+            drop(ended.send(outcome));
         });
-        Ok((revision, ReceiverStream::new(pieces)))
+        let end = stream::once(outcome).filter_map(async |outcome| match outcome {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(Err(error)),
+            Err(_) => Some(Err(Error::Internal("a backup ended without an outcome".to_owned()))),
+        });
+        Ok((revision, ReceiverStream::new(pieces).map(Ok).chain(end).boxed()))
     }
 }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod auth_etcdctl;
+mod backups;
 mod certificates;
 mod cluster;
 mod discovery;

@@ -18,7 +18,7 @@ type Kv = KvClient<Channel>;
 type Parts = Streaming<keelson_proto::etcdserverpb::RangeStreamResponse>;
 
 /// Puts `count` keys with values of so many bytes, and answers the last revision.
-async fn fill(kv: &mut Kv, prefix: &str, count: usize, value_bytes: usize) -> i64 {
+pub async fn fill(kv: &mut Kv, prefix: &str, count: usize, value_bytes: usize) -> i64 {
     let keys: Vec<String> = (0..count).map(|i| format!("{prefix}{i:06}")).collect();
     let mut revision = 0;
     for keys in keys.chunks(((1 << 20) / (value_bytes + 100)).clamp(1, 128)) {

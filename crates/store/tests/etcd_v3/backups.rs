@@ -1,0 +1,72 @@
+//! Streams of backups that nobody reads.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use keelson_proto::etcdserverpb::maintenance_client::MaintenanceClient;
+use keelson_proto::etcdserverpb::{PutRequest, SnapshotRequest, SnapshotResponse};
+use sha2::{Digest as _, Sha256};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
+
+use crate::cluster::Cluster;
+use crate::{PATIENCE, eventually, refusal};
+
+/// How many are read at one time.
+const PLACES: usize = 4;
+
+/// A client whose connection takes little before it is read.
+async fn narrow(cluster: &Cluster) -> MaintenanceClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", cluster.members[0].address)).expect("a good address");
+    let endpoint = endpoint.initial_stream_window_size(64 << 10).initial_connection_window_size(64 << 10);
+    MaintenanceClient::new(endpoint.connect().await.expect("the member listens"))
+}
+
+/// Reads to the end; gives all bytes.
+async fn whole(mut blobs: Streaming<SnapshotResponse>) -> Result<Vec<u8>, tonic::Status> {
+    let mut content = Vec::new();
+    while let Some(response) = tokio::time::timeout(PATIENCE, blobs.message()).await.expect("a blob in time")? {
+        content.extend_from_slice(&response.blob);
+    }
+    Ok(content)
+}
+
+#[tokio::test]
+async fn backups_that_nobody_reads_are_given_up_and_leave_their_places() {
+    let cluster = Cluster::start_with(false, |options| options.etcd.list_stall = Duration::from_secs(2));
+    let mut kv = cluster.kv(0).await;
+    // What does not compress, and is more than all that may be under way to one client.
+    let mut block = [0; 32];
+    for i in 0..8 {
+        let value = (0..32_768_u32).flat_map(|_| {
+            block = Sha256::digest(block).into();
+            block
+        });
+        let value = Bytes::from_iter(value);
+        kv.put(PutRequest { key: format!("large-{i}").into(), value, ..Default::default() }).await.expect("a put");
+    }
+    let mut unread = Vec::new();
+    for _ in 0..PLACES {
+        let mut client = narrow(&cluster).await;
+        let stream = client.snapshot(SnapshotRequest {}).await.expect("it begins").into_inner();
+        unread.push((client, stream));
+    }
+    let refused = refusal(cluster.maintenance(0).await.snapshot(SnapshotRequest {}).await);
+    assert_eq!(refused, (Code::ResourceExhausted, "etcdserver: too many requests".to_owned()));
+
+    let mut client = cluster.maintenance(0).await;
+    let again = || {
+        let mut client = client.clone();
+        async move { client.snapshot(SnapshotRequest {}).await.ok() }
+    };
+    let content = whole(eventually("a place", again).await.into_inner()).await.expect("it is whole");
+    let (content, sum) = content.split_at(content.len() - 32);
+    assert!(content.len() > 8 << 20, "{}", content.len());
+    assert_eq!(Sha256::digest(content)[..], *sum);
+    // None of them looks complete.
+    for (_client, stream) in unread {
+        let ended = whole(stream).await.expect_err("it was given up");
+        assert_eq!(ended.code(), Code::DeadlineExceeded, "{ended:?}");
+    }
+    client.snapshot(SnapshotRequest {}).await.expect("there is room again");
+}
