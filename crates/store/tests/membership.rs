@@ -342,6 +342,43 @@ fn a_member_that_moved_is_found_at_its_new_address() {
     assert!(handle.members().iter().any(|member| member.id == id && member.peer_urls == [url.clone()]));
 }
 
+/// What a crash can leave of a first start before the member has noted who it is.
+#[test]
+fn a_joiner_that_crashed_while_it_made_its_folder_joins_at_the_next_start() {
+    let mut cluster = Cluster::start(1);
+    cluster.on(0, put_for_sure(&cluster.handle(0), "key", "1"));
+    let crashes: [fn(&std::path::Path); 3] = [
+        |_| {},
+        |log| {
+            std::fs::create_dir_all(log).expect("makes");
+            std::fs::write(log.join("LOCK"), "").expect("writes");
+        },
+        |log| {
+            let mut options = rocksdb::Options::default();
+            options.create_if_missing(true);
+            drop(rocksdb::DB::open(&options, log).expect("opens"));
+        },
+    ];
+    for crash in crashes {
+        let place = cluster.prepare_joiner();
+        let url = cluster.peer_url(place);
+        let (id, _) = cluster.on(0, cluster.handle(0).member_add(vec![url], true)).expect("it is added");
+        let folder = cluster.data_dir(place);
+        std::fs::create_dir_all(&folder).expect("makes");
+        crash(&folder.join("log"));
+        cluster.start_member(place);
+        let joined = cluster.handle(place);
+        assert_eq!((joined.member_id(), joined.cluster_id()), (id, cluster.handle(0).cluster_id()));
+        eventually("it follows", || (joined.revision() >= cluster.handle(0).revision()).then_some(()));
+        // And knows itself by its folder from then on.
+        cluster.kill(place);
+        cluster.start_member(place);
+        assert_eq!(cluster.handle(place).member_id(), id);
+        cluster.on(0, cluster.handle(0).member_remove(id)).expect("it is removed");
+        cluster.ended(place);
+    }
+}
+
 #[test]
 fn who_was_not_added_cannot_join() {
     let mut cluster = Cluster::start(1);

@@ -96,9 +96,10 @@ impl Log {
         Ok((Self { shared, writer }, identity))
     }
 
-    /// Whether there is a log in `path`.
+    /// Whether there is a log in `path` that says whose it is. A member that crashed while it made its log has none, and starts
+    /// as if there were no log. One that cannot be read is there: opening it says what is wrong. Blocks.
     pub(crate) fn exists(path: &Path) -> bool {
-        path.join("CURRENT").exists()
+        path.join("CURRENT").exists() && folder::is_owned(path)
     }
 
     /// What the member decided about taking part; see [`super::gate`].

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::Error;
-use crate::Options;
 use crate::peers::Connector;
 use crate::raft::log::{Identity, Log};
+use crate::{Options, machine};
 
 /// How long somebody is looked for who knows this member. Members that are asked may themselves be about to learn of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,10 +26,11 @@ pub(super) async fn identity(
     options: &Options,
     connector: &Connector,
 ) -> Result<Option<(Identity, Vec<MemberRecord>)>, Error> {
-    let own = options.peers.iter().find(|peer| peer.name == options.name);
-    let Some(own) = own.filter(|_| options.join && !Log::exists(&options.data_dir.join("log"))) else {
+    let log = options.data_dir.join("log");
+    if !options.join || machine::spawn_blocking(move || Log::exists(&log)).await.map_err(Error::Task)? {
         return Ok(None);
-    };
+    }
+    let Some(own) = options.peers.iter().find(|peer| peer.name == options.name) else { return Ok(None) };
     let deadline = Instant::now() + PATIENCE;
     let mut heard = String::from("nobody else is in the initial cluster");
     loop {

@@ -35,6 +35,15 @@ pub(crate) fn found(path: &Path, identity: Identity, purged: LogId) -> Result<()
     db.write_opt(batch, &synced).map_err(Error::rocks("writing a new log"))
 }
 
+/// Whether the log in `path` says whose it is, or cannot be read. Changes nothing, and may be asked while another process has
+/// the log open.
+pub(super) fn is_owned(path: &Path) -> bool {
+    let mut options = Options::default();
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    let Ok(db) = DB::open_for_read_only(&options, path, false) else { return true };
+    !matches!(db.get_pinned(format::CLUSTER), Ok(None))
+}
+
 pub(super) fn open(path: &Path, identity: Identity, joined: Option<Identity>) -> Result<(DB, Identity), Error> {
     let mut options = Options::default();
     options.create_if_missing(true);
