@@ -2,6 +2,8 @@
 //!
 //! **Invariant**: a peer proves by a certificate of the cluster's authority that it is a member. The same authority also
 //! certifies clients of the etcd port, so being signed is not enough: a member's certificate is one that may serve.
+//!
+//! Files that change count for connections that are made from then on; those that are there go on.
 
 use std::fs;
 use std::io;
@@ -14,13 +16,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, ExtendedKeyPurpose, RootCertStore, ServerConfig,
-    SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ExtendedKeyPurpose, RootCertStore,
+    ServerConfig, SignatureScheme,
 };
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::options::Tls;
+use crate::reload::Reloading;
 
 /// Why peers cannot be spoken to securely.
 #[derive(Debug, thiserror::Error)]
@@ -78,19 +81,49 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
 }
 
-/// What a member needs to accept peers.
+/// What a member needs to accept peers, as its files are at any time.
+pub(crate) type Server = Reloading<Arc<ServerConfig>, Error>;
+
+/// What a member needs to dial peers, as its files are at any time.
+pub(crate) type Client = Reloading<Arc<ClientConfig>, Error>;
+
+/// Reads what is needed to accept peers, now and when the files change.
 ///
 /// # Errors
-/// When the files do not hold what they should.
-pub(crate) fn server(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
-    let authority = |source| Error::Authority { path: tls.ca.clone(), source };
+/// When the files do not hold what they should now.
+pub(crate) fn server(tls: &Tls) -> Result<Server, Error> {
+    let files = tls.clone();
+    Reloading::new(all(tls), move || server_config(&files))
+}
+
+/// Reads what is needed to dial peers, now and when the files change.
+///
+/// # Errors
+/// As for [`server`].
+pub(crate) fn client(tls: &Tls) -> Result<Client, Error> {
+    let files = tls.clone();
+    Reloading::new(all(tls), move || client_config(&files))
+}
+
+fn all(tls: &Tls) -> Vec<PathBuf> {
+    vec![tls.ca.clone(), tls.certificate.clone(), tls.key.clone()]
+}
+
+/// Certificates of the authority, own chain, own key.
+fn load(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(&tls.ca)? {
-        roots.add(certificate).map_err(|error| authority(error.into()))?;
+        let wrong = |error: rustls::Error| Error::Authority { path: tls.ca.clone(), source: error.into() };
+        roots.add(certificate).map_err(wrong)?;
     }
     let chain = certificates(&tls.certificate)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&tls.key)?)
         .map_err(|source| Error::Pem { path: tls.key.clone(), source })?;
+    Ok((roots, chain, key))
+}
+
+fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
+    let (roots, chain, key) = load(tls)?;
     let wrong = |source| Error::Certificate { path: tls.certificate.clone(), source };
     if let Some(own) = chain.first() {
         // Peers would refuse it; better to say so here.
@@ -99,7 +132,7 @@ pub(crate) fn server(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .build()
-        .map_err(|error| authority(error.into()))?;
+        .map_err(|error| Error::Authority { path: tls.ca.clone(), source: error.into() })?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(wrong)?
@@ -110,11 +143,25 @@ pub(crate) fn server(tls: &Tls) -> Result<Arc<ServerConfig>, Error> {
     Ok(Arc::new(config))
 }
 
-/// What a member needs to dial peers.
+fn client_config(tls: &Tls) -> Result<Arc<ClientConfig>, Error> {
+    let (roots, chain, key) = load(tls)?;
+    let wrong = |source| Error::Certificate { path: tls.certificate.clone(), source };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(wrong)?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(chain, key)
+        .map_err(wrong)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// What a client of the etcd port needs, for one connection.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub(crate) fn client(tls: &Tls) -> Result<ClientTlsConfig, Error> {
+pub(crate) fn once(tls: &Tls) -> Result<ClientTlsConfig, Error> {
     Ok(ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(read(&tls.ca)?))
         .identity(Identity::from_pem(read(&tls.certificate)?, read(&tls.key)?)))

@@ -3,6 +3,8 @@
 //! Connections are made when they are first used and again after they broke. Each purpose has its own, so that a vote
 //! never waits behind a snapshot.
 
+mod dial;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,12 +20,13 @@ use tonic::body::Body;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::{InterceptedService, ResponseBody};
-use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tower::Service;
 
 use crate::machine::{self, Machine};
 use crate::options::{self, Options};
+use crate::peer_tls;
 use crate::raft::log::Identity;
 
 /// The largest message between members. An append request holds what one read of the log gives, 4 MiB, and the entry that
@@ -173,18 +176,19 @@ pub(crate) struct Connector {
 
 impl Connector {
     /// Over TCP and TLS.
-    pub(crate) fn network(tls: ClientTlsConfig) -> Self {
+    pub(crate) fn network(tls: peer_tls::Client) -> Self {
+        let tls = Arc::new(tls);
         let connect = move |address: &str, cluster: ClusterId| {
-            let endpoint = Endpoint::from_shared(format!("https://{address}"))?
-                .tls_config(tls.clone())?
+            // TLS is spoken below HTTP, so HTTP takes it for clear text.
+            let endpoint = Endpoint::from_shared(format!("http://{address}"))?
                 .connect_timeout(CONNECT_TIMEOUT)
-                .tcp_nodelay(true)
                 .http2_keep_alive_interval(KEEP_ALIVE)
                 .keep_alive_timeout(KEEP_ALIVE)
                 .keep_alive_while_idle(true)
                 .initial_stream_window_size(STREAM_WINDOW_BYTES)
                 .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-            Ok(Connection::Network(InterceptedService::new(endpoint.connect_lazy(), cluster)))
+            let channel = endpoint.connect_with_connector_lazy(dial::Dial::new(&tls));
+            Ok(Connection::Network(InterceptedService::new(channel, cluster)))
         };
         Self { connect: Box::new(connect) }
     }

@@ -161,7 +161,7 @@ pub struct Service {
 /// Where peers and clients reach this member.
 enum Ports {
     Bound {
-        tls: Arc<rustls::ServerConfig>,
+        tls: Box<peer_tls::Server>,
         peer_listener: TcpListener,
         etcd: Box<etcd_v3::Server>,
         metrics_ports: Vec<etcd_v3::MetricsPort>,
@@ -172,7 +172,7 @@ enum Ports {
 
 impl Ports {
     async fn bind(options: &Options) -> Result<Self, Error> {
-        let tls = peer_tls::server(&options.peer_tls).map_err(Error::PeerTls)?;
+        let tls = Box::new(peer_tls::server(&options.peer_tls).map_err(Error::PeerTls)?);
         let listen = |source| Error::Listen { address: options.listen_peer, source };
         let peer_listener = TcpListener::bind(options.listen_peer).await.map_err(listen)?;
         let store_tls = if options.insecure_store { None } else { options.store_tls.as_ref() };

@@ -42,7 +42,7 @@ pub async fn fetch(
     let unreachable = |source| Error::Unreachable { endpoint: endpoint.to_owned(), source };
     let mut target = Endpoint::from_shared(endpoint.to_owned()).map_err(unreachable)?;
     if let Some(tls) = tls {
-        target = target.tls_config(peer_tls::client(tls).map_err(Error::Tls)?).map_err(unreachable)?;
+        target = target.tls_config(peer_tls::once(tls).map_err(Error::Tls)?).map_err(unreachable)?;
     }
     let mut client = MaintenanceClient::new(target.connect().await.map_err(unreachable)?);
     let refused = |status: tonic::Status| Error::Refused { endpoint: endpoint.to_owned(), status: Box::new(status) };

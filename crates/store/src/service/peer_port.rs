@@ -20,7 +20,7 @@ use tower::util::MapErr;
 use super::Error;
 use crate::machine::{Channel, Machine};
 use crate::peers::MESSAGE_BYTES_MAX;
-use crate::{forward, raft};
+use crate::{forward, peer_tls, raft};
 
 /// A peer that does not finish its handshake by then is cut off.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +39,7 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// When the server cannot go on.
 pub(super) async fn serve(
     listener: TcpListener,
-    tls: Arc<rustls::ServerConfig>,
+    tls: Box<peer_tls::Server>,
     raft: raft::server::Server,
     forward: forward::Server,
 ) -> Result<(), Error> {
@@ -59,7 +59,7 @@ pub(super) async fn serve(
         .serve_with_incoming(ReceiverStream::new(connections));
     tokio::select! {
         served = server => served.map_err(Error::Peers),
-        () = accept(listener, TlsAcceptor::from(tls), accepted) => Ok(()),
+        () = accept(listener, &tls, accepted) => Ok(()),
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) fn serve_simulated(
 type Accepted = Result<TlsStream<TcpStream>, std::io::Error>;
 
 /// Accepts connections and hands on those whose handshake succeeded.
-async fn accept(listener: TcpListener, tls: TlsAcceptor, accepted: mpsc::Sender<Accepted>) {
+async fn accept(listener: TcpListener, tls: &peer_tls::Server, accepted: mpsc::Sender<Accepted>) {
     let permits = Arc::new(Semaphore::new(HANDSHAKES_MAX));
     let mut handshakes = JoinSet::new();
     loop {
@@ -95,7 +95,7 @@ async fn accept(listener: TcpListener, tls: TlsAcceptor, accepted: mpsc::Sender<
                 continue;
             }
         };
-        let (tls, accepted) = (tls.clone(), accepted.clone());
+        let (tls, accepted) = (TlsAcceptor::from(tls.get()), accepted.clone());
         handshakes.spawn(async move {
             let _permit = permit;
             let from = stream.peer_addr().ok();
