@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use keelson_proto::etcdserverpb::{
     CompactionRequest, CompactionResponse, DeleteRangeRequest, DeleteRangeResponse, HashKvResponse, LeaseGrantRequest,
     LeaseGrantResponse, LeaseKeepAliveRequest, LeaseKeepAliveResponse, LeaseLeasesRequest, LeaseLeasesResponse,
@@ -26,7 +25,7 @@ use keelson_types::Leadership;
 use prost::Message as _;
 use tokio::sync::watch::Receiver;
 
-use crate::auth::{Auth, Gate, Pass};
+use crate::auth::{Access, Auth, Gate, Pass, Permissions};
 use crate::member::Shared;
 use crate::metrics::{Metrics, Scrape, UnderWay};
 use crate::state::listing::Listing;
@@ -368,17 +367,20 @@ impl Handle {
         answer::auth_changed(self.write(NO_FENCE, command).await?)
     }
 
-    /// Whether all keys that are attached to leases, as far as this member has applied them, satisfy `condition`.
-    pub(crate) async fn lease_keys_satisfy(
+    /// Whether all keys that are attached to leases, as far as this member has applied them, may be accessed.
+    pub(crate) async fn lease_keys_allowed(
         &self,
         leases: Vec<i64>,
-        condition: impl Fn(&[Bytes]) -> bool + Send + 'static,
+        access: Access,
+        permissions: Arc<Permissions>,
     ) -> Result<bool, Error> {
         let reader = self.member.reader.clone();
         read::blocking(move || {
             for lease in leases {
-                if !condition(&reader.lease_keys(lease)?) {
-                    return Ok(false);
+                for (from, to) in permissions.denied(access) {
+                    if reader.has_lease_key(lease, from, to)? {
+                        return Ok(false);
+                    }
                 }
             }
             Ok(true)

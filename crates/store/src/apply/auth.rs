@@ -35,9 +35,12 @@ pub(super) fn check(context: &Context<'_>, command: &Command) -> Checked<()> {
     leases.sort_unstable();
     leases.dedup();
     for lease in leases.into_iter().filter(|lease| *lease != 0) {
-        // Who could not end the lease must not tie further keys to it.
-        if !permissions.allow_all(Access::Write, &context.lease_keys(lease)?) {
-            return Ok(Err(Reason::AuthPermissionDenied));
+        // Who could not end the lease must not tie further keys to it. A lookup for each range that is denied finds that out,
+        // however many keys the lease has.
+        for (from, to) in permissions.denied(Access::Write) {
+            if context.has_lease_key(lease, from, to)? {
+                return Ok(Err(Reason::AuthPermissionDenied));
+            }
         }
     }
     Ok(Ok(()))

@@ -263,6 +263,18 @@ impl<'a> Context<'a> {
         Ok(keys.into_iter().collect())
     }
 
+    /// Whether a key from `from` up to `to`, or up to the last one without it, is attached to a lease.
+    pub(super) fn has_lease_key(&self, id: i64, from: &[u8], to: Option<&[u8]>) -> Result<bool, Error> {
+        let first = (id, Bytes::copy_from_slice(from));
+        let within = |key: &[u8]| to.is_none_or(|to| key < to);
+        let mut changed = self.lease_keys.range(first..).take_while(|((of, key), _)| *of == id && within(key));
+        if changed.any(|(_, attached)| *attached) {
+            return Ok(true);
+        }
+        let detached = |key: &[u8]| self.lease_keys.contains_key(&(id, Bytes::copy_from_slice(key)));
+        table::has_key(&self.columns, id, from, to, detached)
+    }
+
     /// Changes who may do what; a refused change changes nothing.
     pub(super) fn change_auth<E>(
         &mut self,

@@ -37,11 +37,19 @@ impl Permissions {
 
     /// Whether all keys of etcd's pair may be accessed.
     pub(crate) fn allow(&self, access: Access, key: &[u8], range_end: &[u8]) -> bool {
-        let ranges = match access {
+        self.root || self.ranges(access).cover(key, range_end)
+    }
+
+    fn ranges(&self, access: Access) -> &Ranges {
+        match access {
             Access::Read => &self.read,
             Access::Write => &self.write,
-        };
-        self.root || ranges.cover(key, range_end)
+        }
+    }
+
+    /// The ranges of keys that may not be accessed, in order: from a start up to an end, or to the last key without one.
+    pub(crate) fn denied(&self, access: Access) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.ranges(access).gaps().filter(|_| !self.root)
     }
 
     pub(crate) fn allow_put(&self, request: &PutRequest) -> bool {

@@ -46,6 +46,14 @@ impl Ranges {
         // The end lies behind the key itself, which is all of a single key.
         key < end.as_ref() && range_end != b"\0" && (range_end.is_empty() || range_end <= end.as_ref())
     }
+
+    /// What is not in the set, in order: from a start up to an end, or to the last key without one. Of the worked example:
+    /// `["", a)` and `[d⧺0, x)`. At most one more than there are ranges.
+    pub(crate) fn gaps(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let starts = self.merged.iter().map(|(start, _)| Some(start.as_ref())).chain([None]);
+        let ends = [Some(&b""[..])].into_iter().chain(self.merged.iter().map(|(_, end)| end.as_deref()));
+        ends.zip(starts).filter_map(|(from, to)| Some((from?, to))).filter(|(from, to)| to.is_none_or(|to| *from < to))
+    }
 }
 
 /// The first key after `key`.
@@ -115,6 +123,15 @@ mod tests {
         all
     }
 
+    #[test]
+    fn the_gaps_are_what_is_between() {
+        let ranges = set(&[("b", "d"), ("d", ""), ("x", "\0")]);
+        let expected: [(&[u8], Option<&[u8]>); 2] = [(b"", Some(b"b")), (b"d\0", Some(b"x"))];
+        assert!(ranges.gaps().eq(expected));
+        let nothing: [(&[u8], Option<&[u8]>); 1] = [(b"", None)];
+        assert!(set(&[]).gaps().eq(nothing));
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -129,6 +146,10 @@ mod tests {
             prop_assume!(asked_keys.peek().is_some());
             // Keys longer than those that permissions are made of lie between the same bounds as these.
             let expected = asked_keys.all(|probe| permitted(&probe));
+            for probe in all_keys() {
+                let in_gap = ranges.gaps().any(|(from, to)| from <= &probe[..] && to.is_none_or(|to| &probe[..] < to));
+                prop_assert_eq!(in_gap, !permitted(&probe), "{:?}", probe);
+            }
             let unbounded = asked.1.as_ref() == b"\0";
             let above = granted.iter().any(|(_, end)| end.as_ref() == b"\0");
             prop_assert_eq!(ranges.cover(&asked.0, &asked.1), expected && (!unbounded || above));

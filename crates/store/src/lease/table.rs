@@ -113,6 +113,31 @@ pub(crate) fn keys(columns: &Columns<'_>, id: i64) -> Result<Vec<Bytes>, Error> 
     Ok(out)
 }
 
+/// Whether a key from `from` up to `to`, or up to the last one without it, is attached to a lease in the database and not
+/// among those to be passed over. Finds that out by one lookup and as many steps as there are keys to pass over.
+pub(crate) fn has_key(
+    columns: &Columns<'_>,
+    id: i64,
+    from: &[u8],
+    to: Option<&[u8]>,
+    passed_over: impl Fn(&[u8]) -> bool,
+) -> Result<bool, Error> {
+    let mut options = ReadOptions::default();
+    if let Some(to) = to {
+        options.set_iterate_upper_bound(attached(id, to));
+    }
+    let mut iterator = columns.db.raw_iterator_cf_opt(columns.lease_keys, options);
+    iterator.seek(attached(id, from));
+    while let Some(user_key) = iterator.key().and_then(|found| found.strip_prefix(&key(id))) {
+        if !passed_over(user_key) {
+            return Ok(true);
+        }
+        iterator.next();
+    }
+    iterator.status().map_err(Error::rocks("reading the keys of a lease"))?;
+    Ok(false)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -259,6 +259,14 @@ impl Reader {
         table::keys(&self.shared.generation()?.columns()?, id)
     }
 
+    /// Whether a key from `from` up to `to`, or up to the last one without it, is attached to a lease. Costs one lookup.
+    ///
+    /// # Errors
+    /// When the disk fails or the state is closed.
+    pub(crate) fn has_lease_key(&self, id: i64, from: &[u8], to: Option<&[u8]>) -> Result<bool, Error> {
+        table::has_key(&self.shared.generation()?.columns()?, id, from, to, |_| false)
+    }
+
     /// The alarms that are active.
     #[must_use]
     pub(crate) fn alarms(&self) -> Alarms {

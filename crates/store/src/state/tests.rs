@@ -1,5 +1,6 @@
 //! The state, case by case.
 
+mod leases_of_users;
 mod listing;
 mod slow_watchers;
 

@@ -3,5 +3,6 @@
 mod guarded;
 mod holes;
 mod manage;
+mod switching;
 mod tokens;
 mod ways;

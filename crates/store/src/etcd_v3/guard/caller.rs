@@ -224,66 +224,49 @@ impl Caller {
     }
 
     pub(in crate::etcd_v3) async fn put(&self, request: PutRequest) -> Result<PutResponse, Error> {
-        match self.open() {
-            Some(open) => open.put(request).await,
-            None => {
-                self.write(
-                    |user| user.allow_put(&request),
-                    |handle| {
-                        let request = request.clone();
-                        async move { handle.put(request).await }
-                    },
-                )
-                .await
-            }
-        }
+        let allowed = |user: &Permissions| user.allow_put(&request);
+        let run = |handle: Handle| {
+            let request = request.clone();
+            async move { handle.put(request).await }
+        };
+        self.write(allowed, run).await
     }
 
     pub(in crate::etcd_v3) async fn delete_range(
         &self,
         request: DeleteRangeRequest,
     ) -> Result<DeleteRangeResponse, Error> {
-        match self.open() {
-            Some(open) => open.delete_range(request).await,
-            None => {
-                let allowed = |user: &Permissions| user.allow_delete_range(&request);
-                self.write(allowed, |handle| {
-                    let request = request.clone();
-                    async move { handle.delete_range(request).await }
-                })
-                .await
-            }
-        }
+        let allowed = |user: &Permissions| user.allow_delete_range(&request);
+        let run = |handle: Handle| {
+            let request = request.clone();
+            async move { handle.delete_range(request).await }
+        };
+        self.write(allowed, run).await
     }
 
     pub(in crate::etcd_v3) async fn txn(&self, request: TxnRequest) -> Result<TxnResponse, Error> {
-        let (epoch, _) = self.epoch();
-        match self.open() {
-            Some(open) if !validate::txn_is_read_only(&request) => open.txn(request, NO_FENCE).await,
-            Some(open) => {
-                let asked = request.clone();
-                let response = open.txn(request, NO_FENCE).await?;
-                self.check_again(epoch, |user| user.allow_txn(&asked)).await?;
-                Ok(response)
-            }
-            None => {
-                let allowed = |user: &Permissions| user.allow_txn(&request);
-                let response = self.write(allowed, |handle| {
-                    let request = request.clone();
-                    async move { handle.txn(request, NO_FENCE).await }
-                });
-                let response = response.await?;
-                if validate::txn_is_read_only(&request) {
-                    self.check(allowed).await?;
-                }
-                Ok(response)
-            }
+        let allowed = |user: &Permissions| user.allow_txn(&request);
+        let run = |handle: Handle| {
+            let request = request.clone();
+            async move { handle.txn(request, NO_FENCE).await }
+        };
+        let response = self.write(allowed, run).await?;
+        if validate::txn_is_read_only(&request) {
+            // Apply did not see it.
+            self.check(allowed).await?;
         }
+        Ok(response)
     }
 
     /// For root only: it takes history away from everybody.
     pub(in crate::etcd_v3) async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, Error> {
-        self.root().await?.compact(request).await
+        for _ in 0..ATTEMPTS {
+            match self.root().await?.compact(request).await {
+                Err(Error::AuthOldRevision) => drop(self.handle.read_barrier().await?),
+                other => return other,
+            }
+        }
+        Err(Error::AuthOldRevision)
     }
 
     pub(in crate::etcd_v3) async fn lease_grant(
@@ -360,13 +343,15 @@ impl Caller {
         &self,
         request: LeaseLeasesRequest,
     ) -> Result<LeaseLeasesResponse, Error> {
-        let Some(open) = self.open() else {
+        if self.epoch().1 {
             self.user().await?;
-            let response = self.handle.lease_leases(request).await?;
+        }
+        let response = self.handle.lease_leases(request).await?;
+        // Reading made this member catch up: authentication may be on since.
+        if self.epoch().1 {
             self.check_leases(Access::Read, response.leases.iter().map(|lease| lease.id).collect()).await?;
-            return Ok(response);
-        };
-        open.lease_leases(request).await
+        }
+        Ok(response)
     }
 
     /// Checks access to all keys attached to leases, as far as they are applied here.
@@ -379,8 +364,7 @@ impl Caller {
         if permissions.root {
             return Ok(());
         }
-        let condition = move |keys: &[Bytes]| permissions.allow_all(access, keys);
-        if !self.handle.lease_keys_satisfy(leases, condition).await? {
+        if !self.handle.lease_keys_allowed(leases, access, permissions).await? {
             return Err(Error::PermissionDenied);
         }
         if self.epoch().0 == table.epoch() { Ok(()) } else { Err(Error::AuthOldRevision) }
@@ -392,8 +376,9 @@ impl Caller {
         (!enabled).then(|| self.handle.under(Pass { epoch, user: None }))
     }
 
-    /// Writes what is allowed. A write that apply refused, because this member's permissions are not the newest, surely had
-    /// no effect and is tried again once the member has caught up.
+    /// Writes what is allowed, which is everything while authentication is off. A write that apply refused, because this
+    /// member did not know the newest permissions or that authentication is on, surely had no effect and is tried again once
+    /// the member has caught up.
     async fn write<T, F>(&self, allowed: impl Fn(&Permissions) -> bool, run: impl Fn(Handle) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send,
