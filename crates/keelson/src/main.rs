@@ -16,7 +16,7 @@ enum Command {
     Server(Box<keelson::server::Arguments>),
     /// Run nodes: register them, and run the pods that are bound to them.
     Agent(Box<keelson::agent::Arguments>),
-    /// Back the store up, and restore it.
+    /// Back the store up, restore it, and import etcd's keys.
     #[command(subcommand)]
     Store(keelson::store::Store),
     /// Run a whole cluster on this machine.

@@ -26,7 +26,7 @@ pub(crate) use archive::Archive;
 pub use archive::Summary;
 pub use error::Error;
 pub use fetch::{Fetched, fetch};
-pub(crate) use make::Backup;
+pub(crate) use make::{Backup, Blob, CHECKPOINT};
 pub use restore::{Restore, restore};
 
 /// What the file at `path` holds, after verifying all of it. `scratch` is a folder for as many bytes again; what is put
@@ -36,13 +36,13 @@ pub use restore::{Restore, restore};
 /// When the file is not a backup, is cut short or damaged, or is of a newer version.
 pub fn status(path: &Path, scratch: &Path) -> Result<Summary, Error> {
     let archive = Archive::open(path)?;
-    let folder = tempfile_in(scratch)?;
+    let folder = folder_in(scratch)?;
     archive.unpack(folder.path())?;
     archive.summary(folder.path())
 }
 
 /// A folder in `parent` that is removed with what is in it.
-fn tempfile_in(parent: &Path) -> Result<tempfile::TempDir, Error> {
+pub(crate) fn folder_in(parent: &Path) -> Result<tempfile::TempDir, Error> {
     let at = |source| Error::Io { action: "make a folder in", path: parent.to_owned(), source };
     std::fs::create_dir_all(parent).map_err(at)?;
     tempfile::Builder::new().prefix("keelson-backup-").tempdir_in(parent).map_err(at)

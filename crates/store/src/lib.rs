@@ -5,6 +5,7 @@ pub mod backup;
 pub mod error;
 pub mod etcd_v3;
 pub mod health;
+pub mod import;
 pub mod lease;
 #[doc(hidden)]
 pub mod machine;

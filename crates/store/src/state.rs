@@ -12,6 +12,7 @@ mod checkpoint;
 pub(crate) mod cluster;
 pub(crate) mod columns;
 mod copies;
+mod draft;
 mod error;
 mod folder;
 pub(crate) mod generation;
@@ -36,6 +37,7 @@ use bytes::Bytes;
 use keelson_proto::keelson::store::v1::{Batch, Reply};
 
 pub(crate) use copies::{Reset, first_folder, inspect, reset};
+pub(crate) use draft::Draft;
 pub use error::Error;
 pub use options::Options;
 pub use reader::Reader;

@@ -1,4 +1,4 @@
-//! `store`: backups of the store. They need the store's own code, which only the program `keelson` has, so that one is run.
+//! `store`: backups of the store, and imports from etcd. They need the store's own code, which only the program `keelson` has, so that one is run.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::Error;
 
-/// Back the store up and restore it, by the program `keelson`
+/// Back the store up, restore it, and import etcd's keys, by the program `keelson`
 #[derive(Debug, Args)]
 #[command(after_help = HELP, disable_help_flag = true)]
 pub(crate) struct Store {
@@ -22,7 +22,8 @@ const HELP: &str = "\
 Examples:
   keelctl store snapshot save backup.snap --endpoint https://127.0.0.1:2379 --cacert ca.crt --cert client.crt --key client.key
   keelctl store snapshot status backup.snap
-  keelctl store snapshot restore backup.snap --data-dir /var/lib/keelson --name m1 --initial-cluster m1=10.0.0.1:2380";
+  keelctl store snapshot restore backup.snap --data-dir /var/lib/keelson --name m1 --initial-cluster m1=10.0.0.1:2380
+  keelctl store import etcd.snap --from-etcd https://10.0.0.8:2379,https://10.0.0.9:2379 --cacert ca.crt --user root --password-file root.pw";
 
 impl Store {
     /// Becomes that program; returns only when it cannot.

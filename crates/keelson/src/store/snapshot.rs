@@ -150,7 +150,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn print(summary: &backup::Summary) {
+pub(super) fn print(summary: &backup::Summary) {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
         "HASH",

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use keelson_proto::keelson::store::v1::SnapshotManifest;
 use keelson_proto::keelson::store::v1::snapshot_manifest::File as Listed;
@@ -10,10 +10,13 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use super::archive::{FORMAT_VERSION, MAGIC, padding};
-use super::{Error, tempfile_in};
+use super::{Error, folder_in};
 use crate::raft::log::Identity;
 use crate::state::Reader;
+use crate::state::meta::Position;
 
+/// The name of the checkpoint in its folder.
+pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// As in etcd.
 const BLOB_BYTES: usize = 32 << 10;
 
@@ -36,10 +39,18 @@ impl Backup {
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn new(reader: &Reader, identity: Identity, scratch: &std::path::Path) -> Result<Self, Error> {
-        let folder = tempfile_in(scratch)?;
-        let checkpoint = folder.path().join("checkpoint");
-        let position = reader.checkpoint_position(&checkpoint).map_err(Error::State)?;
+    pub(crate) fn new(reader: &Reader, identity: Identity, scratch: &Path) -> Result<Self, Error> {
+        let folder = folder_in(scratch)?;
+        let position = reader.checkpoint_position(&folder.path().join(CHECKPOINT)).map_err(Error::State)?;
+        Self::of(folder, identity, &position)
+    }
+
+    /// Of the checkpoint at `position` that is [`CHECKPOINT`] in `folder`. Blocks.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn of(folder: tempfile::TempDir, identity: Identity, position: &Position) -> Result<Self, Error> {
+        let checkpoint = folder.path().join(CHECKPOINT);
         let mut files = Vec::new();
         for entry in fs::read_dir(&checkpoint).map_err(Error::io("list", &checkpoint))? {
             let entry = entry.map_err(Error::io("list", &checkpoint))?;
@@ -71,11 +82,11 @@ impl Backup {
         self.manifest.revision
     }
 
-    /// Hands out all of it in order, in blobs of [`BLOB_BYTES`] at most. Blocks.
+    /// Hands out all of it in order, in blobs of [`BLOB_BYTES`] at most; gives the folder that it read. Blocks.
     ///
     /// # Errors
     /// When the disk fails, and what `emit` gives.
-    pub(crate) fn send(self, mut emit: impl FnMut(Blob) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn send(self, mut emit: impl FnMut(Blob) -> Result<(), Error>) -> Result<tempfile::TempDir, Error> {
         let content = self.head.len() as u64 + self.manifest.files.iter().map(|file| file.bytes).sum::<u64>();
         let pad = padding(content);
         let mut remaining = content + pad;
@@ -90,7 +101,7 @@ impl Backup {
         }
         let mut buffer = vec![0; BLOB_BYTES];
         for listed in &self.manifest.files {
-            let path: PathBuf = self.folder.path().join("checkpoint").join(&listed.name);
+            let path: PathBuf = self.folder.path().join(CHECKPOINT).join(&listed.name);
             let mut file = File::open(&path).map_err(Error::io("open", &path))?;
             let mut left = listed.bytes;
             while left > 0 {
@@ -103,6 +114,7 @@ impl Backup {
         if pad > 0 {
             piece(&vec![0; usize::try_from(pad).unwrap_or(0)])?;
         }
-        emit(Blob { bytes: digest.finalize().to_vec(), remaining: 0 })
+        emit(Blob { bytes: digest.finalize().to_vec(), remaining: 0 })?;
+        Ok(self.folder)
     }
 }

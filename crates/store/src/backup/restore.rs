@@ -13,7 +13,7 @@ use keelson_proto::keelson::store::v1::{ClusterState, MemberRecord};
 use prost::Message as _;
 
 use super::archive::is_empty;
-use super::{Archive, Error, Summary, tempfile_in};
+use super::{Archive, Error, Summary, folder_in};
 use crate::options::{self, Peer};
 use crate::raft::log::{self, Identity};
 use crate::raft::{codec, types};
@@ -56,7 +56,7 @@ pub fn restore(options: &Restore) -> Result<Summary, Error> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    let folder = tempfile_in(parent)?;
+    let folder = folder_in(parent)?;
     let database = state::first_folder(&folder.path().join("state")).map_err(Error::State)?;
     archive.unpack(&database)?;
     let before = archive.summary(&database)?;

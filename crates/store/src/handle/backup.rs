@@ -54,7 +54,7 @@ impl Handle {
                 }
             });
             let outcome = match sent {
-                Ok(()) => Ok(()),
+                Ok(_) => Ok(()),
                 Err(crate::backup::Error::Gone) => {
                     tracing::info!("the receiver of a backup went away");
                     return;

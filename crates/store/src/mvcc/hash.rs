@@ -6,6 +6,7 @@
 use rocksdb::{ColumnFamily, DB, IteratorMode, ReadOptions};
 
 use super::scan::Scan;
+use super::value::Header;
 use crate::state::Error;
 
 /// Sums up all that `scan` passes.
@@ -13,15 +14,19 @@ pub(crate) fn of(mut scan: Scan<'_>) -> Result<u32, Error> {
     let mut sum = 0;
     while scan.advance()? {
         let (mod_revision, header) = scan.version();
-        let (key, value) = (scan.key(), scan.value()?);
-        sum = crc32c::crc32c_append(sum, &(key.len() as u64).to_be_bytes());
-        sum = crc32c::crc32c_append(sum, key);
-        for integer in [header.create_revision, mod_revision, header.version, header.lease, value.len() as i64] {
-            sum = crc32c::crc32c_append(sum, &integer.to_be_bytes());
-        }
-        sum = crc32c::crc32c_append(sum, value);
+        sum = append(sum, scan.key(), mod_revision, header, scan.value()?);
     }
     Ok(sum)
+}
+
+/// The sum of some pairs, and of one more that follows them. It begins with 0.
+pub(crate) fn append(mut sum: u32, key: &[u8], mod_revision: i64, header: Header, value: &[u8]) -> u32 {
+    sum = crc32c::crc32c_append(sum, &(key.len() as u64).to_be_bytes());
+    sum = crc32c::crc32c_append(sum, key);
+    for integer in [header.create_revision, mod_revision, header.version, header.lease, value.len() as i64] {
+        sum = crc32c::crc32c_append(sum, &integer.to_be_bytes());
+    }
+    crc32c::crc32c_append(sum, value)
 }
 
 /// Sums up all rows of `families` as they are stored, at one moment.

@@ -41,6 +41,11 @@ impl Default for Sweep {
 }
 
 impl Sweep {
+    /// Nothing is left to do below `floor`.
+    pub(crate) fn done(floor: i64) -> Self {
+        Self { next: key::rev(floor, 0), trimmed: floor }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = self.next.to_vec();
         out.extend_from_slice(&self.trimmed.to_be_bytes());
@@ -72,7 +77,7 @@ impl Sweep {
             let Some((found, stored)) = changes.item() else {
                 changes.status().map_err(Error::rocks("sweeping history"))?;
                 batch.delete_range_cf(columns.rev, key::rev(self.trimmed, 0), key::rev(floor, 0));
-                *self = Self { next: key::rev(floor, 0), trimmed: floor };
+                *self = Self::done(floor);
                 break;
             };
             let (revision, sub) = key::split_rev(found)?;

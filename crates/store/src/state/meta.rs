@@ -6,6 +6,7 @@
 //! "membership"  the log's encoding of the membership
 //! "swept"       see mvcc/sweep.rs
 //! "cluster"     see state/cluster.rs
+//! "import"      see state/draft.rs; absent unless the content was imported
 //! ```
 //!
 //! Integers are big-endian.

@@ -1,0 +1,64 @@
+//! etcd itself, one member, which ends with the test.
+
+use std::net::{SocketAddr, TcpListener};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tonic::transport::{Channel, Endpoint};
+
+use crate::common::PATIENCE;
+
+/// The variable with the path of etcd 3.4.
+pub const V34: &str = "KEELSON_TEST_ETCD_34";
+/// The variable with the path of etcd 3.5.
+pub const V35: &str = "KEELSON_TEST_ETCD_35";
+
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+
+pub struct Etcd {
+    address: SocketAddr,
+    channel: Channel,
+    _child: Child,
+    _folder: TempDir,
+}
+
+impl Etcd {
+    /// Starts the one whose path is in `variable`. A test that cannot run must not look like one that passed.
+    pub async fn start(variable: &str) -> Self {
+        let program = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} must be the path of that etcd"));
+        let folder = TempDir::new().expect("a folder");
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let [client, peer] = listeners.map(|listener| listener.local_addr().expect("it is bound"));
+        let child = Command::new(program)
+            .args(["--name=one", "--log-level=error", &format!("--data-dir={}", folder.path().join("data").display())])
+            .args([format!("--listen-client-urls=http://{client}"), format!("--advertise-client-urls=http://{client}")])
+            .args([format!("--listen-peer-urls=http://{peer}"), format!("--initial-advertise-peer-urls=http://{peer}")])
+            .arg(format!("--initial-cluster=one=http://{peer}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("etcd starts");
+        let endpoint = Endpoint::from_shared(format!("http://{client}")).expect("a good address");
+        let connect = async {
+            loop {
+                match endpoint.connect().await {
+                    Ok(channel) => break channel,
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                }
+            }
+        };
+        let channel = tokio::time::timeout(PATIENCE, connect).await.expect("etcd listens in time");
+        Self { address: client, channel, _child: child, _folder: folder }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+}
