@@ -24,7 +24,8 @@ pub(crate) struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    /// A cursor for [`Cursor::find`] on any key.
+    /// A cursor for [`Cursor::find`] on any key. Filters tell which files and memtables need not be looked into, so it does
+    /// not see what lies behind the versions of a key.
     pub(crate) fn points(db: &'a DB, data: &ColumnFamily) -> Self {
         Self::new(db.raw_iterator_cf_opt(data, ReadOptions::default()), Vec::new())
     }
@@ -34,13 +35,17 @@ impl<'a> Cursor<'a> {
         let mut options = ReadOptions::default();
         options.fill_cache(fill_cache);
         let start = key::prefix(span.start());
+        let mut target = start.clone();
+        key::push_newest(&mut target);
+        // Filters know single keys.
+        options.set_total_order_seek(!matches!(span, Span::One(_)));
         match span {
-            Span::One(_) => options.set_iterate_upper_bound(key::after(start.clone())),
+            Span::One(_) => options.set_iterate_upper_bound(key::after(start)),
             // An upper bound below the start would be an error to RocksDB.
-            Span::Between(_, end) => options.set_iterate_upper_bound(key::prefix(end).max(start.clone())),
+            Span::Between(_, end) => options.set_iterate_upper_bound(key::prefix(end).max(start)),
             Span::From(_) => {}
         }
-        Self::new(db.raw_iterator_cf_opt(data, options), start)
+        Self::new(db.raw_iterator_cf_opt(data, options), target)
     }
 
     fn new(iterator: DBRawIterator<'a>, target: Vec<u8>) -> Self {
@@ -89,6 +94,7 @@ impl<'a> Cursor<'a> {
         self.started = false;
         self.target.clear();
         key::push_prefix(&mut self.target, user_key);
+        key::push_newest(&mut self.target);
     }
 
     /// Encoded prefix of the key that the cursor is on.

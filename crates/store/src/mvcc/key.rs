@@ -41,6 +41,17 @@ pub(crate) fn push_revision(out: &mut Vec<u8>, revision: i64) {
     out.extend_from_slice(&(!(revision as u64)).to_be_bytes());
 }
 
+/// Turns a prefix into the key before all versions under it.
+pub(crate) fn push_newest(out: &mut Vec<u8>) {
+    push_revision(out, i64::MAX);
+}
+
+/// The part of a `data` key that all versions of its user key share; None for what is no such key, as some bounds are.
+pub(crate) fn shared_part(data_key: &[u8]) -> Option<&[u8]> {
+    let (prefix, _) = data_key.split_at_checked(data_key.len().checked_sub(REVISION_LEN)?)?;
+    prefix.ends_with(&END).then_some(prefix)
+}
+
 /// The prefix of `user_key`'s versions, which is also the lower bound of a range that starts with it.
 pub(crate) fn prefix(user_key: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(user_key.len() + END.len() + REVISION_LEN);
@@ -58,12 +69,8 @@ pub(crate) fn after(mut prefix: Vec<u8>) -> Vec<u8> {
 
 /// Splits a `data` key into the prefix and the revision.
 pub(crate) fn split(data_key: &[u8]) -> Result<(&[u8], i64), Error> {
-    let cut = data_key
-        .len()
-        .checked_sub(REVISION_LEN)
-        .filter(|cut| data_key[..*cut].ends_with(&END))
-        .ok_or(Error::Corrupt { what: "a key of column family data" })?;
-    let (prefix, revision) = data_key.split_at(cut);
+    let prefix = shared_part(data_key).ok_or(Error::Corrupt { what: "a key of column family data" })?;
+    let revision = &data_key[prefix.len()..];
     let revision = revision.try_into().map_err(|_| Error::Corrupt { what: "a revision in column family data" })?;
     Ok((prefix, !u64::from_be_bytes(revision) as i64))
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicI64;
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, LogLevel, Options as Rocks,
-    ReadOptions,
+    ReadOptions, SliceTransform,
 };
 
 use super::{Error, Options, meta};
 use crate::mvcc::compaction::Factory;
+use crate::mvcc::key;
 
 const DATA: &str = "data";
 const REV: &str = "rev";
@@ -30,6 +31,10 @@ const BACKGROUND_JOBS: i32 = 2;
 const MEMTABLES: i32 = 3;
 /// Column families other than `data` hold little; their memtables grow far slower.
 const SMALL_MEMTABLE_SHARE: usize = 4;
+/// One in a hundred keys that are not in a file is looked for in it all the same.
+const FILTER_BITS_PER_KEY: f64 = 10.0;
+/// Of a memtable's size, for a filter of its keys: ten bits for each pair of 128 bytes.
+const MEMTABLE_FILTER_SHARE: f64 = 0.01;
 const INFO_LOGS_KEPT: usize = 3;
 /// Read at once while everything is checked.
 const VERIFY_READAHEAD_BYTES: usize = 2 << 20;
@@ -90,6 +95,7 @@ fn verify(columns: &Columns<'_>) -> Result<(), rocksdb::Error> {
         let mut options = ReadOptions::default();
         options.set_verify_checksums(true);
         options.fill_cache(false);
+        options.set_total_order_seek(true);
         options.set_readahead_size(VERIFY_READAHEAD_BYTES);
         let mut all = columns.db.raw_iterator_cf_opt(family, options);
         all.seek_to_first();
@@ -128,6 +134,8 @@ fn database_options(options: &Options) -> Rocks {
     rocks.create_missing_column_families(true);
     // Without a log of its own, what one flush makes durable must be one state.
     rocks.set_atomic_flush(true);
+    // Apply is the only writer. Rows of `rev` are then put behind each other without a search.
+    rocks.set_allow_concurrent_memtable_write(false);
     rocks.set_max_background_jobs(BACKGROUND_JOBS);
     // The filter's rule holds for versions that pass through one filter in order.
     rocks.set_max_subcompactions(1);
@@ -145,6 +153,15 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> Rocks {
     blocks.set_cache_index_and_filter_blocks(true);
     blocks.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let mut family = Rocks::default();
+    if name == DATA {
+        // A write looks for the version that it replaces, and a read for one key: most files and memtables do not have it.
+        let shared = |data_key| key::shared_part(data_key).unwrap_or(data_key);
+        let in_domain = |data_key: &[u8]| key::shared_part(data_key).is_some();
+        family.set_prefix_extractor(SliceTransform::create("keelson.user_key", shared, Some(in_domain)));
+        family.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);
+        blocks.set_bloom_filter(FILTER_BITS_PER_KEY, false);
+        blocks.set_whole_key_filtering(false);
+    }
     family.set_block_based_table_factory(&blocks);
     family.set_max_write_buffer_number(MEMTABLES);
     family.set_compression_type(DBCompressionType::Lz4);
