@@ -40,10 +40,10 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const BATCH_COMMANDS_MAX: usize = 1024;
 /// Batches under way. While so many are, commands gather for the next.
 const IN_FLIGHT_MAX: usize = 8;
-/// The same while few commands wait: a batch costs much more than a command, so few batches are better than small ones.
-const IN_FLIGHT_SMALL_MAX: usize = 2;
+/// The same while few commands wait: a batch costs as much as a dozen commands, so few batches are better than small ones.
+const IN_FLIGHT_SMALL_MAX: usize = 1;
 /// So many commands are worth a batch of their own.
-const LARGE_BATCH: usize = 64;
+const LARGE_BATCH: usize = 16;
 /// How long to wait before looking for a leader again.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How much later than its deadline a command is given up, so that the queue, which knows more, can answer first.
@@ -305,9 +305,9 @@ mod tests {
     }
 
     #[test]
-    fn few_commands_gather_behind_two_batches_and_many_do_not() {
+    fn few_commands_gather_behind_one_batch_and_many_do_not() {
         assert!(!may_start(0, 0));
-        assert!(may_start(1, 1));
+        assert!(may_start(1, IN_FLIGHT_SMALL_MAX - 1));
         assert!(!may_start(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX));
         assert!(may_start(LARGE_BATCH, IN_FLIGHT_MAX - 1));
         assert!(!may_start(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX));

@@ -35,7 +35,7 @@ pub(crate) struct StateMachine {
     /// Where checkpoints are made while they are sent.
     snapshots_dir: PathBuf,
     /// The position applied, for those who wait for it.
-    applied: watch::Sender<u64>,
+    applied: Arc<watch::Sender<u64>>,
     answers: Answers,
 }
 
@@ -43,27 +43,27 @@ impl StateMachine {
     pub(crate) fn new(state: State, snapshots_dir: PathBuf, answers: Answers) -> (Self, watch::Receiver<u64>) {
         let (applied, receiver) = watch::channel(state.applied().index);
         let reader = state.reader();
-        (Self { state: Arc::new(Mutex::new(state)), reader, snapshots_dir, applied, answers }, receiver)
+        let (state, applied) = (Arc::new(Mutex::new(state)), Arc::new(applied));
+        (Self { state, reader, snapshots_dir, applied, answers }, receiver)
     }
 
     async fn apply_chunk(&mut self, chunk: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
         show(&entries);
-        let state = Arc::clone(&self.state);
-        let (applied, position) = blocking(move || {
+        let (state, applied, answers) = (Arc::clone(&self.state), Arc::clone(&self.applied), self.answers.clone());
+        blocking(move || {
             let entries = entries.into_iter().map(decode).collect::<io::Result<Vec<_>>>()?;
             let position = entries.last().map_or(0, |entry| entry.index);
             let origins: Vec<_> = entries.iter().map(origin).collect();
             let replies = state.lock().apply(entries).map_err(io::Error::other)?;
-            let applied = origins.into_iter().zip(replies);
-            Ok((applied.map(|((term, origin), replies)| (term, origin.map(|origin| (origin, replies)))), position))
+            // Whoever is told of a write must be able to read it here.
+            applied.send_replace(position);
+            for ((term, origin), replies) in origins.into_iter().zip(replies) {
+                answers.applied(term, origin.map(|origin| (origin, replies)));
+            }
+            Ok(())
         })
         .await?;
-        // Whoever is told of a write must be able to read it here.
-        self.applied.send_replace(position);
-        for (term, carried) in applied {
-            self.answers.applied(term, carried);
-        }
         for responder in responders.into_iter().flatten() {
             responder.send(());
         }
