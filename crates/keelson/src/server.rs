@@ -3,11 +3,13 @@
 mod limits;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use keelson_client::Client;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -91,6 +93,10 @@ pub struct Arguments {
     log_entries_to_keep: u64,
     #[command(flatten)]
     store_limits: StoreLimits,
+    /// Threads that serve the etcd port and the other members, beside those of the log, of applying and of RocksDB. Default: half
+    /// of the cores.
+    #[arg(long)]
+    store_threads: Option<NonZeroUsize>,
     /// Raise the alarm NOSPACE, which refuses new data, when a member's store holds more bytes than this on disk; 0 for no limit
     /// but the disk. What was compacted does not count, and the alarm ends by itself when space is back.
     #[arg(long, default_value_t = 0)]
@@ -121,7 +127,9 @@ impl Arguments {
     /// # Errors
     /// When a part cannot start or fails.
     pub fn run(self) -> anyhow::Result<()> {
-        crate::run::until_signalled(|shutdown| self.serve(shutdown))
+        // What the API and the loops compute never delays a heartbeat, and a write passes through few threads.
+        let store = crate::run::runtime("store", self.store_threads.unwrap_or_else(half_of_the_cores))?;
+        crate::run::until_signalled(|shutdown| self.serve(store.handle().clone(), shutdown))
     }
 
     fn pki(&self, name: &str) -> PathBuf {
@@ -166,17 +174,19 @@ impl Arguments {
         }
     }
 
-    async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn serve(self, store_runtime: Handle, shutdown: CancellationToken) -> anyhow::Result<()> {
         if self.initial_cluster.is_empty() {
             bail!("--initial-cluster is missing: --initial-cluster {}={}", self.name, self.listen_peer);
         }
-        let (store, store_service) = keelson_store::Store::open(self.store_options()).await?;
+        let opening = store_runtime.spawn(keelson_store::Store::open(self.store_options()));
+        let (store, store_service) = opening.await.context("opening the store panicked")??;
         let (stop_store, stop_api, stop_loops) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut services = JoinSet::new();
         {
             let stop = stop_store.clone();
-            services.spawn(async move { ("store", store_service.run(stop).await.map_err(anyhow::Error::from)) });
+            let run = async move { ("store", store_service.run(stop).await.map_err(anyhow::Error::from)) };
+            services.spawn_on(run, &store_runtime);
         }
         let api = keelson_api::Service::bind(self.api_options()?, store.clone()).await?;
         {
@@ -275,6 +285,12 @@ impl Arguments {
         };
         Ok(Client::connect(options)?)
     }
+}
+
+/// The log, applying and RocksDB have threads of their own.
+fn half_of_the_cores() -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores / 2).unwrap_or(NonZeroUsize::MIN)
 }
 
 fn outcome(ended: Result<(&'static str, anyhow::Result<()>), tokio::task::JoinError>) -> anyhow::Result<()> {
