@@ -28,7 +28,16 @@ pub const ALL: [&str; 16] = [
 ];
 
 /// What the server without work can serve.
-pub const LIMITS: [&str; 6] = ["put", "read", "read --serializable", "mixed", "update", "keep-alive"];
+pub const LIMITS: [&str; 8] = [
+    "put",
+    "read",
+    "read --serializable",
+    "mixed",
+    "update",
+    "keep-alive",
+    "check-perf --load=l",
+    "check-perf --load=xl",
+];
 
 /// Benchmarks of Keelson, beside etcd where it has a peer.
 ///

@@ -21,6 +21,8 @@ use crate::works;
 
 /// The one revision there ever is.
 const REVISION: i64 = 1;
+/// Where `etcdctl check perf` puts its keys.
+const CHECK_PERF_PREFIX: &[u8] = b"/etcdctl-check-perf/";
 
 /// The running server; dropping it ends it.
 pub struct Nothing {
@@ -125,9 +127,16 @@ impl Kv for Answers {
         Ok(Response::new(pb::PutResponse { header: header(), ..pb::PutResponse::default() }))
     }
 
-    async fn range(&self, _: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
-        let kvs = vec![self.pair.clone()];
-        Ok(Response::new(pb::RangeResponse { header: header(), kvs, count: 1, ..pb::RangeResponse::default() }))
+    async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
+        // `etcdctl check perf` makes sure that it overwrites nothing.
+        let prefix_is_free = request.get_ref().key.starts_with(CHECK_PERF_PREFIX);
+        let kvs: Vec<_> = (!prefix_is_free).then(|| self.pair.clone()).into_iter().collect();
+        Ok(Response::new(pb::RangeResponse {
+            header: header(),
+            count: kvs.len() as i64,
+            kvs,
+            ..pb::RangeResponse::default()
+        }))
     }
 
     async fn txn(&self, request: Request<pb::TxnRequest>) -> Result<Response<pb::TxnResponse>, Status> {
@@ -140,7 +149,7 @@ impl Kv for Answers {
         &self,
         _: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        not_served()
+        Ok(Response::new(pb::DeleteRangeResponse { header: header(), ..pb::DeleteRangeResponse::default() }))
     }
 
     async fn range_stream(&self, _: Request<pb::RangeRequest>) -> Result<Response<Self::RangeStreamStream>, Status> {

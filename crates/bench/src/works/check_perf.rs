@@ -33,6 +33,10 @@ impl Work for CheckPerf {
         vec![rate, Target { figure: "failed checks", bound: Bound::AtMost(0.0), etcd_alone: "", limit: "" }]
     }
 
+    fn has_limit(&self) -> bool {
+        true
+    }
+
     fn pairs(&self, _: usize) -> usize {
         1
     }
