@@ -39,6 +39,17 @@ var served = []string{
 	"flowcontrol.apiserver.k8s.io/v1", "resource.k8s.io/v1",
 }
 
+// What client-go does not know: the kinds of the aggregator, which has a module of its own.
+const aggregator = `= apiregistration.k8s.io/v1 APIService apiregistration.v1.APIService
+= apiregistration.k8s.io/v1 APIServiceList apiregistration.v1.APIServiceList
+apiregistration.v1.APIService metadata:1@meta.v1.ObjectMeta spec:2@apiregistration.v1.APIServiceSpec status:3@apiregistration.v1.APIServiceStatus
+apiregistration.v1.APIServiceCondition type:1s! status:2s! lastTransitionTime:3T reason:4s message:5s
+apiregistration.v1.APIServiceList metadata:1@meta.v1.ListMeta items:2[@apiregistration.v1.APIService]
+apiregistration.v1.APIServiceSpec service:1@apiregistration.v1.ServiceReference group:2s version:3s insecureSkipTLSVerify:4t caBundle:5b groupPriorityMinimum:7i! versionPriority:8i!
+apiregistration.v1.APIServiceStatus conditions:1[@apiregistration.v1.APIServiceCondition]+type
+apiregistration.v1.ServiceReference namespace:1s name:2s port:3i?
+`
+
 var options = []any{
 	metav1.Status{}, metav1.DeleteOptions{}, metav1.CreateOptions{}, metav1.UpdateOptions{}, metav1.PatchOptions{},
 	metav1.ListOptions{}, metav1.GetOptions{}, metav1.PartialObjectMetadata{}, metav1.PartialObjectMetadataList{},
@@ -150,6 +161,7 @@ func table() {
 	for _, name := range names {
 		fmt.Println(message(name, messages[name], relations))
 	}
+	fmt.Print(aggregator)
 }
 
 func message(name string, of reflect.Type, relations map[string]*merge.Map) string {

@@ -86,7 +86,9 @@ pub enum Since {
 
 impl Caches {
     pub fn new(limits: Limits) -> Arc<Caches> {
-        let kinds = registry::all().iter().map(|kind| Arc::new(Cache::new(kind, limits))).collect();
+        // A view has no cache of its own: it is made of what is stored.
+        let kinds = registry::all().iter().filter(|kind| kind.view().is_none());
+        let kinds = kinds.map(|kind| Arc::new(Cache::new(kind, limits))).collect();
         Arc::new(Caches {
             kinds,
             allocations: RwLock::default(),
@@ -98,6 +100,7 @@ impl Caches {
     /// # Panics
     /// Never: every registered kind has its cache.
     pub fn of(&self, kind: &'static Kind) -> &Arc<Cache> {
+        let kind = kind.stored();
         self.kinds.iter().find(|cache| std::ptr::eq(cache.kind, kind)).expect("every registered kind has its cache")
     }
 
@@ -165,6 +168,11 @@ impl Caches {
     /// From this revision on, [`Caches::since`] knows the changes of a kind.
     pub fn history_start(&self, kind: &'static Kind) -> i64 {
         self.of(kind).state.read().history.start()
+    }
+
+    /// The revision of the newest change of a kind.
+    pub fn newest_change(&self, kind: &'static Kind) -> i64 {
+        *self.of(kind).changed.borrow()
     }
 
     /// Wakes at each change of a kind.

@@ -72,5 +72,6 @@ pub fn health(store: &Handle, stopping: &CancellationToken) -> health::Service {
 /// Who sent a request.
 fn user<T>(pipeline: &Pipeline, request: &Request<T>) -> Result<Arc<User>, tonic::Status> {
     let peer = request.extensions().get::<Peer>().ok_or_else(|| grpc(&Status::unauthorized()))?;
-    pipeline.authenticate(peer).map_err(|status| grpc(&status))
+    let user = pipeline.authenticate(peer).map_err(|status| grpc(&status))?;
+    pipeline.impersonated(user, request.metadata().as_ref()).map_err(|status| grpc(&status))
 }

@@ -15,17 +15,22 @@ pub const ROOT_END: &str = "/registry0";
 pub const RANGES: &str = "/registry/ranges/";
 
 /// The prefix of a kind's keys, with the trailing slash.
-pub fn prefix(kind: &Kind) -> String {
-    // Two kinds kept the names that they had before they were called as they are now.
+pub fn prefix(kind: &'static Kind) -> String {
+    let kind = kind.stored();
+    // Some kinds kept the names that they had before they were called as they are now.
     match (kind.group, kind.plural) {
         ("", "nodes") => format!("{ROOT}minions/"),
         ("", "services") => format!("{ROOT}services/specs/"),
+        ("", "endpoints") => format!("{ROOT}services/endpoints/"),
+        ("", "replicationcontrollers") => format!("{ROOT}controllers/"),
+        ("networking.k8s.io", "ingresses") => format!("{ROOT}ingress/"),
+        ("apiregistration.k8s.io", plural) => format!("{ROOT}apiregistration.k8s.io/{plural}/"),
         (_, plural) => format!("{ROOT}{plural}/"),
     }
 }
 
 /// The key of an object by its path below its kind's prefix.
-pub fn object(kind: &Kind, path: &str) -> String {
+pub fn object(kind: &'static Kind, path: &str) -> String {
     let mut key = prefix(kind);
     key.push_str(path);
     key

@@ -12,6 +12,7 @@ pub mod options;
 pub mod patch;
 pub mod pipeline;
 pub mod protobuf;
+pub mod rbac;
 pub mod rest;
 mod select;
 pub mod service;

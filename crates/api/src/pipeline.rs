@@ -12,11 +12,13 @@ mod authorize;
 mod bootstrap;
 mod decode;
 mod events;
+mod impersonate;
 mod list;
 mod logs;
 mod plan;
 mod read;
 pub mod request;
+mod review;
 mod scale;
 mod watch;
 mod write;
@@ -32,8 +34,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::Caches;
 use crate::node_tunnel::Tunnels;
+use crate::rbac::Live;
 
-pub use authorize::{Verb, authorize_path};
+pub use authorize::Verb;
 pub use list::{Items, List};
 pub use logs::LogStream;
 pub use request::*;
@@ -83,6 +86,7 @@ pub struct Pipeline {
     kinds: Kinds,
     settings: Settings,
     event_leases: EventLeases,
+    roles: Live,
     tunnels: Arc<Tunnels>,
     shutdown: CancellationToken,
 }
@@ -101,7 +105,8 @@ impl Pipeline {
     ) -> Result<Pipeline, Status> {
         let kinds = Kinds::find()?;
         let event_leases = EventLeases::default();
-        Ok(Pipeline { store, caches, kinds, settings, event_leases, tunnels, shutdown })
+        let roles = Live::new()?;
+        Ok(Pipeline { store, caches, kinds, settings, event_leases, roles, tunnels, shutdown })
     }
 
     /// Whether the caches are filled: this member can serve.

@@ -33,7 +33,7 @@ use keelson_types::status::Status;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::pipeline::{Peer, Pipeline, User};
+use crate::pipeline::{Peer, Pipeline, User, Verb};
 use path::Route;
 
 /// What `kubectl version` shows: the API that is served, and by whom.
@@ -97,6 +97,7 @@ impl Front {
             }
             route => {
                 get_only(request.method())?;
+                self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
                 self.document(&route, request.headers())
             }
         }
@@ -104,7 +105,10 @@ impl Front {
 
     fn authenticate(&self, request: &Request) -> Result<Arc<User>, Status> {
         match request.extensions().get::<Peer>() {
-            Some(peer) => self.pipeline.authenticate(peer),
+            Some(peer) => {
+                let user = self.pipeline.authenticate(peer)?;
+                self.pipeline.impersonated(user, request.headers())
+            }
             None => Err(Status::unauthorized()),
         }
     }

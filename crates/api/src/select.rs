@@ -19,6 +19,8 @@ impl Labels for Object {
 /// A parsed selection of one kind's objects.
 #[derive(Debug)]
 pub struct Selection {
+    /// As which objects are seen: selectors name its fields.
+    kind: &'static Kind,
     /// Empty for all.
     namespace: String,
     labels: LabelSelector,
@@ -31,7 +33,7 @@ pub struct Selection {
 impl Selection {
     /// # Errors
     /// BadRequest for a selector that cannot be parsed or names a field that the kind does not offer.
-    pub fn parse(kind: &Kind, namespace: &str, labels: &str, fields: &str) -> Result<Selection, Status> {
+    pub fn parse(kind: &'static Kind, namespace: &str, labels: &str, fields: &str) -> Result<Selection, Status> {
         let everything = labels.trim().is_empty() && fields.trim().is_empty();
         let labels = LabelSelector::parse(labels).map_err(|error| Status::bad_request(error.to_string()))?;
         let fields = FieldSelector::parse(fields).map_err(|error| Status::bad_request(error.to_string()))?;
@@ -46,7 +48,7 @@ impl Selection {
             .required("metadata.name")
             .filter(|_| kind.namespaced != namespace.is_empty())
             .map(|name| keys::path(namespace, name));
-        Ok(Selection { namespace: namespace.to_owned(), labels, fields, everything, only })
+        Ok(Selection { kind, namespace: namespace.to_owned(), labels, fields, everything, only })
     }
 
     /// Empty for all.
@@ -69,19 +71,27 @@ impl Selection {
             && (self.everything || self.labels.matches(object) && self.fields.matches(|field| object.field(field)))
     }
 
+    /// A stored object as it is seen, if it is selected.
+    pub fn take(&self, object: &Arc<Object>) -> Option<Arc<Object>> {
+        // What is in another namespace need not be converted to know that.
+        if self.kind.view().is_some() && !self.namespace.is_empty() && self.namespace != object.namespace() {
+            return None;
+        }
+        Some(object.shown_as(self.kind)).filter(|object| self.matches(object))
+    }
+
     /// What a change is to a watcher of this selection: an object that comes to match is added, one that ceases to is
     /// deleted (as it was, at the revision of the change), and what matched neither before nor after is nothing.
     pub fn see(&self, change: &Change) -> Option<(ChangeKind, Arc<Object>)> {
-        let after = change.kind != ChangeKind::Deleted && self.matches(&change.object);
-        let before = change.previous.as_ref().filter(|previous| self.matches(previous));
+        let deleted = change.kind == ChangeKind::Deleted;
+        let after = if deleted { None } else { self.take(&change.object) };
+        let before = change.previous.as_ref().and_then(|previous| self.take(previous));
         match (before, after) {
-            (None, false) => None,
-            (None, true) => Some((ChangeKind::Added, change.object.clone())),
-            (Some(_), true) => Some((ChangeKind::Modified, change.object.clone())),
-            (Some(_), false) if change.kind == ChangeKind::Deleted => {
-                Some((ChangeKind::Deleted, change.object.clone()))
-            }
-            (Some(previous), false) => {
+            (None, None) => None,
+            (None, Some(object)) => Some((ChangeKind::Added, object)),
+            (Some(_), Some(object)) => Some((ChangeKind::Modified, object)),
+            (Some(_), None) if deleted => Some((ChangeKind::Deleted, change.object.shown_as(self.kind))),
+            (Some(previous), None) => {
                 Some((ChangeKind::Deleted, Arc::new(previous.at_revision(change.object.revision()))))
             }
         }

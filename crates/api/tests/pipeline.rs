@@ -384,3 +384,46 @@ async fn lists_and_watches_stream_over_grpc() {
     assert_eq!(event.events[0].r#type(), proto::watch_response::Type::Deleted);
     member.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_reviews_and_views_are_the_same_over_grpc() {
+    let member = Member::start().await;
+    let jane = member.dial(Some(member.authority.client("jane", &["developers"]))).await;
+    let mut jane = ObjectsClient::new(jane);
+    let name = |group: &str, version: &str, resource: &str, namespace: &str| {
+        let (group, version, resource) = (group.to_owned(), version.to_owned(), resource.to_owned());
+        let resource = Some(proto::Resource { group, version, resource });
+        Some(proto::ObjectName { resource, namespace: namespace.to_owned(), ..proto::ObjectName::default() })
+    };
+    let pods = proto::ListRequest { name: name("", "v1", "pods", "default"), ..proto::ListRequest::default() };
+    let refused = jane.list(pods.clone()).await.expect_err("is refused");
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    assert!(refused.message().contains("cannot list resource \"pods\""), "{refused}");
+
+    let binding = json!({
+        "metadata": {"name": "viewers"}, "roleRef": {"kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "Group", "name": "developers"}],
+    });
+    member.create("rolebindings", binding).await.expect("creates");
+    jane.list(pods).await.expect("lists");
+
+    let ask = json!({"spec": {"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}});
+    let review = proto::CreateRequest {
+        name: name("authorization.k8s.io", "v1", "selfsubjectaccessreviews", ""),
+        object: Some(proto::Object { json: ask.to_string().into() }),
+        ..proto::CreateRequest::default()
+    };
+    let answer = jane.create(review).await.expect("is answered").into_inner().object.expect("has an answer");
+    let answer: Value = serde_json::from_slice(&answer.json).expect("is JSON");
+    assert_eq!(answer["status"]["allowed"], true, "{answer}");
+
+    let scaler = json!({"metadata": {"name": "h"}, "spec": {"maxReplicas": 2,
+        "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}});
+    member.create("horizontalpodautoscalers", scaler).await.expect("creates");
+    let views = name("autoscaling", "v1", "horizontalpodautoscalers", "default");
+    let views = proto::ListRequest { name: views, ..proto::ListRequest::default() };
+    let chunk = jane.list(views).await.expect("lists").into_inner().message().await.expect("is no error");
+    let shown: Value = serde_json::from_slice(&chunk.expect("has a chunk").objects[0].json).expect("is JSON");
+    assert_eq!(shown["spec"]["targetCPUUtilizationPercentage"], 80, "{shown}");
+    member.stop().await;
+}

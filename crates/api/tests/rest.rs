@@ -1,7 +1,11 @@
 //! The REST front over a real pipeline on a real single-member store: what Kubernetes' clients see, request by request.
 
+#[path = "rest/access.rs"]
+mod access;
 #[path = "rest/apply.rs"]
 mod apply;
+#[path = "rest/kinds.rs"]
+mod kinds;
 #[path = "rest/media.rs"]
 mod media;
 #[path = "rest/member.rs"]
@@ -10,6 +14,8 @@ mod member;
 mod objects;
 #[path = "rest/refusals.rs"]
 mod refusals;
+#[path = "rest/roles.rs"]
+mod roles;
 #[path = "common/stored.rs"]
 mod stored;
 #[path = "rest/watches.rs"]

@@ -135,8 +135,10 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
         |name: &str| object[name].as_str().filter(|text| !text.is_empty()).ok_or_else(|| format!("{name} is missing"));
     let (api_version, kind_name) = (field("apiVersion")?, field("kind")?);
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if let Some(kind) = registry::by_versioned_kind(group, version, kind_name) {
+        return Ok(kind);
+    }
     match registry::by_kind(group, kind_name) {
-        Some(kind) if kind.version == version => Ok(kind),
         Some(kind) => Err(format!("{kind_name} has no version {api_version}; use {}", kind.api_version())),
         None => Err(match target::by_name(kind_name) {
             Ok(kind) if kind.kind == kind_name => {

@@ -68,7 +68,7 @@ fn pairs(arguments: &[String]) -> Result<Vec<Target>, Error> {
 
 /// The kinds that a word means: one, or all of a category.
 fn kinds(word: &str) -> Result<Vec<&'static Kind>, Error> {
-    let category: Vec<_> = registry::all().iter().copied().filter(|kind| kind.categories.contains(&word)).collect();
+    let category: Vec<_> = registry::stored().filter(|kind| kind.categories.contains(&word)).collect();
     if category.is_empty() { Ok(vec![by_name(word)?]) } else { Ok(category) }
 }
 

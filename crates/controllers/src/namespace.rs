@@ -113,7 +113,7 @@ impl Loop {
     async fn remaining(&self, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
         let raw = self.client.raw();
         let mut remaining = Vec::new();
-        for kind in registry::all().iter().filter(|kind| kind.namespaced) {
+        for kind in registry::stored().filter(|kind| kind.namespaced) {
             let resource = Resource::new(kind.group, kind.version, kind.plural);
             // A page is enough: what is alive on a later one comes to the front when this one is gone.
             let options = ListOptions { limit: 100, ..ListOptions::default() };

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::field::{self, Path};
+use crate::schema::Message;
 
 mod json;
 mod quantities;
@@ -52,17 +53,25 @@ pub(crate) fn check<T: DeserializeOwned>(value: &Value) -> Result<Vec<Vec<Segmen
     typed::check::<T>(value)
 }
 
-pub(crate) fn text(text: &[u8], check: Check) -> Result<Decoded, field::Error> {
+pub(crate) fn text(text: &[u8], of: Option<&Message>, check: Check) -> Result<Decoded, field::Error> {
     let (value, duplicates) = json::parse(text)?;
-    self::value(value, duplicates, check)
+    self::value(value, duplicates, of, check)
 }
 
-pub(crate) fn value(mut value: Value, duplicate_fields: Vec<String>, check: Check) -> Result<Decoded, field::Error> {
+/// `of` is the kind's type in the table; `None` for one that the table does not have.
+pub(crate) fn value(
+    mut value: Value,
+    duplicate_fields: Vec<String>,
+    of: Option<&Message>,
+    check: Check,
+) -> Result<Decoded, field::Error> {
     if !value.is_object() {
         return Err(field::Error::type_invalid(&Path::ROOT, value, "must be an object"));
     }
     json::drop_empty(&mut value);
-    quantities::to_text(&mut value);
+    if let Some(of) = of {
+        quantities::to_text(&mut value, of);
+    }
     let unknown = check(&value)?;
     let unknown_fields = unknown.iter().map(|path| typed::render(path)).collect();
     // From the back, so that an index in a path still means what it meant.

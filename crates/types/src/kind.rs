@@ -1,13 +1,35 @@
 //! What a kind is: everything about a resource that the rest of the system does not need to know by name.
 
 use jiff::Timestamp;
+use k8s_openapi::{ClusterResourceScope, ListableResource, NamespaceResourceScope, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::decode::{self, Decoded};
 use crate::field;
 use crate::merge;
 use crate::meta;
+use crate::schema::schema;
 use crate::table::Column;
+
+/// What becomes of an object that is sent.
+#[derive(Clone, Copy)]
+pub enum Served {
+    /// It is stored, and can be read, watched and changed.
+    Stored,
+    /// It is a question: it can only be created, and the answer is in what comes back. Nothing is stored.
+    Answered,
+    /// It is another version of a stored kind.
+    As(&'static View),
+}
+
+/// How a kind shows the objects that are stored as another.
+pub struct View {
+    /// The kind that is stored. It loses nothing that this one can say.
+    pub stored: &'static Kind,
+    pub from_stored: fn(Value) -> Value,
+    pub to_stored: fn(Value) -> Value,
+}
 
 /// Which part of an object an update may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +58,9 @@ pub struct Kind {
     pub status: bool,
     /// Has a scale subresource.
     pub scale: bool,
+    /// Has an approval subresource, whose update changes the conditions of the status and nothing else.
+    pub approval: bool,
+    pub served: Served,
     /// The columns of a table; priority 0 is shown always, others with `-o wide`.
     pub columns: &'static [Column],
     /// What a field selector may name, with the text of an absent field. `metadata.name` and `metadata.namespace` always work.
@@ -66,7 +91,7 @@ pub(crate) struct Behaviour {
 }
 
 impl Behaviour {
-    /// A kind without peculiarities: a subdomain as its name, nothing to default, only name and age to show.
+    /// A kind without peculiarities: a subdomain as its name, nothing to default, only name and time to show.
     pub(crate) const fn of<T: serde::de::DeserializeOwned>() -> Self {
         Behaviour {
             decode: decode::check::<T>,
@@ -79,12 +104,81 @@ impl Behaviour {
             validate: |_, _| {},
             validate_update: |_, _, _| {},
             validate_name: crate::names::dns1123_subdomain,
-            cells: |object, now| vec![crate::table::name(object), crate::table::object_age(object, now)],
+            cells: |object, _| vec![crate::table::name(object), object["metadata"]["creationTimestamp"].clone()],
         }
     }
 }
 
 impl Kind {
+    /// A kind of objects that live in namespaces, without peculiarities: names and fields are those of the type.
+    pub(crate) const fn namespaced<T>(singular: &'static str) -> Kind
+    where
+        T: ListableResource + Resource<Scope = NamespaceResourceScope> + DeserializeOwned,
+    {
+        Kind { list_kind: T::LIST_KIND, ..Kind::of::<T>(singular, true) }
+    }
+
+    /// A kind of objects that live in no namespace.
+    pub(crate) const fn cluster<T>(singular: &'static str) -> Kind
+    where
+        T: ListableResource + Resource<Scope = ClusterResourceScope> + DeserializeOwned,
+    {
+        Kind { list_kind: T::LIST_KIND, ..Kind::of::<T>(singular, false) }
+    }
+
+    /// A kind that is only asked; see [`Served::Answered`].
+    pub(crate) const fn answered<T: Resource + DeserializeOwned>(singular: &'static str, namespaced: bool) -> Kind {
+        Kind { served: Served::Answered, ..Kind::of::<T>(singular, namespaced) }
+    }
+
+    const fn of<T: Resource + DeserializeOwned>(singular: &'static str, namespaced: bool) -> Kind {
+        Kind {
+            group: T::GROUP,
+            version: T::VERSION,
+            kind: T::KIND,
+            list_kind: "",
+            plural: T::URL_PATH_SEGMENT,
+            singular,
+            short_names: &[],
+            categories: &[],
+            namespaced,
+            status: false,
+            scale: false,
+            approval: false,
+            served: Served::Stored,
+            columns: &[Column::NAME, Column::CREATED_AT],
+            selectable_fields: &[],
+            merge_rules: &[],
+            behaviour: Behaviour::of::<T>(),
+        }
+    }
+
+    /// Whether objects of this very kind are in the store.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.served, Served::Stored)
+    }
+
+    /// Whether objects can only be created, and nothing is kept of them.
+    pub fn is_answered(&self) -> bool {
+        matches!(self.served, Served::Answered)
+    }
+
+    /// The kind as which objects are stored: mostly this one.
+    pub fn stored(&'static self) -> &'static Kind {
+        match self.served {
+            Served::As(view) => view.stored,
+            Served::Stored | Served::Answered => self,
+        }
+    }
+
+    /// How objects of another kind are shown as this one; `None` for a kind that is stored itself.
+    pub fn view(&self) -> Option<&'static View> {
+        match self.served {
+            Served::As(view) => Some(view),
+            Served::Stored | Served::Answered => None,
+        }
+    }
+
     /// `v1` or `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
@@ -100,7 +194,7 @@ impl Kind {
     /// # Errors
     /// Text that is not JSON, nests too deeply, or has a field of a wrong type; the error names its path.
     pub fn decode(&self, json: &[u8]) -> Result<Decoded, field::Error> {
-        decode::text(json, self.behaviour.decode)
+        decode::text(json, self.message(), self.behaviour.decode)
     }
 
     /// The same for a value that is parsed already, such as the result of a patch.
@@ -108,7 +202,11 @@ impl Kind {
     /// # Errors
     /// A field of a wrong type.
     pub fn decode_value(&self, value: Value) -> Result<Decoded, field::Error> {
-        decode::value(value, Vec::new(), self.behaviour.decode)
+        decode::value(value, Vec::new(), self.message(), self.behaviour.decode)
+    }
+
+    fn message(&self) -> Option<&'static crate::schema::Message> {
+        schema().kind(&self.api_version(), self.kind)
     }
 
     /// Fills in what Kubernetes fills in. Idempotent.

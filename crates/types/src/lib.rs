@@ -27,6 +27,6 @@ pub mod table;
 pub use decode::Decoded;
 pub use duration::duration_human;
 pub use k8s_openapi;
-pub use kind::{Kind, Target};
+pub use kind::{Kind, Served, Target, View};
 pub use leadership::Leadership;
 pub use object::Object;

@@ -37,6 +37,10 @@ pub(crate) const fn set() -> Rule {
     Rule { strategy: Strategy::Merge, key: None }
 }
 
+pub(crate) const fn replace() -> Rule {
+    Rule { strategy: Strategy::Replace, key: None }
+}
+
 pub(crate) const fn retain_keys() -> Rule {
     Rule { strategy: Strategy::RetainKeys, key: None }
 }

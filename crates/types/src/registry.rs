@@ -1,37 +1,53 @@
 //! Every kind, found by any of its names.
 
+use std::sync::LazyLock;
+
 use crate::kind::Kind;
-use crate::kinds;
 
-/// In the order in which discovery lists them.
-static ALL: [&Kind; 12] = [
-    &kinds::config_map::KIND,
-    &kinds::event::KIND,
-    &kinds::namespace::KIND,
-    &kinds::node::KIND,
-    &kinds::pod::KIND,
-    &kinds::secret::KIND,
-    &kinds::service_account::KIND,
-    &kinds::service::KIND,
-    &kinds::deployment::KIND,
-    &kinds::replica_set::KIND,
-    &kinds::lease::KIND,
-    &kinds::endpoint_slice::KIND,
-];
+// `EVERY`: one line for each file in `kinds/` that has a kind; `build.rs` writes it.
+include!(concat!(env!("OUT_DIR"), "/every_kind.rs"));
 
-/// Every kind there is.
+/// The groups in the order in which discovery lists them; others follow by name.
+const GROUPS: [&str; 4] = ["", "apps", "batch", "autoscaling"];
+
+static ALL: LazyLock<Vec<&'static Kind>> = LazyLock::new(|| {
+    let mut all = EVERY.to_vec();
+    all.sort_by_key(|kind| {
+        let group = GROUPS.iter().position(|group| *group == kind.group).unwrap_or(GROUPS.len());
+        // The version that is stored is the one that clients prefer.
+        (group, kind.group, kind.view().is_some(), kind.version, kind.plural)
+    });
+    all
+});
+
+/// Every kind there is, in the order in which discovery lists them; of several versions, the preferred one first.
 pub fn all() -> &'static [&'static Kind] {
     &ALL
 }
 
-/// `("apps", "deployments")`
-pub fn by_resource(group: &str, plural: &str) -> Option<&'static Kind> {
-    ALL.into_iter().find(|kind| kind.group == group && kind.plural == plural)
+/// The kinds of which objects are stored: each object is of one of them.
+pub fn stored() -> impl Iterator<Item = &'static Kind> {
+    ALL.iter().copied().filter(|kind| kind.is_stored())
 }
 
-/// `("apps", "Deployment")`
+/// `("apps", "deployments")`, in the preferred version.
+pub fn by_resource(group: &str, plural: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.group == group && kind.plural == plural)
+}
+
+/// `("autoscaling", "v1", "horizontalpodautoscalers")`
+pub fn by_versioned_resource(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|kind| kind.group == group && kind.version == version && kind.plural == plural)
+}
+
+/// `("apps", "Deployment")`, in the preferred version.
 pub fn by_kind(group: &str, kind: &str) -> Option<&'static Kind> {
-    ALL.into_iter().find(|candidate| candidate.group == group && candidate.kind == kind)
+    ALL.iter().copied().find(|candidate| candidate.group == group && candidate.kind == kind)
+}
+
+/// `("autoscaling", "v1", "HorizontalPodAutoscaler")`
+pub fn by_versioned_kind(group: &str, version: &str, kind: &str) -> Option<&'static Kind> {
+    ALL.iter().copied().find(|other| other.group == group && other.version == version && other.kind == kind)
 }
 
 /// What people type: `po`, `pods`, `Pod`, `deploy`, `deployments.apps`, `deployments.v1.apps`; case does not matter.
@@ -41,7 +57,7 @@ pub fn by_name(name: &str) -> Option<&'static Kind> {
         Some((resource, group)) => (resource, Some(group)),
         None => (name.as_str(), None),
     };
-    ALL.into_iter().find(|kind| {
+    ALL.iter().copied().find(|kind| {
         let named = kind.plural == resource
             || kind.singular == resource
             || kind.short_names.contains(&resource)
@@ -76,21 +92,37 @@ mod tests {
             ("pods.v1", "Pod"),
             ("ns", "Namespace"),
             ("sa", "ServiceAccount"),
+            ("sts", "StatefulSet"),
+            ("hpa", "HorizontalPodAutoscaler"),
+            ("horizontalpodautoscalers.v1.autoscaling", "HorizontalPodAutoscaler"),
+            ("events", "Event"),
         ] {
             assert_eq!(by_name(name).map(|found| found.kind), Some(kind), "{name}");
         }
         assert!(by_name("pods.apps").is_none());
-        assert!(by_name("jobs").is_none());
+        assert!(by_name("things").is_none());
     }
 
     #[test]
     fn names_are_unambiguous() {
+        let is = |one: Option<&'static Kind>, other: &'static Kind| one.is_some_and(|one| std::ptr::eq(one, other));
         for kind in all() {
-            assert!(std::ptr::eq(by_resource(kind.group, kind.plural).expect("found"), *kind));
-            assert!(std::ptr::eq(by_kind(kind.group, kind.kind).expect("found"), *kind));
+            assert!(is(by_versioned_resource(kind.group, kind.version, kind.plural), kind), "{kind:?}");
+            assert!(is(by_versioned_kind(kind.group, kind.version, kind.kind), kind), "{kind:?}");
             for name in kind.short_names {
-                assert!(std::ptr::eq(by_name(name).expect("found"), *kind));
+                assert!(is(by_name(name), kind) || kind.view().is_some(), "{name}");
             }
         }
+        for kind in stored() {
+            assert!(is(by_resource(kind.group, kind.plural), kind), "the stored version is preferred: {kind:?}");
+            assert!(is(by_kind(kind.group, kind.kind), kind), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn every_file_with_a_kind_is_registered() {
+        let names: Vec<&str> = all().iter().map(|kind| kind.kind).collect();
+        assert!(names.contains(&"Deployment") && names.contains(&"Pod"), "{names:?}");
+        assert_eq!(all().len(), EVERY.len());
     }
 }

@@ -9,7 +9,7 @@ use crate::duration_human;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
     pub name: &'static str,
-    /// `string`, `integer`, `number` or `boolean`.
+    /// `string`, `integer`, `number`, `boolean` or `date`.
     pub kind: &'static str,
     /// `name` for the column that names the object, else empty.
     pub format: &'static str,
@@ -33,6 +33,14 @@ impl Column {
 
     pub(crate) const fn string(name: &'static str, description: &'static str) -> Self {
         Column { name, kind: "string", format: "", description, priority: 0 }
+    }
+
+    /// What kinds without columns of their own show of their age: the moment itself.
+    pub(crate) const CREATED_AT: Column =
+        Column { name: "Created At", kind: "date", format: "", description: Column::AGE.description, priority: 0 };
+
+    pub(crate) const fn boolean(name: &'static str, description: &'static str) -> Self {
+        Column { name, kind: "boolean", format: "", description, priority: 0 }
     }
 
     pub(crate) const fn integer(name: &'static str, description: &'static str) -> Self {

@@ -83,6 +83,18 @@ impl Object {
         })
     }
 
+    /// The object as a kind shows it: another version of what is stored, or the object itself.
+    pub fn shown_as(self: &Arc<Self>, kind: &'static Kind) -> Arc<Object> {
+        let Some(view) = kind.view() else { return self.clone() };
+        let shown = self.value().ok().and_then(|mut value| {
+            crate::value::remove_metadata(&mut value, "resourceVersion");
+            let text = serde_json::to_vec(&(view.from_stored)(value)).ok()?;
+            Object::decode(kind, &self.path, &text, self.revision).ok()
+        });
+        // What was decoded once is so again.
+        shown.map_or_else(|| self.clone(), Arc::new)
+    }
+
     /// The same object, as it was when a revision removed it.
     pub fn at_revision(&self, revision: i64) -> Object {
         let offset = self.revision_offset as usize;

@@ -10,7 +10,7 @@ use keelson_types::status::{Reason, Status};
 use tonic::{Code, Request, Response};
 
 use super::user;
-use crate::pipeline::{Pipeline, Verb, authorize_path};
+use crate::pipeline::{Pipeline, Verb};
 use crate::status_code::{self, grpc, grpc_with};
 
 pub struct Service {
@@ -32,7 +32,7 @@ impl Cluster for Service {
         request: Request<proto::ClusterStatusRequest>,
     ) -> Result<Response<proto::ClusterStatusResponse>, tonic::Status> {
         let user = user(&self.pipeline, &request)?;
-        authorize_path(&user, Verb::Get, "/cluster").map_err(|status| grpc(&status))?;
+        self.pipeline.authorize_path(&user, Verb::Get, "/cluster").map_err(|status| grpc(&status))?;
         let store = self.pipeline.store();
         let members = store.member_statuses().await.into_iter().map(|member| self.member(member)).collect();
         Ok(Response::new(proto::ClusterStatusResponse {
@@ -47,7 +47,7 @@ impl Cluster for Service {
         request: Request<proto::TransferLeaderRequest>,
     ) -> Result<Response<proto::TransferLeaderResponse>, tonic::Status> {
         let user = user(&self.pipeline, &request)?;
-        authorize_path(&user, Verb::Update, "/cluster/leader").map_err(|status| grpc(&status))?;
+        self.pipeline.authorize_path(&user, Verb::Update, "/cluster/leader").map_err(|status| grpc(&status))?;
         let target = match request.into_inner().target_id {
             0 => None,
             id => Some(id),

@@ -15,14 +15,18 @@ use crate::pipeline::{
 pub fn target(name: Option<proto::ObjectName>) -> Result<Target, Status> {
     let name = name.ok_or_else(|| Status::bad_request("name is missing"))?;
     let resource = name.resource.ok_or_else(|| Status::bad_request("name.resource is missing"))?;
-    let kind = registry::by_resource(&resource.group, &resource.resource)
-        .filter(|kind| resource.version.is_empty() || resource.version == kind.version)
-        .ok_or_else(Status::no_such_path)?;
+    let kind = match resource.version.as_str() {
+        "" => registry::by_resource(&resource.group, &resource.resource),
+        version => registry::by_versioned_resource(&resource.group, version, &resource.resource),
+    };
+    let kind = kind.ok_or_else(Status::no_such_path)?;
     let subresource = match name.subresource.as_str() {
         "" => Subresource::None,
         "status" => Subresource::Status,
         "scale" => Subresource::Scale,
+        "approval" => Subresource::Approval,
         "binding" => Subresource::Binding,
+        "eviction" => Subresource::Eviction,
         "finalize" => Subresource::Finalize,
         _ => return Err(Status::no_such_path()),
     };

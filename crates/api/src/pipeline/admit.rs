@@ -1,5 +1,6 @@
 //! What the system adds to a new object or refuses about it, beyond what its kind alone can say.
 
+use keelson_types::Kind;
 use keelson_types::status::{Cause, Status};
 use serde_json::{Value, json};
 
@@ -38,13 +39,86 @@ impl Planner<'_> {
     }
 
     /// Fills in what depends on the cluster.
-    pub(super) fn admit_create(&self, target: &Target, object: &mut Value) {
+    ///
+    /// # Errors
+    /// Forbidden for what the cluster does not have.
+    pub(super) fn admit_create(&self, target: &Target, object: &mut Value) -> Result<(), Status> {
         if std::ptr::eq(target.kind, self.kinds.pods) {
+            self.admit_priority(target, object)?;
             self.admit_pod(object);
+        }
+        match target.kind.kind {
+            "PersistentVolumeClaim" => self.admit_storage_class(object),
+            "Ingress" => self.admit_ingress_class(object),
+            _ => {}
         }
         if std::ptr::eq(target.kind, self.kinds.namespaces) {
             admit_new_namespace(object);
         }
+        Ok(())
+    }
+
+    /// A pod gets the priority of its class; one that names none, that of the default class.
+    fn admit_priority(&self, target: &Target, pod: &mut Value) -> Result<(), Status> {
+        let kind = target.kind;
+        let name = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
+        let class = if name.is_empty() {
+            self.first(self.kinds.priority_classes, |class| class["globalDefault"] == true)
+        } else {
+            let Ok(found) = self.cached(self.kinds.priority_classes, "", &name) else {
+                let why = format!("no PriorityClass with name {name} was found");
+                return Err(Status::forbidden(kind.group, kind.plural, &target.name, &why));
+            };
+            found.value().ok()
+        };
+        let Some(class) = class else { return Ok(()) };
+        let wanted = class["value"].as_i64().unwrap_or(0);
+        if let Some(spec) = value::map(pod, "spec") {
+            spec.insert("priorityClassName".to_owned(), class["metadata"]["name"].clone());
+            spec.insert("priority".to_owned(), wanted.into());
+            spec.insert("preemptionPolicy".to_owned(), class["preemptionPolicy"].clone());
+        }
+        Ok(())
+    }
+
+    /// A claim that leaves its class open gets the default one. An empty name is a choice.
+    fn admit_storage_class(&self, claim: &mut Value) {
+        let annotated = !claim["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].is_null();
+        if annotated || !claim["spec"]["storageClassName"].is_null() {
+            return;
+        }
+        let is_default = keelson_types::kinds::storage_class::is_default;
+        if let (Some(class), Some(spec)) =
+            (self.first(self.kinds.storage_classes, is_default), value::map(claim, "spec"))
+        {
+            spec.insert("storageClassName".to_owned(), class["metadata"]["name"].clone());
+        }
+    }
+
+    /// The same for an Ingress.
+    fn admit_ingress_class(&self, ingress: &mut Value) {
+        const DEFAULT: &str = "ingressclass.kubernetes.io/is-default-class";
+        let annotated = !ingress["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_null();
+        if annotated || !ingress["spec"]["ingressClassName"].is_null() {
+            return;
+        }
+        let is_default = |class: &Value| class["metadata"]["annotations"][DEFAULT] == "true";
+        if let (Some(class), Some(spec)) =
+            (self.first(self.kinds.ingress_classes, is_default), value::map(ingress, "spec"))
+        {
+            spec.insert("ingressClassName".to_owned(), class["metadata"]["name"].clone());
+        }
+    }
+
+    /// The newest of the objects of a cluster-scoped kind that are as wanted, by name where they are of the same second.
+    fn first(&self, kind: &'static Kind, is_wanted: impl Fn(&Value) -> bool) -> Option<Value> {
+        let (objects, _) = self.caches.snapshot(kind);
+        let values = objects.iter().filter_map(|(_, object)| object.value().ok());
+        let time = |object: &Value| object["metadata"]["creationTimestamp"].as_str().unwrap_or_default().to_owned();
+        let mut wanted: Vec<Value> = values.filter(is_wanted).collect();
+        // They are in the order of their names, and the order stays where times are equal.
+        wanted.sort_by_key(|object| std::cmp::Reverse(time(object)));
+        wanted.into_iter().next()
     }
 
     fn admit_pod(&self, pod: &mut Value) {

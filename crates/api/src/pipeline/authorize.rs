@@ -1,10 +1,12 @@
-//! What a user may do. Until roles arrive: administrators and the system's own components everything, all others nothing.
+//! What a user may do: administrators and the system's own components everything, all others what roles allow.
 
 use keelson_types::status::Status;
 
-use super::request::{Subresource, Target, User};
+use super::Pipeline;
+use super::plan::{Plan, Prepared, Write};
+use super::request::{Target, User};
+use crate::rbac::{self, ADMINISTRATORS, Action, Decision, escalation};
 
-const ADMINISTRATORS: &str = "system:masters";
 const NODES: &str = "system:nodes";
 const COMPONENTS: [&str; 2] = ["system:kube-scheduler", "system:kube-controller-manager"];
 const NODE_PREFIX: &str = "system:node:";
@@ -57,67 +59,102 @@ impl User {
         self.is_in(NODES) || self.name.starts_with(NODE_PREFIX)
     }
 
-    fn may_act(&self) -> bool {
+    /// Whom no role needs to allow anything: who could change the roles, and without whom nothing runs.
+    pub(super) fn may_do_all(&self) -> bool {
         self.is_in(ADMINISTRATORS) || self.is_component()
     }
 }
 
-/// # Errors
-/// Forbidden, in Kubernetes' words.
-pub fn authorize(user: &User, verb: Verb, target: &Target) -> Result<(), Status> {
-    if user.may_act() {
-        return Ok(());
+impl Pipeline {
+    /// # Errors
+    /// Forbidden, in Kubernetes' words.
+    pub fn authorize(&self, user: &User, verb: Verb, target: &Target) -> Result<(), Status> {
+        let kind = target.kind;
+        let action = Action::Resource {
+            verb: verb.as_str(),
+            group: kind.group,
+            resource: kind.plural,
+            subresource: target.subresource.as_str(),
+            name: &target.name,
+            namespace: &target.namespace,
+        };
+        let decision = self.decide(user, &action);
+        if decision.allowed { Ok(()) } else { Err(refusal(user, &action, &decision)) }
     }
-    let kind = target.kind;
-    let resource = match target.subresource {
-        Subresource::None => kind.plural.to_owned(),
-        Subresource::Status => format!("{}/status", kind.plural),
-        Subresource::Scale => format!("{}/scale", kind.plural),
-        Subresource::Binding => format!("{}/binding", kind.plural),
-        Subresource::Finalize => format!("{}/finalize", kind.plural),
-    };
-    let scope = if target.namespace.is_empty() {
-        "at the cluster scope".to_owned()
-    } else {
-        format!("in the namespace {:?}", target.namespace)
-    };
-    let why = format!(
-        "User {:?} cannot {} resource {resource:?} in API group {:?} {scope}",
-        user.name,
-        verb.as_str(),
-        kind.group,
-    );
-    Err(Status::forbidden(kind.group, kind.plural, &target.name, &why))
+
+    /// What has no object, such as the version of the server.
+    ///
+    /// # Errors
+    /// Forbidden, in Kubernetes' words.
+    pub fn authorize_path(&self, user: &User, verb: Verb, path: &str) -> Result<(), Status> {
+        let action = Action::Path { verb: verb.as_str(), path };
+        let decision = self.decide(user, &action);
+        if decision.allowed { Ok(()) } else { Err(refusal(user, &action, &decision)) }
+    }
+
+    pub(super) fn decide(&self, user: &User, action: &Action<'_>) -> Decision {
+        if user.may_do_all() {
+            return Decision { allowed: true, missing: Vec::new() };
+        }
+        self.roles.policy(&self.caches).decide(user, action)
+    }
+
+    /// Who writes roles and bindings may only grant what they have.
+    pub(super) fn check_escalation(&self, user: &User, operation: &Prepared, plan: &Plan) -> Result<(), Status> {
+        let target = operation.target();
+        if target.kind.group != rbac::GROUP || user.may_do_all() {
+            return Ok(());
+        }
+        let policy = self.roles.policy(&self.caches);
+        for write in plan.writes.values() {
+            let Write::Put { value, .. } = write else { continue };
+            let new: serde_json::Value = serde_json::from_slice(value).map_err(Status::internal)?;
+            let name = crate::value::metadata_text(&new, "name");
+            let old = self.cached(target.kind, &target.namespace, name).ok().and_then(|old| old.value().ok());
+            escalation::check(&policy, user, &new, &old.unwrap_or_default())?;
+        }
+        Ok(())
+    }
 }
 
-/// What has no object, such as the state of the cluster.
-///
-/// # Errors
 /// Forbidden, in Kubernetes' words.
-pub fn authorize_path(user: &User, verb: Verb, path: &str) -> Result<(), Status> {
-    if user.may_act() {
-        return Ok(());
+pub(super) fn refusal(user: &User, action: &Action<'_>, decision: &Decision) -> Status {
+    let roles = match decision.missing.as_slice() {
+        [] => String::new(),
+        [one] => format!(": RBAC: {one}"),
+        several => format!(": RBAC: [{}]", several.join(", ")),
+    };
+    match *action {
+        Action::Path { verb, path } => {
+            let why = format!("User {:?} cannot {verb} path {path:?}{roles}", user.name);
+            Status::forbidden("", "", "", &why)
+        }
+        Action::Resource { verb, group, resource, subresource, name, namespace } => {
+            let whole = match subresource {
+                "" => resource.to_owned(),
+                subresource => format!("{resource}/{subresource}"),
+            };
+            let scope = match namespace {
+                "" => "at the cluster scope".to_owned(),
+                namespace => format!("in the namespace {namespace:?}"),
+            };
+            let user = &user.name;
+            let why = format!("User {user:?} cannot {verb} resource {whole:?} in API group {group:?} {scope}{roles}");
+            Status::forbidden(group, resource, name, &why)
+        }
     }
-    Err(Status::forbidden("", "", "", &format!("User {:?} cannot {} path {path:?}", user.name, verb.as_str())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use keelson_types::registry;
 
     fn user(name: &str, groups: &[&str]) -> User {
         User { name: name.to_owned(), groups: groups.iter().map(|&group| group.to_owned()).collect() }
     }
 
     #[test]
-    fn only_administrators_and_components_may_act() {
-        let target = Target {
-            kind: registry::by_name("pods").expect("pods are registered"),
-            namespace: "default".to_owned(),
-            name: String::new(),
-            subresource: Subresource::None,
-        };
+    fn only_administrators_and_components_need_no_role() {
         for (user, allowed) in [
             (user("kubernetes-admin", &["system:masters"]), true),
             (user("system:kube-scheduler", &[]), true),
@@ -126,13 +163,29 @@ mod tests {
             (user("jane", &["developers"]), false),
             (user("system:masters", &[]), false),
         ] {
-            assert_eq!(authorize(&user, Verb::List, &target).is_ok(), allowed, "{user:?}");
+            assert_eq!(user.may_do_all(), allowed, "{user:?}");
         }
-        let refusal = authorize(&user("jane", &[]), Verb::List, &target).expect_err("is refused");
+    }
+
+    #[test]
+    fn a_refusal_says_what_kubernetes_says() {
+        let list = Action::Resource {
+            verb: "list",
+            group: "",
+            resource: "pods",
+            subresource: "",
+            name: "",
+            namespace: "default",
+        };
+        let decision = Decision { allowed: false, missing: Vec::new() };
+        let status = refusal(&user("jane", &[]), &list, &decision);
         assert_eq!(
-            refusal.message,
+            status.message,
             "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
         );
-        assert_eq!(refusal.code, 403);
+        assert_eq!(status.code, 403);
+        let path = Action::Path { verb: "get", path: "/metrics" };
+        let status = refusal(&user("jane", &[]), &path, &decision);
+        assert!(status.message.contains("User \"jane\" cannot get path \"/metrics\""), "{status}");
     }
 }

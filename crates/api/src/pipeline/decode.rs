@@ -32,6 +32,18 @@ pub fn object(target: &Target, body: &[u8], validation: FieldValidation) -> Resu
     Ok((object, warnings))
 }
 
+/// What was decoded as one version of a kind, as the version that is stored.
+///
+/// # Errors
+/// BadRequest for what only the stored version can tell to be wrong.
+pub fn as_stored(target: &Target, object: Value) -> Result<(Target, Value), Status> {
+    let Some(view) = target.kind.view() else { return Ok((target.clone(), object)) };
+    let kind = view.stored;
+    let decoded = kind.decode_value((view.to_stored)(object));
+    let decoded = decoded.map_err(|why| Status::cannot_be_handled(kind.kind, kind.version, &why.to_string()))?;
+    Ok((Target { kind, ..target.clone() }, decoded.object))
+}
+
 /// Reads the result of a patch.
 ///
 /// # Errors

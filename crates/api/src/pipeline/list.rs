@@ -14,7 +14,7 @@ use keelson_types::status::Status;
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
-use super::authorize::{Verb, authorize};
+use super::authorize::Verb;
 use super::request::{ListOptions, ReadVersion, Target, User};
 use crate::cache::{Object, Objects};
 use crate::keys;
@@ -155,10 +155,10 @@ impl Iterator for Items {
 }
 
 /// At most `max` selected objects after the path `after`, which is empty at the beginning.
-fn walk(objects: &Objects, selection: &Selection, after: &str, max: usize) -> Vec<Arc<Object>> {
+pub(super) fn walk(objects: &Objects, selection: &Selection, after: &str, max: usize) -> Vec<Arc<Object>> {
     if let Some(only) = selection.only() {
-        let found = objects.get(only).filter(|object| after.is_empty() && selection.matches(object));
-        return found.cloned().into_iter().collect();
+        let found = objects.get(only).filter(|_| after.is_empty());
+        return found.and_then(|object| selection.take(object)).into_iter().collect();
     }
     let (first, end) = match selection.namespace() {
         "" => (String::new(), None),
@@ -168,10 +168,8 @@ fn walk(objects: &Objects, selection: &Selection, after: &str, max: usize) -> Ve
     let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
     objects
         .range::<(Bound<&str>, Bound<&str>), str>((lower, upper))
-        .map(|(_, object)| object)
-        .filter(|object| selection.matches(object))
+        .filter_map(|(_, object)| selection.take(object))
         .take(max)
-        .cloned()
         .collect()
 }
 
@@ -181,7 +179,7 @@ impl Pipeline {
     /// # Errors
     /// Forbidden; BadRequest for a selector or token that is not one; Expired when the pages' revision is compacted.
     pub async fn list(&self, user: &User, target: &Target, options: ListOptions) -> Result<List, Status> {
-        authorize(user, Verb::List, target)?;
+        self.authorize(user, Verb::List, target)?;
         let kind = target.kind;
         let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
         if !options.continue_token.is_empty() {
@@ -240,10 +238,8 @@ impl Pipeline {
                 let Some(path) = last.get(prefix.len()..).and_then(|path| std::str::from_utf8(path).ok()) else {
                     continue;
                 };
-                let Ok(object) = Object::decode(kind, path, &kv.value, kv.mod_revision) else { continue };
-                if !selection.matches(&object) {
-                    continue;
-                }
+                let Ok(object) = Object::decode(kind.stored(), path, &kv.value, kv.mod_revision) else { continue };
+                let Some(object) = selection.take(&Arc::new(object)) else { continue };
                 if items.len() == limit || bytes >= HISTORIC_PAGE_BYTES_MAX {
                     let continue_token = items.last().map(|item| Continue::encode(revision, item.path()));
                     return Ok(List {
@@ -254,7 +250,7 @@ impl Pipeline {
                     });
                 }
                 bytes += object.size_bytes();
-                items.push(Arc::new(object));
+                items.push(object);
             }
             if !page.more || last.is_empty() {
                 return Ok(List {

@@ -6,7 +6,7 @@ use keelson_types::status::Status;
 use serde_json::Value;
 
 use super::Pipeline;
-use super::authorize::{Verb, authorize};
+use super::authorize::Verb;
 use super::request::{ReadVersion, Subresource, Target, User};
 use crate::node_tunnel::Reply;
 
@@ -41,9 +41,9 @@ impl Pipeline {
             kind: self.kinds.pods,
             namespace: request.namespace.clone(),
             name: request.pod.clone(),
-            subresource: Subresource::None,
+            subresource: Subresource::Log,
         };
-        authorize(user, Verb::Get, &target)?;
+        self.authorize(user, Verb::Get, &target)?;
         self.await_version(ReadVersion::MostRecent).await?;
         let pod = self.cached(self.kinds.pods, &request.namespace, &request.pod)?.value().map_err(Status::internal)?;
         request.container = container(&pod, &request.pod, &request.container)?;

@@ -5,6 +5,7 @@
 mod allocate;
 mod create;
 mod delete;
+pub(super) mod evict;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -32,18 +33,28 @@ pub struct Kinds {
     pub pods: &'static Kind,
     pub services: &'static Kind,
     pub events: &'static Kind,
+    pub budgets: &'static Kind,
+    pub storage_classes: &'static Kind,
+    pub priority_classes: &'static Kind,
+    pub ingress_classes: &'static Kind,
 }
 
 impl Kinds {
     /// # Errors
     /// Internal, when one of them is not registered.
     pub fn find() -> Result<Kinds, Status> {
-        let kind = |name| registry::by_resource("", name).ok_or_else(|| Status::internal(format!("no kind {name}")));
+        let of =
+            |group, name| registry::by_resource(group, name).ok_or_else(|| Status::internal(format!("no kind {name}")));
+        let kind = |name| of("", name);
         Ok(Kinds {
             namespaces: kind("namespaces")?,
             pods: kind("pods")?,
             services: kind("services")?,
             events: kind("events")?,
+            budgets: of("policy", "poddisruptionbudgets")?,
+            storage_classes: of("storage.k8s.io", "storageclasses")?,
+            priority_classes: of("scheduling.k8s.io", "priorityclasses")?,
+            ingress_classes: of("networking.k8s.io", "ingressclasses")?,
         })
     }
 }
@@ -95,6 +106,8 @@ pub enum Answer {
     Existing { object: Arc<Object>, outcome: Outcome },
     /// Nothing but that it was done.
     Bound,
+    /// The same, of a pod that goes.
+    Evicted,
 }
 
 #[derive(Clone, Debug)]
@@ -109,13 +122,47 @@ pub struct Plan {
 /// An operation whose body is decoded, as far as that needs no state.
 #[derive(Clone, Debug)]
 pub enum Prepared {
-    Create { target: Target, object: Value, warnings: Vec<String> },
-    Update { target: Target, object: Value, warnings: Vec<String> },
-    Patch { target: Target, patch_type: PatchType, patch: Bytes },
-    Apply { target: Target, object: Value, warnings: Vec<String> },
-    ServerSideApply { target: Target, object: Value, force: bool, warnings: Vec<String> },
-    Delete { target: Target, options: super::request::DeleteOptions },
-    Bind { target: Target, uid: String, node: String },
+    Create {
+        target: Target,
+        object: Value,
+        warnings: Vec<String>,
+    },
+    Update {
+        target: Target,
+        object: Value,
+        warnings: Vec<String>,
+    },
+    /// `shown` is the kind that the patch is about, the target the one that is stored.
+    Patch {
+        target: Target,
+        shown: &'static Kind,
+        patch_type: PatchType,
+        patch: Bytes,
+    },
+    Apply {
+        target: Target,
+        object: Value,
+        warnings: Vec<String>,
+    },
+    ServerSideApply {
+        target: Target,
+        object: Value,
+        force: bool,
+        warnings: Vec<String>,
+    },
+    Delete {
+        target: Target,
+        options: super::request::DeleteOptions,
+    },
+    Bind {
+        target: Target,
+        uid: String,
+        node: String,
+    },
+    Evict {
+        target: Target,
+        options: super::request::DeleteOptions,
+    },
 }
 
 impl Prepared {
@@ -127,7 +174,8 @@ impl Prepared {
             | Prepared::Apply { target, .. }
             | Prepared::ServerSideApply { target, .. }
             | Prepared::Delete { target, .. }
-            | Prepared::Bind { target, .. } => target,
+            | Prepared::Bind { target, .. }
+            | Prepared::Evict { target, .. } => target,
         }
     }
 
@@ -154,26 +202,31 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
         Operation::Create { target, body } => match target.subresource {
             Subresource::None => {
                 let (object, warnings) = super::decode::object(target, body, validation)?;
-                Ok(Prepared::Create { target: target.clone(), object, warnings })
+                let (target, object) = super::decode::as_stored(target, object)?;
+                Ok(Prepared::Create { target, object, warnings })
             }
             Subresource::Binding if std::ptr::eq(target.kind, kinds.pods) => binding(target, body),
+            Subresource::Eviction if std::ptr::eq(target.kind, kinds.pods) => evict::prepare(target, body),
             _ => Err(Status::method_not_allowed()),
         },
         Operation::Update { target, body } => {
             check_subresource(kinds, target)?;
             let (object, warnings) = match target.subresource {
                 Subresource::Scale => (json_body("Scale", body)?, Vec::new()),
-                Subresource::Binding => return Err(Status::method_not_allowed()),
+                Subresource::Binding | Subresource::Eviction => return Err(Status::method_not_allowed()),
                 _ => super::decode::object(target, body, validation)?,
             };
-            Ok(Prepared::Update { target: target.clone(), object, warnings })
+            let (target, object) = super::decode::as_stored(target, object)?;
+            Ok(Prepared::Update { target, object, warnings })
         }
         Operation::Patch { target, patch_type, patch } => {
             check_subresource(kinds, target)?;
-            if matches!(target.subresource, Subresource::Binding | Subresource::Finalize) {
+            if matches!(target.subresource, Subresource::Binding | Subresource::Eviction | Subresource::Finalize) {
                 return Err(Status::method_not_allowed());
             }
-            Ok(Prepared::Patch { target: target.clone(), patch_type: *patch_type, patch: patch.clone() })
+            let stored = Target { kind: target.kind.stored(), ..target.clone() };
+            let (shown, patch_type) = (target.kind, *patch_type);
+            Ok(Prepared::Patch { target: stored, shown, patch_type, patch: patch.clone() })
         }
         Operation::Apply { target, body } => {
             if target.subresource != Subresource::None {
@@ -185,6 +238,7 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
             }
             let mut target = target.clone();
             crate::value::metadata_text(&object, "name").clone_into(&mut target.name);
+            let (target, object) = super::decode::as_stored(&target, object)?;
             Ok(Prepared::Apply { target, object, warnings })
         }
         Operation::ServerSideApply { target, body, force } => server_side_apply(kinds, target, body, *force, options),
@@ -192,7 +246,8 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
             if target.subresource != Subresource::None {
                 return Err(Status::method_not_allowed());
             }
-            Ok(Prepared::Delete { target: target.clone(), options: options.clone() })
+            let target = Target { kind: target.kind.stored(), ..target.clone() };
+            Ok(Prepared::Delete { target, options: options.clone() })
         }
         Operation::Bind { namespace, pod, uid, node } => {
             let target = Target {
@@ -215,26 +270,32 @@ fn server_side_apply(
 ) -> Result<Prepared, Status> {
     check_subresource(kinds, target)?;
     match target.subresource {
-        Subresource::None | Subresource::Status => {}
+        Subresource::None | Subresource::Status | Subresource::Approval => {}
         Subresource::Scale => return Err(Status::not_implemented("server-side apply to the scale of an object")),
-        Subresource::Binding | Subresource::Finalize => return Err(Status::method_not_allowed()),
+        Subresource::Binding | Subresource::Eviction | Subresource::Finalize | Subresource::Log => {
+            return Err(Status::method_not_allowed());
+        }
     }
     if options.field_manager.is_empty() {
         let error = field::Error::required(&field::Path::new("fieldManager"), "is required for apply patch");
         return Err(Status::invalid("meta.k8s.io", "PatchOptions", "", &[error]));
     }
     let (object, warnings) = super::decode::object(target, body, options.field_validation)?;
-    Ok(Prepared::ServerSideApply { target: target.clone(), object, force, warnings })
+    let (target, object) = super::decode::as_stored(target, object)?;
+    Ok(Prepared::ServerSideApply { target, object, force, warnings })
 }
 
 fn check_subresource(kinds: &Kinds, target: &Target) -> Result<(), Status> {
     let kind = target.kind;
     let offered = match target.subresource {
+        _ if kind.is_answered() => return Err(Status::method_not_allowed()),
         Subresource::None => true,
+        Subresource::Approval => kind.approval,
         Subresource::Status => kind.status,
         Subresource::Scale => kind.scale,
-        Subresource::Binding => std::ptr::eq(kind, kinds.pods),
+        Subresource::Binding | Subresource::Eviction => std::ptr::eq(kind, kinds.pods),
         Subresource::Finalize => std::ptr::eq(kind, kinds.namespaces),
+        Subresource::Log => return Err(Status::method_not_allowed()),
     };
     if offered { Ok(()) } else { Err(Status::no_such_path()) }
 }
@@ -280,13 +341,14 @@ impl Planner<'_> {
                 self.create(target, object.clone(), Managing::Track, warnings.clone())
             }
             Prepared::Update { target, object, warnings } => self.replace(target, object, warnings),
-            Prepared::Patch { target, patch_type, patch } => self.patch(target, *patch_type, patch),
+            Prepared::Patch { target, shown, patch_type, patch } => self.patch(target, shown, *patch_type, patch),
             Prepared::Apply { target, object, warnings } => self.apply(target, object, warnings),
             Prepared::ServerSideApply { target, object, force, warnings } => {
                 self.server_side_apply(target, object, *force, warnings)
             }
             Prepared::Delete { target, options } => self.delete(target, options),
             Prepared::Bind { target, uid, node } => self.bind(target, uid, node),
+            Prepared::Evict { target, options } => self.evict(target, options),
         }
     }
 
@@ -306,13 +368,7 @@ impl Planner<'_> {
 
     /// Calls `inner` with who writes to the target.
     fn as_writer<R>(&self, target: &Target, inner: impl FnOnce(Writer<'_>) -> R) -> R {
-        let subresource = match target.subresource {
-            Subresource::None => "",
-            Subresource::Status => "status",
-            Subresource::Scale => "scale",
-            Subresource::Binding => "binding",
-            Subresource::Finalize => "finalize",
-        };
+        let subresource = target.subresource.as_str();
         let now = keelson_types::meta::time_text(self.now);
         inner(Writer { manager: &self.options.field_manager, subresource, now: &now })
     }

@@ -7,7 +7,7 @@ use keelson_types::Kind;
 use keelson_types::status::Status;
 
 use super::Pipeline;
-use super::authorize::{Verb, authorize};
+use super::authorize::Verb;
 use super::request::{ReadVersion, Subresource, Target, User};
 use super::scale;
 use crate::cache::Object;
@@ -20,15 +20,18 @@ impl Pipeline {
     /// # Errors
     /// NotFound, Forbidden, or a timeout when the state asked for does not arrive.
     pub async fn get(&self, user: &User, target: &Target, version: ReadVersion) -> Result<Bytes, Status> {
-        authorize(user, Verb::Get, target)?;
+        self.authorize(user, Verb::Get, target)?;
         self.await_version(version).await?;
         let object = self.cached(target.kind, &target.namespace, &target.name)?;
         match target.subresource {
-            Subresource::None => Ok(object.json().clone()),
-            Subresource::Status if target.kind.status => Ok(object.json().clone()),
+            Subresource::None => Ok(object.shown_as(target.kind).json().clone()),
+            Subresource::Status if target.kind.status => Ok(object.shown_as(target.kind).json().clone()),
+            Subresource::Approval if target.kind.approval => Ok(object.json().clone()),
             Subresource::Scale if target.kind.scale => scale::of(&object.value().map_err(Status::internal)?),
-            Subresource::Binding | Subresource::Finalize => Err(Status::method_not_allowed()),
-            Subresource::Status | Subresource::Scale => Err(Status::no_such_path()),
+            Subresource::Binding | Subresource::Eviction | Subresource::Log | Subresource::Finalize => {
+                Err(Status::method_not_allowed())
+            }
+            Subresource::Status | Subresource::Scale | Subresource::Approval => Err(Status::no_such_path()),
         }
     }
 

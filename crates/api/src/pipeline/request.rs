@@ -50,8 +50,30 @@ pub enum Subresource {
     Status,
     Scale,
     Binding,
+    /// What a pod's container printed. Read as a stream of its own.
+    Log,
+    /// Takes a pod away if no budget forbids it.
+    Eviction,
+    /// The conditions of a certificate signing request.
+    Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
+}
+
+impl Subresource {
+    /// As it stands in a path; empty for the object itself.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Subresource::None => "",
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+            Subresource::Binding => "binding",
+            Subresource::Log => "log",
+            Subresource::Eviction => "eviction",
+            Subresource::Approval => "approval",
+            Subresource::Finalize => "finalize",
+        }
+    }
 }
 
 /// How unknown and duplicate fields are treated.

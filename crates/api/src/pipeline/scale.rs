@@ -21,7 +21,11 @@ pub fn value(object: &Value) -> Value {
         }
     }
     let mut status = json!({ "replicas": object["status"]["replicas"].as_i64().unwrap_or(0) });
-    let selector = serde_json::from_value(object["spec"]["selector"].clone()).ok();
+    let selector = &object["spec"]["selector"];
+    // A ReplicationController selects by labels alone.
+    let by_labels = selector.as_object().is_some_and(|map| !map.is_empty() && map.values().all(Value::is_string));
+    let selector = if by_labels { json!({ "matchLabels": selector }) } else { selector.clone() };
+    let selector = serde_json::from_value(selector).ok();
     if let Ok(selector) = LabelSelector::from_object(selector.as_ref()) {
         status["selector"] = selector.to_string().into();
     }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Pipeline;
-use super::authorize::{Verb, authorize};
+use super::authorize::Verb;
 use super::list::Items;
 use super::request::{Target, User, WatchOptions, WatchStart};
 use crate::cache::{self, Batch, Caches, Object, Since};
@@ -85,7 +85,7 @@ impl Pipeline {
     /// # Errors
     /// Forbidden; BadRequest for a selector that is not one. Expired comes from the stream.
     pub async fn watch(&self, user: &User, target: &Target, options: WatchOptions) -> Result<Watch, Status> {
-        authorize(user, Verb::Watch, target)?;
+        self.authorize(user, Verb::Watch, target)?;
         let kind = target.kind;
         let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
         let selection = Arc::new(selection);
@@ -264,7 +264,7 @@ fn historic(kind: &'static Kind, event: &Event) -> Option<cache::Change> {
     let prefix = keys::prefix(kind).len();
     let decode = |kv: &KeyValue, revision| {
         let path = std::str::from_utf8(kv.key.get(prefix..)?).ok()?;
-        Object::decode(kind, path, &kv.value, revision).ok()
+        Object::decode(kind.stored(), path, &kv.value, revision).ok()
     };
     let kv = event.kv.as_ref()?;
     let previous = event.prev_kv.as_ref().and_then(|kv| decode(kv, kv.mod_revision)).map(Arc::new);

@@ -14,8 +14,8 @@ use keelson_proto::etcdserverpb::{
 use keelson_types::status::Status;
 use parking_lot::Mutex;
 
-use super::authorize::{Verb, authorize};
-use super::plan::{Answer, Guard, Plan, Planner, Prepared, Write, prepare};
+use super::authorize::Verb;
+use super::plan::{Answer, Guard, Plan, Planner, Prepared, Write, evict, prepare};
 use super::request::{
     DeleteOptions, ListOptions, Operation, Outcome, PatchType, ReadVersion, Subresource, Target, User, WriteOptions,
     Written,
@@ -68,6 +68,13 @@ impl Pipeline {
         body: Bytes,
         options: &WriteOptions,
     ) -> Result<Written, Status> {
+        if target.kind.is_answered() {
+            return self.review(user, &target, &body, options.field_validation).await;
+        }
+        if target.subresource == Subresource::Eviction && evict::is_dry_run(&body) {
+            let options = WriteOptions { dry_run: true, ..options.clone() };
+            return self.one(user, Operation::Create { target, body }, &options).await;
+        }
         self.one(user, Operation::Create { target, body }, options).await
     }
 
@@ -153,7 +160,7 @@ impl Pipeline {
         options: &WriteOptions,
     ) -> Result<usize, Status> {
         use futures::{StreamExt as _, TryStreamExt as _};
-        authorize(user, Verb::DeleteCollection, &target)?;
+        self.authorize(user, Verb::DeleteCollection, &target)?;
         let ListOptions { label_selector, field_selector, .. } = selectors;
         let version = ReadVersion::MostRecent;
         let list = ListOptions { label_selector, field_selector, version, ..ListOptions::default() };
@@ -213,14 +220,25 @@ impl Pipeline {
         for (index, operation) in operations.iter().enumerate() {
             let at = |status| Refusal { index: Some(index), status };
             let (verb, target) = self.verb(operation);
-            authorize(user, verb, &target).map_err(at)?;
-            prepared.push(prepare(&self.kinds, operation, options).map_err(at)?);
+            self.authorize(user, verb, &target).map_err(at)?;
+            let mut operation = prepare(&self.kinds, operation, options).map_err(at)?;
+            sign(&mut operation, user);
+            prepared.push(operation);
         }
-        self.execute_prepared(&prepared, options).await
+        let mut batch = self.execute_prepared(Some(user), &prepared, options).await?;
+        for (operation, written) in operations.iter().zip(&mut batch.results) {
+            show(operation, written)?;
+        }
+        Ok(batch)
     }
 
     /// Writes what is decoded and allowed already.
-    async fn execute_prepared(&self, prepared: &[Prepared], options: &WriteOptions) -> Result<Batch, Refusal> {
+    async fn execute_prepared(
+        &self,
+        user: Option<&User>,
+        prepared: &[Prepared],
+        options: &WriteOptions,
+    ) -> Result<Batch, Refusal> {
         // Until the caches are filled, nothing can be decided.
         self.caches.wait(1).await?;
         let seen = prepared.iter().map(Prepared::seen_revision).max().unwrap_or(0);
@@ -230,7 +248,7 @@ impl Pipeline {
         let mut fresh = false;
         for _ in 0..ATTEMPTS_MAX {
             let event_lease = self.event_lease(prepared).await?;
-            let plans = match self.plan(prepared, options, event_lease) {
+            let plans = match self.plan(user, prepared, options, event_lease) {
                 Ok(plans) => plans,
                 Err(refusal) if fresh => return Err(refusal),
                 Err(_) => {
@@ -268,7 +286,13 @@ impl Pipeline {
         Err(status.into())
     }
 
-    fn plan(&self, prepared: &[Prepared], options: &WriteOptions, event_lease: i64) -> Result<Vec<Plan>, Refusal> {
+    fn plan(
+        &self,
+        user: Option<&User>,
+        prepared: &[Prepared],
+        options: &WriteOptions,
+        event_lease: i64,
+    ) -> Result<Vec<Plan>, Refusal> {
         let planner = Planner {
             caches: &self.caches,
             kinds: &self.kinds,
@@ -281,7 +305,11 @@ impl Pipeline {
         let mut written: BTreeSet<String> = BTreeSet::new();
         let mut plans = Vec::with_capacity(prepared.len());
         for (index, operation) in prepared.iter().enumerate() {
-            let plan = planner.plan(operation).map_err(|status| Refusal { index: Some(index), status })?;
+            let at = |status| Refusal { index: Some(index), status };
+            let plan = planner.plan(operation).map_err(at)?;
+            if let Some(user) = user {
+                self.check_escalation(user, operation, &plan).map_err(at)?;
+            }
             for key in plan.writes.keys() {
                 if !written.insert(key.clone()) {
                     let status = Status::bad_request("an earlier operation of the same batch writes the same object");
@@ -317,10 +345,17 @@ impl Pipeline {
         }
     }
 
+    /// Writes of the server itself, all in one transaction.
+    pub(super) async fn write_own(&self, operations: &[Operation], options: &WriteOptions) -> Result<(), Status> {
+        let prepared = operations.iter().map(|operation| prepare(&self.kinds, operation, options));
+        let prepared = prepared.collect::<Result<Vec<Prepared>, Status>>()?;
+        self.execute_prepared(None, &prepared, options).await.map(|_| ()).map_err(|refusal| refusal.status)
+    }
+
     /// A write of the server itself.
     pub(super) async fn create_own(&self, target: Target, body: Bytes, options: &WriteOptions) -> Result<(), Status> {
         let prepared = prepare(&self.kinds, &Operation::Create { target, body }, options)?;
-        self.execute_prepared(&[prepared], options).await.map(|_| ()).map_err(|refusal| refusal.status)
+        self.execute_prepared(None, &[prepared], options).await.map(|_| ()).map_err(|refusal| refusal.status)
     }
 }
 
@@ -337,6 +372,40 @@ fn check_options(user: &User, options: &WriteOptions) -> Result<(), Status> {
     }
     if let Some(bad) = options.field_manager.chars().find(|c| c.is_control()) {
         return Err(Status::bad_request(format!("fieldManager should only contain printable characters, not {bad:?}")));
+    }
+    Ok(())
+}
+
+/// Who asks for a certificate is who is asking, whatever the request says.
+fn sign(operation: &mut Prepared, user: &User) {
+    if let Prepared::Create { target, object, .. } = operation
+        && target.kind.approval
+        && let Some(spec) = crate::value::map(object, "spec")
+    {
+        for field in ["uid", "extra"] {
+            spec.remove(field);
+        }
+        spec.insert("username".to_owned(), user.name.as_str().into());
+        spec.insert("groups".to_owned(), crate::rbac::groups(user).collect());
+    }
+}
+
+/// What was written, as the kind that the caller asked for.
+fn show(operation: &Operation, written: &mut Written) -> Result<(), Status> {
+    let kind = match operation {
+        Operation::Create { target, .. }
+        | Operation::Update { target, .. }
+        | Operation::Patch { target, .. }
+        | Operation::ServerSideApply { target, .. }
+        | Operation::Apply { target, .. }
+        | Operation::Delete { target, .. } => target.kind,
+        Operation::Bind { .. } => return Ok(()),
+    };
+    if let Some(view) = kind.view()
+        && !written.json.is_empty()
+    {
+        let value = serde_json::from_slice(&written.json).map_err(Status::internal)?;
+        written.json = serde_json::to_vec(&(view.from_stored)(value)).map_err(Status::internal)?.into();
     }
     Ok(())
 }
@@ -402,7 +471,9 @@ fn answers(prepared: &[Prepared], plans: Vec<Plan>, revision: i64, silent: bool)
 fn answer(operation: &Prepared, plan: Plan, revision: i64, silent: bool) -> Result<Written, Status> {
     let Plan { answer, as_scale, warnings, guards, .. } = plan;
     let (object, outcome) = match answer {
-        Answer::Bound => return Ok(Written { json: Bytes::new(), outcome: Outcome::Configured, warnings }),
+        Answer::Bound | Answer::Evicted => {
+            return Ok(Written { json: Bytes::new(), outcome: Outcome::Configured, warnings });
+        }
         Answer::Existing { object, outcome } => {
             let removed = outcome == Outcome::Removed && !silent;
             let object = if removed { object.at_revision(revision).json().clone() } else { object.json().clone() };

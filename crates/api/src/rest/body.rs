@@ -27,7 +27,8 @@ pub(super) fn expected(target: &Target) -> Expected {
     match target.subresource {
         Subresource::Scale => ("autoscaling/v1".to_owned(), "Scale"),
         Subresource::Binding => ("v1".to_owned(), "Binding"),
-        Subresource::None | Subresource::Status | Subresource::Finalize => {
+        Subresource::Eviction => ("policy/v1".to_owned(), "Eviction"),
+        Subresource::None | Subresource::Status | Subresource::Approval | Subresource::Log | Subresource::Finalize => {
             (target.kind.api_version(), target.kind.kind)
         }
     }

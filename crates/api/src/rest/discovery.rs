@@ -138,7 +138,9 @@ fn versions_of(group: &str) -> Vec<&'static str> {
 /// What can be done with a kind.
 pub(super) fn verbs(kind: &Kind) -> &'static [&'static str] {
     // Namespaces go one by one, since each takes its content with it.
-    if kind.group.is_empty() && kind.plural == "namespaces" {
+    if kind.is_answered() {
+        &["create"]
+    } else if kind.group.is_empty() && kind.plural == "namespaces" {
         &["create", "delete", "get", "list", "patch", "update", "watch"]
     } else {
         &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -159,7 +161,11 @@ pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
     let mut found = Vec::new();
     if kind.group.is_empty() && kind.plural == "pods" {
         found.push(Subresource { kind: "Binding", ..own("binding", &["create"]) });
+        found.push(Subresource { group: "policy", version: "v1", kind: "Eviction", ..own("eviction", &["create"]) });
         found.push(own("log", &["get"]));
+    }
+    if kind.approval {
+        found.push(own("approval", &["get", "patch", "update"]));
     }
     if kind.group.is_empty() && kind.plural == "namespaces" {
         found.push(own("finalize", &["update"]));

@@ -97,7 +97,7 @@ fn group_version(group: &str, version: &str) -> Option<(&'static str, &'static s
 
 fn resource(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
     let (group, version) = group_version(group, version)?;
-    let find = |plural: &str| registry::by_resource(group, plural).filter(|kind| kind.version == version);
+    let find = |plural: &str| registry::by_versioned_resource(group, version, plural);
     match rest {
         [] => Some(Route::Resources { group, version }),
         // A namespace's own subresources hide kinds of the same name, as in Kubernetes.
@@ -128,7 +128,9 @@ fn object(kind: &'static Kind, namespace: &str, name: &str, subresource: Option<
         None => Subresource::None,
         Some("status") if kind.status => Subresource::Status,
         Some("scale") if kind.scale => Subresource::Scale,
+        Some("approval") if kind.approval => Subresource::Approval,
         Some("binding") if is("pods") => Subresource::Binding,
+        Some("eviction") if is("pods") => Subresource::Eviction,
         Some("finalize") if is("namespaces") => Subresource::Finalize,
         Some("log") if is("pods") => {
             return Some(Route::Log { namespace: namespace.to_owned(), pod: name.to_owned() });

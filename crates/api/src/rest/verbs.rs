@@ -36,6 +36,9 @@ pub(super) async fn collection(
     let view = view(target.kind, &parameters, &parts.headers, watches)?;
     // Objects of a namespaced kind are made and deleted within a namespace; only reading spans all.
     let writable = !target.kind.namespaced || !target.namespace.is_empty();
+    if target.kind.is_answered() && parts.method != Method::POST {
+        return Err(Status::method_not_allowed());
+    }
     match parts.method {
         Method::GET if watches => watch(pipeline, user, &target, &parameters, view).await,
         Method::GET => {
@@ -87,7 +90,7 @@ pub(super) async fn object(
             let object = pipeline.get(user, &target, parameters.read_version()?).await?;
             rendered(&view, StatusCode::OK, &object)
         }
-        Method::POST if target.subresource == Subresource::Binding => {
+        Method::POST if matches!(target.subresource, Subresource::Binding | Subresource::Eviction) => {
             let options = named_options(&parameters, &parts.headers)?;
             let binding = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.create(user, target, binding, &options).await?;
@@ -96,13 +99,15 @@ pub(super) async fn object(
             respond::warn(&mut response, &written.warnings);
             Ok(response)
         }
-        Method::PUT if target.subresource != Subresource::Binding => {
+        Method::PUT if !matches!(target.subresource, Subresource::Binding | Subresource::Eviction) => {
             let options = named_options(&parameters, &parts.headers)?;
             let object = body::object(&parts.headers, body::read(sent).await?, &body::expected(&target))?;
             let written = pipeline.update(user, target, object, &options).await?;
             answer(&view, StatusCode::OK, written)
         }
-        Method::PATCH if !matches!(target.subresource, Subresource::Binding | Subresource::Finalize) => {
+        Method::PATCH
+            if !matches!(target.subresource, Subresource::Binding | Subresource::Eviction | Subresource::Finalize) =>
+        {
             let mut options = parameters.write()?;
             let patch = body::patch(&parts.headers, body::read(sent).await?)?;
             let force = parameters.force(matches!(patch, Patch::Apply(_)))?;
@@ -219,8 +224,13 @@ fn name_manager(options: &mut WriteOptions, headers: &HeaderMap) {
 }
 
 fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watches: bool) -> Result<View, Status> {
-    let protobuf = schema().kind(&kind.api_version(), kind.list_kind).is_some();
+    let whole = if kind.is_answered() { kind.kind } else { kind.list_kind };
+    let protobuf = schema().kind(&kind.api_version(), whole).is_some();
     let (form, media) = negotiate::form(accept(headers), Offer { protobuf, yaml: !watches })?;
+    if kind.is_answered() && form != Form::Object {
+        // An answer is no object that could stand in a table.
+        return Err(Status::not_acceptable(&["application/json", "application/vnd.kubernetes.protobuf"]));
+    }
     Ok(View { kind, form, media, include: parameters.include_object()? })
 }
 

@@ -50,7 +50,7 @@ impl Answer {
 }
 
 impl Member {
-    /// A member that is ready and has the namespace `default`.
+    /// A member that is ready and has what every cluster has: that Service is its last object.
     pub async fn start() -> Member {
         let folder = tempfile::tempdir().expect("a folder");
         let files = certificates(folder.path());
@@ -80,8 +80,9 @@ impl Member {
         let pipeline: Arc<Pipeline> = service.pipeline().clone();
         tokio::spawn(service.run(shutdown.clone()));
         let member = Member { router, shutdown, _folder: folder };
-        let revision = stored::written(pipeline.store(), "/registry/namespaces/default", PATIENCE).await;
-        let read = format!("/api/v1/namespaces/default?resourceVersion={revision}");
+        let last = "/registry/services/specs/default/kubernetes";
+        let revision = stored::written(pipeline.store(), last, PATIENCE).await;
+        let read = format!("/api/v1/namespaces/default/services/kubernetes?resourceVersion={revision}");
         member.get(&read).await.expect(200);
         assert!(pipeline.is_ready());
         member

@@ -1,31 +1,34 @@
-//! Quantities may be written as numbers (`cpu: 1`); they are kept as canonical text.
+//! Quantities may be written as numbers (`cpu: 1`); they are kept as canonical text. The table of types tells where they are.
 
 use serde_json::Value;
 
 use crate::quantity::Quantity;
-
-/// Maps of quantities, wherever they occur in the kinds here.
-const MAPS: &[&str] = &["limits", "requests", "capacity", "allocatable", "allocatedResources", "overhead"];
-/// Single quantities.
-const SCALARS: &[&str] = &["sizeLimit", "divisor"];
+use crate::schema::{Message, Type, schema};
 
 /// Rewrites numbers and non-canonical text. What is no quantity stays, for validation to refuse with its path.
-pub(super) fn to_text(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            for (key, child) in map.iter_mut() {
-                if SCALARS.contains(&key.as_str()) {
-                    canonical(child);
-                } else if MAPS.contains(&key.as_str())
-                    && let Some(quantities) = child.as_object_mut()
-                {
-                    quantities.values_mut().for_each(canonical);
-                } else if !matches!(key.as_str(), "labels" | "annotations" | "data" | "stringData") {
-                    to_text(child);
-                }
+pub(super) fn to_text(value: &mut Value, of: &Message) {
+    let Some(fields) = value.as_object_mut() else { return };
+    for (name, child) in fields.iter_mut() {
+        if let Some(field) = schema().field(of, name) {
+            walk(child, &field.of);
+        }
+    }
+}
+
+fn walk(value: &mut Value, of: &Type) {
+    match of {
+        Type::Quantity => canonical(value),
+        Type::Message(index) => to_text(value, schema().message(*index)),
+        Type::List(element) => {
+            if let Some(elements) = value.as_array_mut() {
+                elements.iter_mut().for_each(|child| walk(child, element));
             }
         }
-        Value::Array(list) => list.iter_mut().for_each(to_text),
+        Type::Map(element) => {
+            if let Some(map) = value.as_object_mut() {
+                map.values_mut().for_each(|child| walk(child, element));
+            }
+        }
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::field::{Error, Path};
+use crate::int_or_string::percent;
 use crate::json::{entries, items, text};
 use crate::names;
 use crate::selector::{LabelSelector, Operator};
@@ -107,5 +108,45 @@ pub(crate) fn immutable_data(new: &Value, old: &Value, fields: &[&'static str], 
 pub(crate) fn data_keys(data: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     for (key, _) in entries(data) {
         name(key, names::config_map_key, &path.key(key), errors);
+    }
+}
+
+/// A count or a percentage.
+pub(crate) fn share(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    not_negative(value, path, errors);
+    if let Some(share) = value.as_str().filter(|share| percent(share).is_none()) {
+        errors.push(Error::invalid(
+            path,
+            share,
+            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used \
+             for validation is '[0-9]+%')",
+        ));
+    }
+}
+
+/// Whether a count or a percentage is zero.
+pub(crate) fn is_nothing(share: &Value) -> bool {
+    share.as_i64() == Some(0) || share.as_str().and_then(percent) == Some(0)
+}
+
+/// A percentage of no more than everything.
+pub(crate) fn at_most_all(share: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if share.as_str().and_then(percent).is_some_and(|percent| percent > 100) {
+        errors.push(Error::invalid(path, share.clone(), "must not be greater than 100%"));
+    }
+}
+
+/// A range of addresses: `10.0.0.0/8`.
+pub(crate) fn cidr(text: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let good = text.split_once('/').is_some_and(|(address, length)| {
+        let bits = match address.parse::<std::net::IpAddr>() {
+            Ok(address) if address.is_ipv4() => 32,
+            Ok(_) => 128,
+            Err(_) => return false,
+        };
+        length.parse::<u8>().is_ok_and(|length| length <= bits)
+    });
+    if !good {
+        errors.push(Error::invalid(path, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
     }
 }

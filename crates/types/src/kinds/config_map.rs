@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::check;
 use crate::field::{Error, Path};
 use crate::json::{entries, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::table::{self, Column};
 
 /// All keys and values together.
@@ -25,6 +25,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[Column::NAME, Column::string("Data", "Data contains the configuration data."), Column::AGE],
     selectable_fields: &[],
     merge_rules: &[],

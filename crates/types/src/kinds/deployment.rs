@@ -8,7 +8,7 @@ use super::{check, pod, workload};
 use crate::field::{Error, Path};
 use crate::int_or_string::percent;
 use crate::json::{child, default_text, default_to, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by, retain_keys};
 use crate::table::{self, Column};
 
@@ -24,6 +24,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: true,
     scale: true,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Ready", "Number of the pod with ready state"),
@@ -103,9 +105,9 @@ fn validate_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Vec<Error>)
         }
         "RollingUpdate" => {
             for field in ["maxUnavailable", "maxSurge"] {
-                validate_share(&rolling[field], &rolling_path.child(field), errors);
+                check::share(&rolling[field], &rolling_path.child(field), errors);
             }
-            if is_nothing(&rolling["maxUnavailable"]) && is_nothing(&rolling["maxSurge"]) {
+            if check::is_nothing(&rolling["maxUnavailable"]) && check::is_nothing(&rolling["maxSurge"]) {
                 errors.push(Error::invalid(
                     &rolling_path.child("maxUnavailable"),
                     rolling["maxUnavailable"].clone(),
@@ -122,23 +124,6 @@ fn validate_strategy(strategy: &Value, path: &Path<'_>, errors: &mut Vec<Error>)
         }
         other => errors.push(Error::not_supported(&path.child("type"), other, &["Recreate", "RollingUpdate"])),
     }
-}
-
-/// A count or a percentage.
-fn validate_share(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
-    check::not_negative(value, path, errors);
-    if let Some(share) = value.as_str().filter(|share| percent(share).is_none()) {
-        errors.push(Error::invalid(
-            path,
-            share,
-            "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used \
-             for validation is '[0-9]+%')",
-        ));
-    }
-}
-
-fn is_nothing(share: &Value) -> bool {
-    share.as_i64() == Some(0) || share.as_str().and_then(percent) == Some(0)
 }
 
 fn cells(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::check;
 use crate::field::{Error, Path};
 use crate::json::{default_to, items, items_mut, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::meta;
 use crate::names;
 use crate::table::{self, Column};
@@ -30,6 +30,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("AddressType", "addressType specifies the type of address carried by this EndpointSlice."),

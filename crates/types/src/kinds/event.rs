@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::field::{Error, Path};
 use crate::json::text;
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::table::{self, Column};
 
 pub static KIND: Kind = Kind {
@@ -21,6 +21,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::string("Last Seen", "The time at which the most recent occurrence of this event was recorded."),
         Column::string("Type", "Type of this event (Normal, Warning), new types could be added in the future"),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::check;
 use crate::field::{Error, Path};
 use crate::json::text;
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::table::{self, Column};
 
 pub static KIND: Kind = Kind {
@@ -22,6 +22,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Holder", "holderIdentity contains the identity of the holder of a current lease."),

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use serde_json::{Value, json};
 
 use crate::json::{child, set};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by};
 use crate::meta;
 use crate::names;
@@ -23,6 +23,8 @@ pub static KIND: Kind = Kind {
     namespaced: false,
     status: true,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[Column::NAME, Column::string("Status", "The status of the namespace"), Column::AGE],
     selectable_fields: &[("status.phase", "")],
     merge_rules: &[Rules { prefix: "status", rules: &[("conditions", by("type"))] }],

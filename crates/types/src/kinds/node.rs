@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{check, resources};
 use crate::field::{Error, Path};
 use crate::json::{default_to, entries, items, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by, set};
 use crate::names;
 use crate::table::{self, Column};
@@ -30,6 +30,8 @@ pub static KIND: Kind = Kind {
     namespaced: false,
     status: true,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Status", "The status of the node"),

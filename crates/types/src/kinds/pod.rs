@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::field::{Error, Path};
 use crate::json::{child, default_to, set, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rule, Rules, by, by_retaining};
 use crate::table::Column;
 
@@ -52,6 +52,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: true,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Ready", "The aggregate readiness state of this pod for accepting traffic."),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{check, pod, workload};
 use crate::field::{Error, Path};
 use crate::json::{child, default_to};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by};
 use crate::table::{self, Column};
 
@@ -23,6 +23,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: true,
     scale: true,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::integer("Desired", "Replicas is the number of desired pods."),

@@ -61,3 +61,48 @@ pub(crate) fn validate(resources: &Value, path: &Path<'_>, errors: &mut Vec<Erro
         }
     }
 }
+
+/// A map of amounts that are more than nothing.
+pub(crate) fn validate_positive(amounts: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    for (resource, amount) in entries(amounts) {
+        match text(amount).parse::<Quantity>() {
+            Err(error) => errors.push(Error::invalid(&path.key(resource), amount.clone(), error.to_string())),
+            Ok(quantity) if quantity.millis() <= 0 => {
+                errors.push(Error::invalid(&path.key(resource), amount.clone(), "must be greater than zero"));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What a quota may count: resources, requests and limits of them, and numbers of objects.
+pub(crate) fn validate_quota(amounts: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    for (resource, amount) in entries(amounts) {
+        let path = path.key(resource);
+        check::name(resource, names::qualified_name, &path, errors);
+        let counted = COUNTED.contains(&resource.as_str()) || resource.contains('/') || is_standard(resource);
+        let part = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits."));
+        if !counted && !part.is_some_and(|part| is_standard(part) || part.contains('/')) {
+            errors.push(Error::invalid(&path, resource.as_str(), "must be a standard resource for quota"));
+        }
+        match text(amount).parse::<Quantity>() {
+            Err(error) => errors.push(Error::invalid(&path, amount.clone(), error.to_string())),
+            Ok(quantity) if quantity.is_negative() => {
+                errors.push(Error::invalid(&path, amount.clone(), "must be greater than or equal to 0"));
+            }
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Objects that a quota counts by a name without a group.
+const COUNTED: [&str; 8] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];

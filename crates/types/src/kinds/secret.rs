@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::check;
 use crate::field::{Error, Path};
 use crate::json::{child, default_text, entries, set, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::meta;
 use crate::table::{self, Column};
 
@@ -27,6 +27,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Type", "Used to facilitate programmatic handling of secret data."),

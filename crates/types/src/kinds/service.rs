@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::json::{child, default_text, default_to, empty, items, items_mut, set, text};
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by};
 use crate::names;
 use crate::table::{self, Column};
@@ -27,6 +27,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: true,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string("Type", "type determines how the Service is exposed."),

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 use serde_json::{Value, json};
 
 use crate::json::items;
-use crate::kind::{Behaviour, Kind};
+use crate::kind::{Behaviour, Kind, Served};
 use crate::merge::{Rules, by};
 use crate::table::{self, Column};
 
@@ -21,6 +21,8 @@ pub static KIND: Kind = Kind {
     namespaced: true,
     status: false,
     scale: false,
+    approval: false,
+    served: Served::Stored,
     columns: &[
         Column::NAME,
         Column::string(

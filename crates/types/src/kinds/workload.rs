@@ -1,4 +1,4 @@
-//! What the kinds that make pods from a template share: Deployment and ReplicaSet.
+//! What the kinds that make pods from a template share: Deployment, ReplicaSet, StatefulSet, DaemonSet.
 
 use serde_json::{Value, json};
 
@@ -58,7 +58,12 @@ pub(crate) fn validate(spec: &Value, kind: &str, errors: &mut Vec<Error>) {
             &pod_path.child("activeDeadlineSeconds"),
             format!(
                 "activeDeadlineSeconds in {} is not Supported",
-                if kind == "deployment" { "Deployment" } else { "ReplicaSet" }
+                match kind {
+                    "deployment" => "Deployment",
+                    "statefulset" => "StatefulSet",
+                    "daemonset" => "DaemonSet",
+                    _ => "ReplicaSet",
+                }
             ),
         ));
     }
@@ -76,11 +81,16 @@ pub(crate) fn wide_cells(object: &Value) -> [Value; 3] {
         let texts: Vec<&str> = items(containers).map(|(_, container)| text(&container[field])).collect();
         json!(texts.join(","))
     };
-    let selector = serde_json::from_value(object["spec"]["selector"].clone())
+    [joined("name"), joined("image"), selector_cell(&object["spec"]["selector"])]
+}
+
+/// `a=b,c in (d,e)`, or `<none>` for a selector that is absent or selects everything.
+pub(crate) fn selector_cell(selector: &Value) -> Value {
+    let shown = serde_json::from_value(selector.clone())
         .ok()
         .and_then(|typed| crate::selector::LabelSelector::from_object(Some(&typed)).ok())
         .map(|selector| selector.to_string())
         .filter(|text| !text.is_empty())
         .unwrap_or_else(|| "<none>".to_owned());
-    [joined("name"), joined("image"), json!(selector)]
+    json!(shown)
 }

@@ -38,7 +38,7 @@ impl Planner<'_> {
         value::set_metadata(&mut object, "creationTimestamp", self.now_text());
         kind.default(&mut object);
         kind.prepare_create(&mut object);
-        self.admit_create(target, &mut object);
+        self.admit_create(target, &mut object)?;
         let mut errors = kind.validate_create(&object);
         let mut allocations = super::allocate::Changes::default();
         if errors.is_empty() && std::ptr::eq(kind, self.kinds.services) {

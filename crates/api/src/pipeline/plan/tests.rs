@@ -59,7 +59,7 @@ impl World {
         Ok(match plan.answer {
             Answer::Stored { value, outcome } => (serde_json::from_slice(&value).expect("is JSON"), outcome),
             Answer::Existing { object, outcome } => (object.value().expect("is JSON"), outcome),
-            Answer::Bound => (Value::Null, Outcome::Configured),
+            Answer::Bound | Answer::Evicted => (Value::Null, Outcome::Configured),
         })
     }
 

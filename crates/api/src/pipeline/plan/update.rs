@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keelson_types::status::Status;
-use keelson_types::{Target as Part, field};
+use keelson_types::{Kind, Target as Part, field};
 use serde_json::{Value, json};
 
 use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
@@ -32,7 +32,14 @@ impl Planner<'_> {
         self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
     }
 
-    pub(super) fn patch(&self, target: &Target, patch_type: PatchType, text: &[u8]) -> Result<Plan, Status> {
+    /// A patch is of the kind that the caller sees.
+    pub(super) fn patch(
+        &self,
+        target: &Target,
+        shown: &'static Kind,
+        patch_type: PatchType,
+        text: &[u8],
+    ) -> Result<Plan, Status> {
         let found = self.cached(target.kind, &target.namespace, &target.name)?;
         let old = found.value().map_err(Status::internal)?;
         if target.subresource == Subresource::Scale {
@@ -41,8 +48,14 @@ impl Planner<'_> {
             let patched = patch::patch(patch_type, scale::value(&old), text, target.kind)?;
             return self.succeed(target, &found, scale::set(&old, &patched)?, Managing::Track, Vec::new());
         }
-        let patched = patch::patch(patch_type, old, text, target.kind)?;
-        let (new, warnings) = decode::patched(target, patched, text, self.options.field_validation)?;
+        let old = match shown.view() {
+            Some(view) => (view.from_stored)(old),
+            None => old,
+        };
+        let patched = patch::patch(patch_type, old, text, shown)?;
+        let seen = Target { kind: shown, ..target.clone() };
+        let (new, warnings) = decode::patched(&seen, patched, text, self.options.field_validation)?;
+        let (_, new) = decode::as_stored(&seen, new)?;
         self.succeed(target, &found, new, Managing::Track, warnings)
     }
 
@@ -122,11 +135,25 @@ impl Planner<'_> {
                     }
                 }
             }
+            Subresource::Approval => {
+                let conditions = new["status"]["conditions"].take();
+                new = old.clone();
+                if let Some(status) = value::map(&mut new, "status") {
+                    status.remove("conditions");
+                    if conditions.is_array() {
+                        status.insert("conditions".to_owned(), conditions);
+                    }
+                }
+            }
             Subresource::Status => {
                 kind.default(&mut new);
                 kind.prepare_update(&mut new, &old, Part::Status);
             }
-            Subresource::None | Subresource::Scale | Subresource::Binding => {
+            Subresource::None
+            | Subresource::Scale
+            | Subresource::Binding
+            | Subresource::Eviction
+            | Subresource::Log => {
                 kind.default(&mut new);
                 if std::ptr::eq(kind, self.kinds.namespaces) {
                     // Only `finalize` changes them.

@@ -1,0 +1,230 @@
+//! What people may do who are no administrators.
+
+use std::sync::Arc;
+
+use http::Method;
+use keelson_api::pipeline::{Identity, User};
+use serde_json::{Value, json};
+
+use crate::member::{Answer, Member, administrator};
+
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn who(name: &str, groups: &[&str]) -> Identity {
+    let groups = groups.iter().map(|&group| group.to_owned()).collect();
+    Identity::Verified(Arc::new(User { name: name.to_owned(), groups }))
+}
+
+fn jane() -> Identity {
+    who("jane", &["developers"])
+}
+
+async fn post(member: &Member, identity: Identity, path: &str, object: &Value) -> Answer {
+    member.send_as(identity, Method::POST, path, &[JSON], object.to_string()).await
+}
+
+async fn get(member: &Member, identity: Identity, path: &str) -> Answer {
+    member.send_as(identity, Method::GET, path, &[], "").await
+}
+
+fn binding(name: &str, kind: &str, role: &str, subject: &str) -> Value {
+    json!({
+        "metadata": {"name": name}, "roleRef": {"kind": kind, "name": role},
+        "subjects": [{"kind": "Group", "name": subject}],
+    })
+}
+
+fn map(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "data": {"a": "1"}})
+}
+
+#[tokio::test]
+async fn a_role_in_a_namespace_allows_what_it_says_and_there_only() {
+    let member = Member::start().await;
+    member.post("/api/v1/namespaces", &json!({"metadata": {"name": "other"}})).await.expect(201);
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let refused = get(&member, jane(), maps).await.expect(403);
+    assert_eq!(
+        refused["message"],
+        "configmaps is forbidden: User \"jane\" cannot list resource \"configmaps\" in API group \"\" in the namespace \
+         \"default\""
+    );
+    assert_eq!(
+        (refused["reason"].as_str(), refused["details"]["kind"].as_str()),
+        (Some("Forbidden"), Some("configmaps"))
+    );
+
+    let role = json!({"metadata": {"name": "reader"}, "rules": [
+        {"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["configmaps"]},
+        {"verbs": ["update"], "apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["mine"]},
+    ]});
+    member.post(&format!("{RBAC}/namespaces/default/roles"), &role).await.expect(201);
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("readers", "Role", "reader", "developers")).await.expect(201);
+
+    for name in ["mine", "yours"] {
+        member.post(maps, &map(name)).await.expect(201);
+    }
+    get(&member, jane(), maps).await.expect(200);
+    get(&member, jane(), &format!("{maps}/mine")).await.expect(200);
+    get(&member, jane(), "/api/v1/namespaces/other/configmaps").await.expect(403);
+    get(&member, jane(), "/api/v1/configmaps").await.expect(403);
+    get(&member, jane(), "/api/v1/namespaces/default/secrets").await.expect(403);
+    get(&member, who("mary", &[]), maps).await.expect(403);
+    for (name, code) in [("mine", 200), ("yours", 403)] {
+        let answer =
+            member.send_as(jane(), Method::PUT, &format!("{maps}/{name}"), &[JSON], map(name).to_string()).await;
+        answer.expect(code);
+    }
+    let refused = post(&member, jane(), maps, &map("new")).await.expect(403);
+    assert!(refused["message"].as_str().is_some_and(|why| why.contains("cannot create resource")), "{refused}");
+
+    member.delete(&format!("{bindings}/readers")).await.expect(200);
+    get(&member, jane(), maps).await.expect(403);
+}
+
+#[tokio::test]
+async fn default_roles_are_there_and_aggregate() {
+    let member = Member::start().await;
+    for role in ["cluster-admin", "admin", "edit", "view", "system:basic-user", "system:discovery", "system:node"] {
+        let role = member.get(&format!("{RBAC}/clusterroles/{role}")).await.expect(200);
+        assert_eq!(role["metadata"]["labels"]["kubernetes.io/bootstrapping"], "rbac-defaults");
+        assert!(role["rules"].as_array().is_some_and(|rules| !rules.is_empty()), "{role}");
+    }
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("viewers", "ClusterRole", "view", "developers")).await.expect(201);
+    get(&member, jane(), "/api/v1/namespaces/default/pods").await.expect(200);
+    get(&member, jane(), "/api/v1/namespaces/default/secrets").await.expect(403);
+    get(&member, jane(), "/apis/coordination.k8s.io/v1/namespaces/default/leases").await.expect(403);
+    let more = json!({
+        "metadata": {"name": "view-leases", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},
+        "rules": [{"verbs": ["list"], "apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}],
+    });
+    member.post(&format!("{RBAC}/clusterroles"), &more).await.expect(201);
+    get(&member, jane(), "/apis/coordination.k8s.io/v1/namespaces/default/leases").await.expect(200);
+    member.post(&bindings, &binding("lost", "Role", "nowhere", "developers")).await.expect(201);
+    let refused = get(&member, jane(), "/api/v1/namespaces/default/secrets").await.expect(403);
+    let why = "RBAC: role.rbac.authorization.k8s.io \"nowhere\" not found";
+    assert!(refused["message"].as_str().is_some_and(|message| message.ends_with(why)), "{refused}");
+}
+
+#[tokio::test]
+async fn nobody_gives_away_what_they_do_not_have() {
+    let member = Member::start().await;
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("admins", "ClusterRole", "admin", "developers")).await.expect(201);
+    let roles = format!("{RBAC}/namespaces/default/roles");
+    let role = |name: &str, group: &str, resource: &str| {
+        json!({"metadata": {"name": name}, "rules": [
+            {"verbs": ["get", "delete"], "apiGroups": [group], "resources": [resource]}]})
+    };
+    post(&member, jane(), &roles, &role("pods", "", "pods")).await.expect(201);
+    let refused = post(&member, jane(), &roles, &role("nodes", "", "nodes")).await.expect(403);
+    let message = refused["message"].as_str().unwrap_or_default();
+    assert!(message.contains("is attempting to grant RBAC permissions not currently held"), "{message}");
+    assert!(message.contains("Resources:[\"nodes\"]"), "{message}");
+    let path = format!("{roles}/pods");
+    let patch = json!({"rules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}).to_string();
+    let merge = [("content-type", "application/merge-patch+json")];
+    member.send_as(jane(), Method::PATCH, &path, &merge, patch).await.expect(403);
+    // What grants nothing new may change.
+    let label = json!({"metadata": {"labels": {"a": "b"}}}).to_string();
+    member.send_as(jane(), Method::PATCH, &path, &merge, label).await.expect(200);
+
+    post(&member, jane(), &bindings, &binding("mine", "Role", "pods", "friends")).await.expect(201);
+    post(&member, jane(), &bindings, &binding("all", "ClusterRole", "cluster-admin", "friends")).await.expect(403);
+    post(&member, jane(), &format!("{RBAC}/clusterrolebindings"), &binding("all", "ClusterRole", "view", "friends"))
+        .await
+        .expect(403);
+
+    // Who may bind a role need not have it.
+    let binder = json!({"metadata": {"name": "binder"}, "rules": [{"verbs": ["bind"],
+        "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "resourceNames": ["cluster-admin"]}]});
+    member.post(&format!("{RBAC}/clusterroles"), &binder).await.expect(201);
+    member.post(&bindings, &binding("binders", "ClusterRole", "binder", "developers")).await.expect(201);
+    post(&member, jane(), &bindings, &binding("all", "ClusterRole", "cluster-admin", "friends")).await.expect(201);
+}
+
+#[tokio::test]
+async fn everybody_may_ask_what_they_may_do() {
+    let member = Member::start().await;
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("viewers", "ClusterRole", "view", "developers")).await.expect(201);
+    let asks = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let ask = |verb: &str, resource: &str, namespace: &str| {
+        let attributes = json!({"verb": verb, "resource": resource, "namespace": namespace});
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes}})
+    };
+    for (verb, resource, namespace, allowed) in [
+        ("list", "pods", "default", true),
+        ("list", "pods", "", false),
+        ("delete", "pods", "default", false),
+        ("get", "secrets", "default", false),
+    ] {
+        let answer = post(&member, jane(), asks, &ask(verb, resource, namespace)).await.expect(201);
+        assert_eq!(answer["status"]["allowed"], allowed, "{verb} {resource} in {namespace:?}");
+    }
+    let rules = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": "default"}});
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let rules = post(&member, jane(), path, &rules).await.expect(201);
+    let resources = rules["status"]["resourceRules"].as_array().expect("rules");
+    assert!(
+        resources.iter().any(|rule| rule["resources"].as_array().is_some_and(|all| all.contains(&"pods/log".into())))
+    );
+    assert!(!rules["status"]["nonResourceRules"].as_array().expect("rules").is_empty());
+
+    let about = |user: &str| {
+        json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": user, "groups": ["developers"],
+            "resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}}})
+    };
+    let others = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    post(&member, jane(), others, &about("mary")).await.expect(403);
+    assert_eq!(member.post(others, &about("mary")).await.expect(201)["status"]["allowed"], true);
+    let mut nothing = about("mary");
+    nothing["spec"]["resourceAttributes"] = Value::Null;
+    let refused = member.post(others, &nothing).await.expect(422);
+    assert_eq!(refused["details"]["causes"][0]["field"], "spec.resourceAttributes", "{refused}");
+}
+
+#[tokio::test]
+async fn paths_need_a_role_too_and_discovery_is_everybodys() {
+    let member = Member::start().await;
+    for path in ["/api", "/apis", "/version", "/openapi/v3", "/apis/apps/v1"] {
+        assert_eq!(get(&member, jane(), path).await.code.as_u16(), 200, "{path}");
+    }
+    let refused = get(&member, jane(), "/").await.expect(403);
+    assert!(refused["message"].as_str().is_some_and(|why| why.contains("cannot get path \"/\"")), "{refused}");
+}
+
+#[tokio::test]
+async fn who_may_impersonate_acts_as_somebody_else() {
+    let member = Member::start().await;
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("viewers", "ClusterRole", "view", "developers")).await.expect(201);
+    let pods = "/api/v1/namespaces/default/pods";
+    let as_jane = [("impersonate-user", "jane"), ("impersonate-group", "developers")];
+    member.send(Method::GET, pods, &as_jane, "").await.expect(200);
+    member.send(Method::GET, pods, &as_jane[..1], "").await.expect(403);
+    let refused = member.send_as(who("mary", &[]), Method::GET, pods, &as_jane, "").await.expect(403);
+    assert!(
+        refused["message"].as_str().is_some_and(|why| why.contains("cannot impersonate resource \"users\"")),
+        "{refused}"
+    );
+    member.send_as(administrator(), Method::GET, pods, &as_jane[1..], "").await.expect(400);
+}
+
+#[tokio::test]
+async fn the_systems_own_components_need_no_role() {
+    let member = Member::start().await;
+    for (name, groups) in [
+        ("system:kube-scheduler", vec![]),
+        ("system:kube-controller-manager", vec![]),
+        ("system:node:n1", vec!["system:nodes"]),
+    ] {
+        get(&member, who(name, &groups), "/api/v1/namespaces/default/pods").await.expect(200);
+    }
+}

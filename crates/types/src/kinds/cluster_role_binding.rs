@@ -1,0 +1,25 @@
+//! ClusterRoleBinding: who has a role everywhere.
+
+use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
+use serde_json::Value;
+
+use super::rbac;
+use crate::field::Error;
+use crate::kind::{Behaviour, Kind};
+
+pub static KIND: Kind = Kind {
+    columns: rbac::BINDING_COLUMNS,
+    behaviour: Behaviour {
+        default: rbac::default_binding,
+        validate,
+        validate_update: rbac::validate_binding_update,
+        validate_name: rbac::name,
+        cells: rbac::binding_cells,
+        ..Behaviour::of::<ClusterRoleBinding>()
+    },
+    ..Kind::cluster::<ClusterRoleBinding>("clusterrolebinding")
+};
+
+fn validate(object: &Value, errors: &mut Vec<Error>) {
+    rbac::validate_binding(object, &["ClusterRole"], false, errors);
+}
