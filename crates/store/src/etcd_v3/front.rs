@@ -57,8 +57,8 @@ pub struct Limits {
     pub lists_bytes_max: usize,
     /// How long a range waits for its part of `lists_bytes_max` before it is refused with "too many requests".
     pub list_wait: Duration,
-    /// How long a client may leave a part of a range's answer untaken before the answer is given up, and with it what it
-    /// keeps from being removed on disk.
+    /// How long a client may leave a part of a range's answer, or of a snapshot, untaken before that is given up, and with it
+    /// what it keeps from being removed on disk.
     pub list_stall: Duration,
     /// Callers that wait for a lock or to be elected at one time.
     pub waiters_max: usize,
