@@ -3,8 +3,8 @@
 use keelson_types::status::Status;
 
 use super::Pipeline;
-use super::plan::{Plan, Prepared, Write};
-use super::request::{Target, User};
+use super::plan::{Answer, Plan, Prepared, Write};
+use super::request::{Outcome, Target, User};
 use crate::rbac::{self, ADMINISTRATORS, Action, Decision, escalation};
 
 const NODES: &str = "system:nodes";
@@ -97,6 +97,13 @@ impl Pipeline {
             return Decision { allowed: true, missing: Vec::new() };
         }
         self.roles.policy(&self.caches).decide(user, action)
+    }
+
+    /// An apply that finds nothing creates, which takes more than to change.
+    pub(super) fn check_creation(&self, user: &User, operation: &Prepared, plan: &Plan) -> Result<(), Status> {
+        let applies = matches!(operation, Prepared::Apply { .. } | Prepared::ServerSideApply { .. });
+        let creates = matches!(&plan.answer, Answer::Stored { outcome: Outcome::Created, .. });
+        if applies && creates { self.authorize(user, Verb::Create, operation.target()) } else { Ok(()) }
     }
 
     /// Who writes roles and bindings may only grant what they have.

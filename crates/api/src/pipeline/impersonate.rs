@@ -16,7 +16,7 @@ const UID: &str = "impersonate-uid";
 const EXTRA: &str = "impersonate-extra-";
 const ACCOUNT: &str = "system:serviceaccount:";
 /// Groups that one request may name.
-const GROUPS_MAX: usize = 100;
+const NAMES_MAX: usize = 100;
 
 impl Pipeline {
     /// The user that a request acts as: whoever sent it, unless its headers name somebody else.
@@ -24,10 +24,20 @@ impl Pipeline {
     /// # Errors
     /// Forbidden when who sent it may not act as that; BadRequest for groups without a user.
     pub fn impersonated(&self, user: Arc<User>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
-        let named = |name: &str| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        let mut groups: Vec<String> = named(GROUP).take(GROUPS_MAX).map(str::to_owned).collect();
+        // A name that cannot be read must not leave the request with the rights of who sent it.
+        let named = |name: &str| -> Result<Vec<&str>, Status> {
+            let texts = headers.get_all(name).iter().map(|value| value.to_str());
+            let texts = texts.collect::<Result<Vec<&str>, _>>();
+            let texts = texts.map_err(|_| Status::bad_request(format!("the header {name} is not text")))?;
+            if texts.len() > NAMES_MAX {
+                return Err(Status::bad_request(format!("the header {name} is there more than {NAMES_MAX} times")));
+            }
+            Ok(texts)
+        };
+        let asked = named(GROUP)?;
+        let mut groups: Vec<String> = asked.iter().copied().map(str::to_owned).collect();
         let extras: Vec<&str> = headers.keys().filter_map(|name| name.as_str().strip_prefix(EXTRA)).collect();
-        let Some(name) = named(USER).next().filter(|name| !name.is_empty()) else {
+        let Some(name) = named(USER)?.first().copied().filter(|name| !name.is_empty()) else {
             if groups.is_empty() && extras.is_empty() && !headers.contains_key(UID) {
                 return Ok(user);
             }
@@ -43,11 +53,11 @@ impl Pipeline {
             }
             None => self.may_impersonate(&user, "", "users", name, "")?,
         }
-        for group in named(GROUP).take(GROUPS_MAX) {
+        for group in asked {
             self.may_impersonate(&user, "", "groups", group, "")?;
         }
         const AUTHENTICATION: &str = "authentication.k8s.io";
-        for uid in named(UID) {
+        for uid in named(UID)? {
             self.may_impersonate(&user, AUTHENTICATION, "uids", uid, "")?;
         }
         for extra in extras {

@@ -164,14 +164,16 @@ impl Pipeline {
         let ListOptions { label_selector, field_selector, .. } = selectors;
         let version = ReadVersion::MostRecent;
         let list = ListOptions { label_selector, field_selector, version, ..ListOptions::default() };
-        let items = self.list(user, &target, list).await?.items;
+        check_options(user, options)?;
+        // Who may delete a collection need not be allowed to list it, nor to delete one by one.
+        let items = self.list_allowed(&target, list).await?.items;
         let deletions = items.map(|object| {
             let target =
                 Target { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..target.clone() };
             let operation = Operation::Delete { target, options: delete.clone() };
             async move {
-                match self.one(user, operation, options).await {
-                    Ok(_) => Ok(1),
+                match self.write_own(&[operation], options).await {
+                    Ok(()) => Ok(1),
                     // Somebody else was faster.
                     Err(status) if status.reason == keelson_types::status::Reason::NotFound => Ok(0),
                     Err(status) => Err(status),
@@ -308,6 +310,7 @@ impl Pipeline {
             let at = |status| Refusal { index: Some(index), status };
             let plan = planner.plan(operation).map_err(at)?;
             if let Some(user) = user {
+                self.check_creation(user, operation, &plan).map_err(at)?;
                 self.check_escalation(user, operation, &plan).map_err(at)?;
             }
             for key in plan.writes.keys() {
@@ -345,7 +348,7 @@ impl Pipeline {
         }
     }
 
-    /// Writes of the server itself, all in one transaction.
+    /// Writes that are allowed already, or the server's own, all in one transaction.
     pub(super) async fn write_own(&self, operations: &[Operation], options: &WriteOptions) -> Result<(), Status> {
         let prepared = operations.iter().map(|operation| prepare(&self.kinds, operation, options));
         let prepared = prepared.collect::<Result<Vec<Prepared>, Status>>()?;

@@ -218,6 +218,37 @@ async fn who_may_impersonate_acts_as_somebody_else() {
 }
 
 #[tokio::test]
+async fn each_verb_is_a_right_of_its_own() {
+    let member = Member::start().await;
+    let role = json!({"metadata": {"name": "r"}, "rules": [
+        {"verbs": ["patch", "deletecollection"], "apiGroups": [""], "resources": ["configmaps"]}]});
+    member.post(&format!("{RBAC}/namespaces/default/roles"), &role).await.expect(201);
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("b", "Role", "r", "developers")).await.expect(201);
+    let maps = "/api/v1/namespaces/default/configmaps";
+
+    // To apply what is not there creates it, which to patch does not cover.
+    let apply = |name: &str| {
+        let mut object = map(name);
+        object["apiVersion"] = "v1".into();
+        object["kind"] = "ConfigMap".into();
+        let path = format!("{maps}/{name}?fieldManager=jane");
+        let member = &member;
+        let headers = [("content-type", "application/apply-patch+yaml")];
+        async move { member.send_as(jane(), Method::PATCH, &path, &headers, object.to_string()).await }
+    };
+    let refused = apply("new").await.expect(403);
+    assert!(refused["message"].as_str().is_some_and(|why| why.contains("cannot create resource")), "{refused}");
+    member.post(maps, &map("new")).await.expect(201);
+    apply("new").await.expect(200);
+
+    member.send_as(jane(), Method::DELETE, &format!("{maps}/new"), &[], "").await.expect(403);
+    get(&member, jane(), maps).await.expect(403);
+    member.send_as(jane(), Method::DELETE, maps, &[], "").await.expect(200);
+    member.get(&format!("{maps}/new")).await.expect(404);
+}
+
+#[tokio::test]
 async fn the_systems_own_components_need_no_role() {
     let member = Member::start().await;
     for (name, groups) in [
