@@ -233,7 +233,9 @@ mod tests {
     fn a_deployment_is_discovered_as_kubernetes_tells_it() {
         let documents = Documents::new();
         let apps = json(documents.resources("apps", "v1").expect("is served"));
-        let deployment = &apps["resources"][0];
+        let resources = apps["resources"].as_array().expect("a list");
+        let at = resources.iter().position(|resource| resource["name"] == "deployments").expect("is listed");
+        let deployment = &resources[at];
         assert_eq!(
             *deployment,
             serde_json::json!({
@@ -242,8 +244,8 @@ mod tests {
                 "shortNames": ["deploy"], "categories": ["all"],
             })
         );
-        assert_eq!(apps["resources"][1]["name"], "deployments/scale");
-        assert_eq!(apps["resources"][1]["group"], "autoscaling");
+        assert_eq!(resources[at + 1]["name"], "deployments/scale");
+        assert_eq!(resources[at + 1]["group"], "autoscaling");
     }
 
     #[test]
