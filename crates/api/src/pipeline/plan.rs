@@ -59,6 +59,14 @@ impl Kinds {
     }
 }
 
+impl Kinds {
+    /// Whether other requests are decided by objects of this kind without being guarded by them.
+    pub fn decide_requests(&self, kind: &'static Kind) -> bool {
+        let own = [self.budgets, self.storage_classes, self.priority_classes, self.ingress_classes];
+        kind.group == crate::rbac::GROUP || own.iter().any(|known| std::ptr::eq(*known, kind))
+    }
+}
+
 /// What must still be so when the transaction is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guard {

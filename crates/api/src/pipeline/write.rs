@@ -248,6 +248,11 @@ impl Pipeline {
             self.caches.wait(seen).await?;
         }
         let mut fresh = false;
+        // A budget that the caches do not have yet would not refuse.
+        if prepared.iter().any(|operation| matches!(operation, Prepared::Evict { .. })) {
+            self.await_version(ReadVersion::MostRecent).await?;
+            fresh = true;
+        }
         for _ in 0..ATTEMPTS_MAX {
             let event_lease = self.event_lease(prepared).await?;
             let plans = match self.plan(user, prepared, options, event_lease) {
@@ -278,6 +283,10 @@ impl Pipeline {
             };
             let revision = response.header.unwrap_or_default().revision;
             if response.succeeded {
+                if prepared.iter().any(|operation| self.kinds.decide_requests(operation.target().kind)) {
+                    // Who writes a role and then acts by it finds it in force here. The write is done in any case.
+                    let _ = self.caches.wait(revision).await;
+                }
                 return answers(prepared, plans, revision, false);
             }
             // Somebody else was faster; what they wrote is at most this new.
