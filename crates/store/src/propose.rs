@@ -8,6 +8,7 @@
 
 pub(crate) mod answers;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ use openraft::errors::{ClientWriteError, RaftError};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 use tonic::Code;
 
 use crate::peers::Peers;
@@ -107,6 +109,8 @@ enum Outcome {
     Over,
     /// It has not taken effect and never will.
     Again(Vec<Queued>),
+    /// The leader may never have got it, and apply will say in the end. Others must not wait for that.
+    InDoubt(BoxFuture<'static, Outcome>),
 }
 
 type InFlight = FuturesUnordered<BoxFuture<'static, Outcome>>;
@@ -114,16 +118,21 @@ type InFlight = FuturesUnordered<BoxFuture<'static, Outcome>>;
 impl Proposals {
     /// Runs until nobody can hand in commands any more.
     pub(crate) async fn run(mut self, raft: Raft, peers: Peers, leadership: watch::Receiver<Leadership>) {
-        let mut in_flight = InFlight::new();
+        let (mut in_flight, mut in_doubt) = (InFlight::new(), InFlight::new());
         let mut waiting: Vec<Queued> = Vec::new();
         loop {
             // Without a leader nothing else may wake this up.
-            let stalled = may_start(waiting.len(), in_flight.len());
+            let stalled = may_start(waiting.len(), in_flight.len(), in_doubt.len());
             tokio::select! {
                 biased;
-                Some(outcome) = in_flight.next() => {
+                Some(outcome) = in_flight.next() => match outcome {
+                    Outcome::Over => {}
+                    Outcome::InDoubt(waits) => in_doubt.push(waits),
+                    // At the front again: they came first.
+                    Outcome::Again(batch) => drop(waiting.splice(0..0, batch)),
+                },
+                Some(outcome) = in_doubt.next() => {
                     if let Outcome::Again(batch) = outcome {
-                        // At the front again: they came first.
                         waiting.splice(0..0, batch);
                     }
                 }
@@ -137,7 +146,7 @@ impl Proposals {
                 () = tokio::time::sleep(PAUSE), if stalled => {}
             }
             expire(&mut waiting);
-            while may_start(waiting.len(), in_flight.len()) {
+            while may_start(waiting.len(), in_flight.len(), in_doubt.len()) {
                 let now = *leadership.borrow();
                 let Some(leader) = now.leader_id else { break };
                 let batch = take_batch(&mut waiting);
@@ -148,8 +157,9 @@ impl Proposals {
 }
 
 /// Whether what waits should be proposed now, beside what is under way, or rather gather.
-fn may_start(waiting: usize, in_flight: usize) -> bool {
-    waiting > 0 && in_flight < if waiting < LARGE_BATCH { IN_FLIGHT_SMALL_MAX } else { IN_FLIGHT_MAX }
+fn may_start(waiting: usize, in_flight: usize, in_doubt: usize) -> bool {
+    let small = waiting < LARGE_BATCH && in_flight >= IN_FLIGHT_SMALL_MAX;
+    waiting > 0 && !small && in_flight + in_doubt < IN_FLIGHT_MAX
 }
 
 /// Takes from the front what fits into one batch.
@@ -174,8 +184,10 @@ fn expire(waiting: &mut Vec<Queued>) {
 
 /// What is known after a batch was handed to the leader, besides what apply will say.
 enum Handed {
-    /// Appended, or perhaps.
-    Perhaps,
+    /// The leader has applied it.
+    Applied,
+    /// Perhaps appended.
+    InDoubt,
     /// Surely not appended.
     Refused,
 }
@@ -193,31 +205,56 @@ fn propose(
     let (number, over) = answers.expect(term, batch);
     let head = Batch { term, origin_member: answers.own_id(), origin_batch: number, ..Batch::default() };
     let encoded = prepend(&head, &commands);
+    let leads = leader == answers.own_id();
     async move {
-        let handed = if leader == answers.own_id() {
-            append(&raft, &encoded).await
-        } else {
-            forward(&peers, leader, encoded, deadline).await
-        };
-        if matches!(handed, Handed::Refused)
-            && let Some(batch) = answers.take(number)
-        {
-            // The leader has changed; its successor is not known at once.
-            tokio::time::sleep(PAUSE).await;
-            return Outcome::Again(batch);
-        }
-        match tokio::time::timeout_at(deadline, over).await {
-            Ok(Ok(Over::Superseded(batch))) => Outcome::Again(batch),
-            Ok(Ok(Over::Answered) | Err(_)) => Outcome::Over,
-            Err(_) => {
-                if let Some(batch) = answers.take(number) {
-                    answers::unknown(batch);
-                }
-                Outcome::Over
+        let mut over = Box::pin(tokio::time::timeout_at(deadline, over));
+        let mut handing = pin!(async {
+            if leads {
+                append(&raft, &encoded).await
+            } else {
+                forward(&peers, leader, encoded, deadline).await
             }
+        });
+        let handed = tokio::select! {
+            biased;
+            ended = &mut over => {
+                let outcome = end(&answers, number, ended);
+                if matches!(outcome, Outcome::Over) {
+                    // To break the call off would cost more than its answer. A leader that is gone is not waited for.
+                    handing.await;
+                }
+                return outcome;
+            }
+            handed = &mut handing => handed,
+        };
+        match handed {
+            Handed::Applied => end(&answers, number, over.await),
+            Handed::InDoubt => Outcome::InDoubt(async move { end(&answers, number, over.await) }.boxed()),
+            Handed::Refused => match answers.take(number) {
+                Some(batch) => {
+                    // The leader has changed; its successor is not known at once.
+                    tokio::time::sleep(PAUSE).await;
+                    Outcome::Again(batch)
+                }
+                None => end(&answers, number, over.await),
+            },
         }
     }
     .boxed()
+}
+
+/// What the end of the wait for a batch means.
+fn end(answers: &Answers, number: u64, over: Result<Result<Over, oneshot::error::RecvError>, Elapsed>) -> Outcome {
+    match over {
+        Ok(Ok(Over::Superseded(batch))) => Outcome::Again(batch),
+        Ok(Ok(Over::Answered) | Err(_)) => Outcome::Over,
+        Err(_) => {
+            if let Some(batch) = answers.take(number) {
+                answers::unknown(batch);
+            }
+            Outcome::Over
+        }
+    }
 }
 
 /// The commands of a batch as they stand in its encoding.
@@ -257,8 +294,9 @@ pub(crate) async fn append_forwarded(raft: &Raft, batch: &[u8]) -> Result<(), Er
 
 async fn append(raft: &Raft, batch: &[u8]) -> Handed {
     match append_forwarded(raft, batch).await {
+        Ok(()) => Handed::Applied,
         Err(Error::NotLeader) => Handed::Refused,
-        _ => Handed::Perhaps,
+        Err(_) => Handed::InDoubt,
     }
 }
 
@@ -269,9 +307,10 @@ async fn forward(peers: &Peers, leader: u64, batch: Bytes, deadline: Instant) ->
         Ok(Err(status)) if status.code() == Code::FailedPrecondition || never_left(&status) => Handed::Refused,
         Ok(Err(status)) => {
             tracing::debug!(%status, "whether a forwarded proposal was appended is not known yet");
-            Handed::Perhaps
+            Handed::InDoubt
         }
-        Ok(Ok(_)) | Err(_) => Handed::Perhaps,
+        Ok(Ok(_)) => Handed::Applied,
+        Err(_) => Handed::InDoubt,
     }
 }
 
@@ -306,11 +345,17 @@ mod tests {
 
     #[test]
     fn few_commands_gather_behind_one_batch_and_many_do_not() {
-        assert!(!may_start(0, 0));
-        assert!(may_start(1, IN_FLIGHT_SMALL_MAX - 1));
-        assert!(!may_start(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX));
-        assert!(may_start(LARGE_BATCH, IN_FLIGHT_MAX - 1));
-        assert!(!may_start(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX));
+        assert!(!may_start(0, 0, 0));
+        assert!(may_start(1, IN_FLIGHT_SMALL_MAX - 1, 0));
+        assert!(!may_start(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX, 0));
+        assert!(may_start(LARGE_BATCH, IN_FLIGHT_MAX - 1, 0));
+        assert!(!may_start(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX, 0));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_batch_of_which_nobody_knows_whether_the_leader_got_it() {
+        assert!(may_start(1, 0, IN_FLIGHT_SMALL_MAX));
+        assert!(!may_start(1, 0, IN_FLIGHT_MAX), "what is in doubt is bounded, too");
     }
 
     #[tokio::test]
