@@ -209,11 +209,7 @@ fn propose(
     async move {
         let mut over = Box::pin(tokio::time::timeout_at(deadline, over));
         let mut handing = pin!(async {
-            if leads {
-                append(&raft, &encoded).await
-            } else {
-                forward(&peers, leader, encoded, deadline).await
-            }
+            if leads { append(&raft, &encoded).await } else { forward(&peers, leader, encoded, deadline).await }
         });
         let handed = tokio::select! {
             biased;

@@ -118,7 +118,12 @@ impl Cluster {
         for i in 0..size {
             cluster.start_member(i);
         }
-        cluster.leader();
+        let leader = cluster.leader();
+        // A member tells of itself once it takes part. One that does not yet cannot replace another.
+        let handle = cluster.handle(leader);
+        let told = || handle.members().iter().all(|member| !member.client_urls.is_empty()).then_some(());
+        eventually("a sign of every member", told);
+        drop(handle);
         cluster
     }
 
