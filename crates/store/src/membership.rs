@@ -76,7 +76,7 @@ pub(crate) async fn run(member: Shared, gate: Arc<Gate>) -> Result<(), gate::Err
 fn follow(member: &Member, cluster: &ClusterState) {
     let metrics = member.raft.metrics();
     let needed: BTreeSet<u64> = metrics.borrow_watched().membership_config.nodes().map(|(id, ())| *id).collect();
-    member.peers.follow(&cluster.members, &needed);
+    member.peers.follow(&cluster.members, &cluster.removed, &needed);
     let learner = cluster.members.iter().any(|record| record.id == member.own_id() && record.learner);
     member.learner.store(learner, Ordering::Relaxed);
 }

@@ -262,16 +262,17 @@ impl Peers {
         Ok(Self { shared: Arc::new(Shared { own_id: identity.member_id, cluster, connector, given, table }) })
     }
 
-    /// Follows the list of members. One that is no longer in it stays while it is `needed`, because consensus has not let
-    /// it go yet. Connections to an address that did not change stay as they are.
-    pub(crate) fn follow(&self, members: &[MemberRecord], needed: &BTreeSet<u64>) {
+    /// Follows the list of members. One that is no longer in it, but was `removed`, stays while it is `needed`, because
+    /// consensus has not let it go yet. Connections to an address that did not change stay as they are.
+    pub(crate) fn follow(&self, members: &[MemberRecord], removed: &[MemberRecord], needed: &BTreeSet<u64>) {
         if members.is_empty() {
             return;
         }
+        let leaving = removed.iter().filter(|record| needed.contains(&record.id));
         let old = self.shared.table.load();
         let kept = old.iter().filter(|(id, _)| needed.contains(id)).map(|(id, peer)| (*id, Arc::clone(peer)));
         let mut new: Table = kept.collect();
-        for record in members {
+        for record in leaving.chain(members) {
             let given = self.shared.given.get(&record.id).filter(|_| !record.moved);
             let Some(address) = given.cloned().or_else(|| address(record)) else { continue };
             if let Some(peer) = old.get(&record.id).filter(|peer| peer.address == address) {

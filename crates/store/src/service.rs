@@ -72,7 +72,7 @@ impl Store {
         let gate = Arc::new(Gate::new(log.clone(), options.join).map_err(Error::log)?);
         let peers = Peers::new(&options, identity, connector).map_err(Error::Peers)?;
         let known = state.reader().cluster();
-        peers.follow(if known.members.is_empty() { &members } else { &known.members }, &BTreeSet::new());
+        peers.follow(if known.members.is_empty() { &members } else { &known.members }, &[], &BTreeSet::new());
         let reader = state.reader();
         let answers = Answers::new(identity.member_id);
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());

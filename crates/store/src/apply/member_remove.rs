@@ -1,10 +1,13 @@
 //! MemberRemove: removes a member, for ever. Its alarms go with it.
 
-use keelson_proto::keelson::store::v1::MemberRemove;
 use keelson_proto::keelson::store::v1::refusal::Reason;
+use keelson_proto::keelson::store::v1::{MemberRecord, MemberRemove};
 
 use super::context::Context;
 use super::{ClusterAnswer, quorum};
+
+/// Removed members whose addresses are kept. Consensus does without one moments after its removal.
+const REACHED_MAX: usize = 16;
 
 pub(super) fn apply(context: &mut Context<'_>, request: &MemberRemove) -> ClusterAnswer {
     let MemberRemove { id, strict } = *request;
@@ -16,7 +19,12 @@ pub(super) fn apply(context: &mut Context<'_>, request: &MemberRemove) -> Cluste
         return Err(Reason::NotEnoughStarted);
     }
     Ok(context.change_cluster(|cluster| {
-        cluster.members.retain(|member| member.id != id);
+        let (gone, stay) = std::mem::take(&mut cluster.members).into_iter().partition(|member| member.id == id);
+        cluster.members = stay;
+        let gone: Vec<MemberRecord> = gone;
+        cluster.removed.extend(gone);
+        let forgotten = cluster.removed.len().saturating_sub(REACHED_MAX);
+        cluster.removed.drain(..forgotten);
         cluster.alarms.retain(|alarm| alarm.member_id != id);
         cluster.removed_ids.push(id);
     }))

@@ -18,6 +18,8 @@ use crate::{Error, handle};
 pub(super) const IN_SYNC_ENTRIES_MAX: u64 = 1000;
 /// A voter that does not say how it is by then does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long the next leader may take, when this one is asked to remove itself.
+const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often is looked whether consensus has followed.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -76,6 +78,15 @@ pub(crate) async fn change_here(member: &Member, change: Change) -> Result<Resul
         return Ok(Err(reason));
     }
     let strict = member.options.strict_reconfiguration;
+    if let Change::Remove(remove) = &change
+        && goes_by_another(member, remove.id)
+    {
+        // Whoever leads next sees it out: a leader that has gone cannot tell when consensus does without it.
+        if let Err(error) = member.transfer_leadership(None, HAND_OVER_TIMEOUT).await {
+            tracing::warn!(%error, "leadership could not be handed over before this member is removed");
+        }
+        return Err(Error::NotLeader);
+    }
     let (command, done): (_, Option<Condition>) = match change.clone() {
         Change::Add(mut add) => {
             add.strict = strict;
@@ -106,6 +117,13 @@ pub(crate) async fn change_here(member: &Member, change: Change) -> Result<Resul
         }
     }
     Ok(Ok(cluster))
+}
+
+/// Whether the removal of `id` is for another leader to see to: this one goes, and somebody else can lead.
+fn goes_by_another(member: &Member, id: u64) -> bool {
+    let allowed = quorum::allows_without(&member.reader.cluster().members, id);
+    // What apply will refuse costs no leader.
+    id == member.own_id() && member.voters().len() > 1 && (allowed || !member.options.strict_reconfiguration)
 }
 
 /// Whether consensus has followed the list, as far as this member knows.

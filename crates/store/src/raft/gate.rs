@@ -136,7 +136,7 @@ impl Gate {
             tracing::debug!(?heard, others = peers.others().len(), "who is there");
             // Members that this one was not started with must be asked, too.
             if let Some(newest) = heard.iter().max_by_key(|status| status.applied_index) {
-                peers.follow(&newest.members, &BTreeSet::new());
+                peers.follow(&newest.members, &[], &BTreeSet::new());
             }
             let state = verdict(&heard, peers.own_id(), peers.all().len());
             match state {

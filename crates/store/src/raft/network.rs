@@ -97,6 +97,14 @@ impl Network {
             .ok_or_else(|| Unreachable::from_string(format!("member {:016x} is not known here", self.target)).into())
     }
 
+    /// For what openraft would ask for again at once, for ever.
+    async fn peer_in_a_while(&self) -> Result<Arc<Peer>, Error> {
+        if self.peers.get(self.target).is_none() {
+            tokio::time::sleep(REOPEN_PAUSE).await;
+        }
+        self.peer()
+    }
+
     async fn ask_vote(
         &self,
         request: &VoteRequest<TypeConfig>,
@@ -171,7 +179,7 @@ impl RaftNetworkV2<TypeConfig> for Network {
                 });
                 return Ok(answers);
             }
-            let mut client = self.peer()?.appends();
+            let mut client = self.peer_in_a_while().await?.appends();
             let under_way = Arc::new(AtomicU64::new(0));
             let sent = Arc::clone(&under_way);
             let log = self.log.clone();
@@ -238,7 +246,7 @@ impl RaftNetworkV2<TypeConfig> for Network {
             let what = "a received snapshot is installed, not sent";
             return Err(StreamingError::Unreachable(Unreachable::from_string(what)));
         };
-        let mut client = self.peer()?.snapshots();
+        let mut client = self.peer_in_a_while().await?.snapshots();
         let (to, messages) = mpsc::channel(SNAPSHOT_QUEUE_MAX);
         let sending = send(reader, snapshots_dir, vote, to);
         let call = async {

@@ -73,8 +73,10 @@ mod tests {
                 moved: false,
             }],
             removed_ids: vec![9],
+            removed: vec![MemberRecord { id: 9, ..MemberRecord::default() }],
         };
-        let bytes = b"\x0a\x06\x08\x07\x10\x01\x18\x01\x1a\x0e\x08\x07\x12\x02m1\x1a\x01p\x22\x01c\x28\x01\x22\x01\x09";
+        let bytes = b"\x0a\x06\x08\x07\x10\x01\x18\x01\x1a\x0e\x08\x07\x12\x02m1\x1a\x01p\x22\x01c\x28\x01\x22\x01\x09\
+            \x2a\x02\x08\x09";
         assert_eq!(cluster.encode_to_vec(), bytes);
         assert_eq!(ClusterState::decode(&bytes[..]).expect("decodes"), cluster);
     }
