@@ -1,12 +1,17 @@
 //! What runs containers, as the agent sees it: it is told what to do, and tells what happened. Neither waits.
 //!
 //! A runtime that talks to a real container engine does its I/O on tasks of its own behind these calls; the simulated one has
-//! nothing to wait for. Time comes in as an argument.
+//! nothing to wait for. Time comes in as an argument. A session, such as the run of a command, is begun here and goes on by itself, as
+//! a future that whoever asked for it drives.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use keelson_proto::keelson::node::v1::TunnelRequest;
+use keelson_sessions::{Outcome, Receiver, Sender};
 
 /// A container of a pod.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +82,21 @@ pub struct Line {
     pub text: String,
 }
 
+/// A session's two directions. Output goes to its `Stdout` and `Stderr`, input comes from its `Stdin`; a forwarded connection
+/// has the first and the last. Whoever drives the session ends it with the outcome.
+pub struct Io {
+    pub input: Receiver<TunnelRequest>,
+    pub output: Sender<TunnelRequest>,
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+    /// As a terminal: input is echoed and edited, output has carriage returns.
+    pub tty: bool,
+}
+
+/// A session under way. Dropping it ends it, and what it runs.
+pub type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
 /// Runs containers.
 pub trait Runtime: Send + 'static {
     /// Does what is wanted, or begins to. An action for a container that is not known is passed over.
@@ -90,4 +110,22 @@ pub trait Runtime: Send + 'static {
 
     /// The lines of a container's present run (or of the one before) up to `now`; `None` when there was no such run.
     fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Vec<Line>>;
+
+    /// Runs a command in a running container. It ends with the container, if not before.
+    ///
+    /// # Errors
+    /// Why it cannot begin, in words for whoever asked: no such container, no such program.
+    fn exec(&self, container: &ContainerId, command: &[String], io: Io) -> Result<Running, String>;
+
+    /// Joins the input and output of a running container's own process, from now on.
+    ///
+    /// # Errors
+    /// As [`Runtime::exec`].
+    fn attach(&self, container: &ContainerId, io: Io) -> Result<Running, String>;
+
+    /// Connects to a port of a pod.
+    ///
+    /// # Errors
+    /// As [`Runtime::exec`]; that nobody listens there.
+    fn port_forward(&self, pod_uid: &str, port: u16, io: Io) -> Result<Running, String>;
 }

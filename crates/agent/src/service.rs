@@ -2,6 +2,7 @@
 
 mod environment;
 mod nodes;
+mod sessions;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -108,9 +109,10 @@ impl Service {
         let nodes = Reflector::<Node>::new(client.clone()).start();
         tasks.spawn(nodes::keep(client.clone(), options.clone(), nodes.clone()));
         let pods = Reflector::<Pod>::new(client.clone()).start();
-        let read = log_reader(runtime.clone(), pods.clone());
+        let host =
+            tunnel::Host { read: log_reader(runtime.clone(), pods.clone()), open: sessions::opener(runtime.clone()) };
         for endpoint in &options.endpoints {
-            tasks.spawn(tunnel::keep(endpoint.clone(), options.tls.clone(), options.nodes.clone(), read.clone()));
+            tasks.spawn(tunnel::keep(endpoint.clone(), options.tls.clone(), options.nodes.clone(), host.clone()));
         }
         let work = Loop {
             recorder: Recorder::start(client.clone(), "kubelet", ""),

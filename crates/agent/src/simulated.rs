@@ -14,14 +14,23 @@
 //!
 //! An image whose name has the tag `does-not-exist` cannot be pulled either.
 
+mod attach;
 mod behaviour;
+mod files;
+mod http;
+mod machine;
+mod shell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::runtime::{Action, ContainerId, Happened, Line, Observation, Runtime, Variable};
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::runtime::{Action, ContainerId, Happened, Io, Line, Observation, Running, Runtime, Variable};
+use machine::{Alive, Machine};
 
 pub use behaviour::Behaviour;
 
@@ -57,6 +66,10 @@ struct Container {
     /// Counts starts; steps of an earlier one are void.
     run: u32,
     running_since: Option<Timestamp>,
+    pod: Arc<Pod>,
+    environment: Vec<Variable>,
+    /// While it runs; what goes on inside ends with it.
+    alive: Option<Alive>,
     lines: VecDeque<Line>,
     previous: Option<VecDeque<Line>>,
 }
@@ -82,11 +95,19 @@ impl Simulated {
     }
 
     /// Makes the container anew for another run, and returns the number of the run.
-    fn prepare(&mut self, id: &ContainerId, behaviour: Behaviour, lines: VecDeque<Line>) -> u32 {
+    fn prepare(
+        &mut self,
+        id: &ContainerId,
+        pod: Arc<Pod>,
+        behaviour: Behaviour,
+        environment: Vec<Variable>,
+        lines: VecDeque<Line>,
+    ) -> u32 {
         let before = self.containers.remove(id);
         let run = before.as_ref().map_or(1, |before| before.run + 1);
         let previous = before.map(|before| before.lines);
-        let container = Container { behaviour, run, running_since: None, lines, previous };
+        let container =
+            Container { behaviour, run, running_since: None, pod, environment, alive: None, lines, previous };
         self.containers.insert(id.clone(), container);
         run
     }
@@ -96,7 +117,7 @@ impl Simulated {
         let behaviour = container.behaviour.clone();
         match step {
             Step::Run => {
-                container.running_since = Some(at);
+                container.run_from(id, at);
                 push(&mut container.lines, Line { at, text: "running".to_owned() });
                 self.plan(id, run, after(at, behaviour.ready_delay), Step::BecomeReady);
                 if let Some(exit_after) = behaviour.exit_after {
@@ -116,6 +137,11 @@ impl Simulated {
             Step::Exit(code) => {
                 // One that was stopped before it ran ends as well.
                 container.running_since = None;
+                if let Some(alive) = container.alive.take() {
+                    let mut lines = container.lines.drain(..).collect();
+                    alive.machine.merge(&mut lines);
+                    container.lines = lines.into();
+                }
                 container.run += 1;
                 push(&mut container.lines, Line { at, text: format!("ended with code {code}") });
                 let reason = if code == 0 { "Completed" } else { "Error" }.to_owned();
@@ -140,15 +166,16 @@ impl Runtime for Simulated {
                 let start_at = after(now, behaviour.start_delay);
                 let step = if behaviour.image_pull_error.is_some() { Step::FailToStart } else { Step::Run };
                 let lines = first_lines(&behaviour.image, &environment, now);
-                let run = self.prepare(&container, behaviour, lines);
+                let run = self.prepare(&container, pod, behaviour, environment, lines);
                 self.plan(&container, run, start_at, step);
             }
             Action::Adopt { container, pod, started_at } => {
                 let Ok(behaviour) = Behaviour::of(&pod, &container, self.seed) else { return };
                 let exit = behaviour.exit_after.map(|exit_after| (after(started_at, exit_after), behaviour.exit_code));
-                let run = self.prepare(&container, behaviour, VecDeque::new());
+                let environment = own_variables(&pod, &container.name);
+                let run = self.prepare(&container, pod, behaviour, environment, VecDeque::new());
                 if let Some(state) = self.containers.get_mut(&container) {
-                    state.running_since = Some(started_at);
+                    state.run_from(&container, started_at);
                 }
                 self.plan(&container, run, now, Step::BecomeReady);
                 if let Some((at, code)) = exit {
@@ -201,11 +228,62 @@ impl Runtime for Simulated {
             let first = ticks.saturating_sub(LINES_MAX as u64) + 1;
             lines.extend((first..=ticks).map(|tick| {
                 let at = after(since, TICK.saturating_mul(u32::try_from(tick).unwrap_or(u32::MAX)));
-                Line { at, text: format!("still running after {} s", tick * TICK.as_secs()) }
+                Line { at, text: alive_line(tick) }
             }));
+        }
+        if let Some(alive) = &container.alive {
+            alive.machine.merge(&mut lines);
         }
         Some(lines)
     }
+
+    fn exec(&self, container: &ContainerId, command: &[String], io: Io) -> Result<Running, String> {
+        let machine = self.machine(container)?;
+        shell::find(command)?;
+        Ok(Box::pin(shell::run(machine, command.to_vec(), io)))
+    }
+
+    fn attach(&self, container: &ContainerId, io: Io) -> Result<Running, String> {
+        Ok(Box::pin(attach::run(self.machine(container)?, io)))
+    }
+
+    fn port_forward(&self, pod_uid: &str, port: u16, io: Io) -> Result<Running, String> {
+        let of_pod = self.containers.iter().filter(|(id, _)| id.pod_uid == pod_uid);
+        let mut machines = of_pod.filter_map(|(_, container)| container.alive.as_ref()).map(|alive| &alive.machine);
+        match machines.find(|machine| machine.ports.contains(&port)) {
+            Some(machine) => Ok(Box::pin(http::serve(machine.clone(), port, io))),
+            None => Err(format!("failed to connect to localhost:{port} inside the pod: connection refused")),
+        }
+    }
+}
+
+impl Simulated {
+    fn machine(&self, id: &ContainerId) -> Result<Arc<Machine>, String> {
+        let alive = self.containers.get(id).and_then(|container| container.alive.as_ref());
+        alive.map(|alive| alive.machine.clone()).ok_or_else(|| format!("container not found ({:?})", id.name))
+    }
+}
+
+impl Container {
+    fn run_from(&mut self, id: &ContainerId, at: Timestamp) {
+        self.running_since = Some(at);
+        self.alive = Some(Alive::new(&self.pod, id, &self.behaviour.image, &self.environment, at));
+    }
+}
+
+/// The variables whose values stand in the pod.
+fn own_variables(pod: &Pod, name: &str) -> Vec<Variable> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers).filter(|container| container.name == name);
+    let variables = containers.flat_map(|container| container.env.iter().flatten());
+    let plain = variables.filter_map(|variable| {
+        Some(Variable { name: variable.name.clone(), value: variable.value.clone()?, secret: false })
+    });
+    plain.collect()
+}
+
+/// What a container writes that just runs, at its so many-th tick.
+fn alive_line(tick: u64) -> String {
+    format!("still running after {} s", tick * TICK.as_secs())
 }
 
 fn first_lines(image: &str, environment: &[Variable], at: Timestamp) -> VecDeque<Line> {

@@ -1,6 +1,8 @@
-//! One stream to each member, along which requests for logs come in. The agent dials; a stream that breaks is opened again.
+//! One stream to each member, along which sessions come in: logs, commands, forwarded ports. The agent dials; a stream that breaks is
+//! opened again.
+//!
+//! **Invariant**: reading the stream never waits for a session, so that one that is not read holds up no other.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +10,18 @@ use jiff::Timestamp;
 use keelson_client::Tls;
 use keelson_proto::keelson::api::v1::LogsRequest;
 use keelson_proto::keelson::node::v1::nodes_client::NodesClient;
-use keelson_proto::keelson::node::v1::{Announce, LogChunk, LogOpen, TunnelRequest, tunnel_request, tunnel_response};
-use parking_lot::Mutex;
+use keelson_proto::keelson::node::v1::session_open::What;
+use keelson_proto::keelson::node::v1::{
+    Announce, SessionEnd, SessionFrame, SessionOpen, TunnelRequest, session_frame, tunnel_request, tunnel_response,
+};
+use keelson_sessions::{Channel, Outcome, Receiver, Sender, Sessions};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, Channel as Connection, ClientTlsConfig, Endpoint, Identity};
 
 use crate::logs;
-use crate::runtime::{ContainerId, Line};
+use crate::runtime::{ContainerId, Line, Running};
 
 /// Pause before a broken stream is opened again.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
@@ -24,18 +29,26 @@ const REOPEN_AFTER: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// Messages towards the member that it has not read yet.
 const QUEUE_MAX: usize = 64;
-/// Logs read at once through one stream; further requests are refused.
-const OPEN_MAX: usize = 256;
-/// Bytes of one chunk.
-const CHUNK_BYTES: usize = 256 << 10;
+/// Sessions open through one stream; further ones are refused.
+const OPEN_MAX: usize = 512;
 
-/// Finds a container's log: (request, whether its run is over). An error is for the reader.
+/// Finds a container's log: (request, now). An error is for the reader.
 pub type ReadLog = Arc<dyn Fn(&LogsRequest, Timestamp) -> Result<(ContainerId, Vec<Line>), String> + Send + Sync>;
+/// Begins any other session. An error is for the client.
+pub type Open =
+    Arc<dyn Fn(What, Receiver<TunnelRequest>, Sender<TunnelRequest>) -> Result<Running, String> + Send + Sync>;
+
+/// What the sessions are with.
+#[derive(Clone)]
+pub struct Host {
+    pub read: ReadLog,
+    pub open: Open,
+}
 
 /// Keeps a stream to `endpoint` open for ever.
-pub async fn keep(endpoint: String, tls: Option<Tls>, nodes: Vec<String>, read: ReadLog) {
+pub async fn keep(endpoint: String, tls: Option<Tls>, nodes: Vec<String>, host: Host) {
     loop {
-        match serve(&endpoint, tls.as_ref(), nodes.clone(), &read).await {
+        match serve(&endpoint, tls.as_ref(), nodes.clone(), &host).await {
             Ok(()) => tracing::debug!(endpoint, "a member closed the tunnel"),
             Err(error) => tracing::debug!(endpoint, error, "no tunnel"),
         }
@@ -43,7 +56,7 @@ pub async fn keep(endpoint: String, tls: Option<Tls>, nodes: Vec<String>, read: 
     }
 }
 
-async fn serve(endpoint: &str, tls: Option<&Tls>, nodes: Vec<String>, read: &ReadLog) -> Result<(), String> {
+async fn serve(endpoint: &str, tls: Option<&Tls>, nodes: Vec<String>, host: &Host) -> Result<(), String> {
     let channel = connect(endpoint, tls).map_err(|error| error.to_string())?;
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     let announce = tunnel_request::Message::Announce(Announce { nodes });
@@ -51,60 +64,73 @@ async fn serve(endpoint: &str, tls: Option<&Tls>, nodes: Vec<String>, read: &Rea
     announced.map_err(|error| error.to_string())?;
     let stream = NodesClient::new(channel).tunnel(ReceiverStream::new(receiver)).await;
     let mut incoming = stream.map_err(|error| error.to_string())?.into_inner();
-    let open: Arc<Mutex<HashMap<u64, CancellationToken>>> = Arc::default();
-    let end = CancellationToken::new();
-    let _end = end.clone().drop_guard();
-    while let Some(message) = incoming.message().await.map_err(|error| error.to_string())? {
-        match message.message {
-            Some(tunnel_response::Message::LogOpen(request)) => {
-                let cancelled = end.child_token();
-                let room = {
-                    let mut open = open.lock();
-                    let room = open.len() < OPEN_MAX;
-                    if room {
-                        open.insert(request.request_id, cancelled.clone());
+    let sessions = Sessions::new(sender.clone(), wrap, OPEN_MAX);
+    // What is open ends with the stream.
+    let mut open = JoinSet::new();
+    let served = loop {
+        let message = tokio::select! {
+            message = incoming.message() => message,
+            Some(_) = open.join_next() => continue,
+        };
+        match message {
+            Ok(Some(message)) => match message.message {
+                Some(tunnel_response::Message::Open(SessionOpen { session_id, what, .. })) => {
+                    match sessions.open(session_id) {
+                        Ok((sender, receiver)) => {
+                            open.spawn(session(what, sender, receiver, host.clone()));
+                        }
+                        Err(full) => {
+                            let end = SessionEnd { exit_code: 0, error: format!("{full} on this node") };
+                            let frame = SessionFrame { session_id, frame: Some(session_frame::Frame::End(end)) };
+                            let refused = sender.send(wrap(frame)).await;
+                            refused.map_err(|error| error.to_string())?;
+                        }
                     }
-                    room
-                };
-                let (sender, read, open) = (sender.clone(), read.clone(), open.clone());
-                tokio::spawn(async move {
-                    let id = request.request_id;
-                    if room {
-                        // Cancelled means that nobody reads any more.
-                        let _ = cancelled.run_until_cancelled(answer(&sender, request, &read)).await;
-                        open.lock().remove(&id);
-                    } else {
-                        let error = format!("{OPEN_MAX} logs are being read from this node already");
-                        let _ =
-                            send(&sender, LogChunk { request_id: id, end: true, error, ..LogChunk::default() }).await;
-                    }
-                });
-            }
-            Some(tunnel_response::Message::Cancel(cancel)) => {
-                if let Some(cancelled) = open.lock().remove(&cancel.request_id) {
-                    cancelled.cancel();
                 }
-            }
-            None => {}
+                Some(tunnel_response::Message::Frame(frame)) => sessions.receive(frame),
+                None => {}
+            },
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error.to_string()),
         }
-    }
-    Ok(())
+    };
+    sessions.close();
+    served
+}
+
+fn wrap(frame: SessionFrame) -> TunnelRequest {
+    TunnelRequest { message: Some(tunnel_request::Message::Frame(frame)) }
+}
+
+/// Runs one session until it ends by itself or nobody is interested any more.
+async fn session(what: Option<What>, output: Sender<TunnelRequest>, input: Receiver<TunnelRequest>, host: Host) {
+    let ending = output.clone();
+    let run = async {
+        match what {
+            Some(What::Logs(request)) => answer(&output, request, &host.read).await,
+            Some(what) => match (host.open)(what, input, output) {
+                Ok(running) => running.await,
+                Err(why) => Outcome::Failed(why),
+            },
+            None => Outcome::Failed("this agent does not know what is asked for".to_owned()),
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = run => outcome,
+        () = ending.closed() => return,
+    };
+    ending.end(outcome).await;
 }
 
 /// Sends a log, and what is added to it while it is followed.
-async fn answer(sender: &mpsc::Sender<TunnelRequest>, open: LogOpen, read: &ReadLog) {
-    let LogOpen { request_id, logs, .. } = open;
-    let request = logs.unwrap_or_default();
+async fn answer(sender: &Sender<TunnelRequest>, request: LogsRequest, read: &ReadLog) -> Outcome {
     let mut left = request.limit_bytes.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let mut shown_up_to: Option<(Timestamp, usize)> = None;
     loop {
         let now = Timestamp::now();
         let lines = match read(&request, now) {
             Ok((_, lines)) => lines,
-            Err(error) if shown_up_to.is_none() => {
-                let _ = send(sender, LogChunk { request_id, end: true, error, ..LogChunk::default() }).await;
-                return;
-            }
+            Err(error) if shown_up_to.is_none() => return Outcome::Failed(error),
             // A followed container that is gone: its log ends.
             Err(_) => break,
         };
@@ -124,27 +150,18 @@ async fn answer(sender: &mpsc::Sender<TunnelRequest>, open: LogOpen, read: &Read
         let mut bytes = logs::encode(&fresh, request.timestamps);
         bytes.truncate(left);
         left -= bytes.len();
-        for chunk in bytes.chunks(CHUNK_BYTES) {
-            let chunk = LogChunk { request_id, data: chunk.to_vec().into(), ..LogChunk::default() };
-            if send(sender, chunk).await.is_err() {
-                return;
-            }
+        if sender.data(Channel::Stdout, bytes.into()).await.is_err() {
+            break;
         }
         if !request.follow || request.previous || left == 0 {
             break;
         }
         tokio::time::sleep(FOLLOW_INTERVAL).await;
     }
-    let _ = send(sender, LogChunk { request_id, end: true, ..LogChunk::default() }).await;
+    Outcome::Exited(0)
 }
 
-/// Fails only when the stream is over, which its owner sees too.
-async fn send(sender: &mpsc::Sender<TunnelRequest>, chunk: LogChunk) -> Result<(), ()> {
-    let message = TunnelRequest { message: Some(tunnel_request::Message::LogChunk(chunk)) };
-    sender.send(message).await.map_err(|_| ())
-}
-
-fn connect(endpoint: &str, tls: Option<&Tls>) -> Result<Channel, tonic::transport::Error> {
+fn connect(endpoint: &str, tls: Option<&Tls>) -> Result<Connection, tonic::transport::Error> {
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut channel = Endpoint::from_shared(format!("{scheme}://{endpoint}"))?
         .connect_timeout(Duration::from_secs(2))

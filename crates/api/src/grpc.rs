@@ -7,6 +7,7 @@ mod convert;
 mod nodes;
 mod objects;
 mod pods;
+mod sessions;
 
 use std::sync::Arc;
 

@@ -20,6 +20,7 @@ mod read;
 pub mod request;
 mod review;
 mod scale;
+mod sessions;
 mod watch;
 mod write;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use keelson_store::Handle;
 use keelson_types::status::Status;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Caches;
@@ -40,6 +42,7 @@ pub use authorize::Verb;
 pub use list::{Items, List};
 pub use logs::LogStream;
 pub use request::*;
+pub use sessions::{ExecRequest, PodSession};
 pub use watch::{Change, ChangeKind, Watch, WatchItem};
 pub use write::{BATCH_BYTES_MAX, Batch, OPERATIONS_MAX};
 
@@ -60,6 +63,8 @@ const FIRST_CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 0);
 const CLUSTER_IPS_MAX: u32 = (1 << 20) - 1;
 /// The first of them are drawn last, so that those who ask for a fixed one mostly find it free.
 const CLUSTER_IPS_RESERVED: u32 = 256;
+/// Sessions with containers and connections to pods' ports at once. Each holds buffers of half a MiB at most.
+const SESSIONS_MAX: usize = 1024;
 /// Services' node ports.
 const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
 
@@ -88,6 +93,8 @@ pub struct Pipeline {
     event_leases: EventLeases,
     roles: Live,
     tunnels: Arc<Tunnels>,
+    /// Places for sessions with containers.
+    sessions: Arc<Semaphore>,
     shutdown: CancellationToken,
 }
 
@@ -106,7 +113,8 @@ impl Pipeline {
         let kinds = Kinds::find()?;
         let event_leases = EventLeases::default();
         let roles = Live::new()?;
-        Ok(Pipeline { store, caches, kinds, settings, event_leases, roles, tunnels, shutdown })
+        let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
+        Ok(Pipeline { store, caches, kinds, settings, event_leases, roles, tunnels, sessions, shutdown })
     }
 
     /// Whether the caches are filled: this member can serve.

@@ -18,6 +18,7 @@ mod openapi;
 mod parameters;
 mod path;
 mod respond;
+mod sessions;
 mod stream;
 mod verbs;
 mod view;
@@ -95,6 +96,9 @@ impl Front {
                 get_only(request.method())?;
                 verbs::log(&self.pipeline, &user, namespace, pod, request.uri().clone()).await
             }
+            Route::Session { what, namespace, pod } => {
+                sessions::serve(&self.pipeline, &user, what, namespace, pod, request).await
+            }
             route => {
                 get_only(request.method())?;
                 self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
@@ -126,7 +130,9 @@ impl Front {
             Route::OpenApiGroupVersion { group, version } => self.openapi.group_version(group, version),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root().to_string())),
-            Route::Health(_) | Route::Collection(_) | Route::Object(_) | Route::Log { .. } => None,
+            Route::Health(_) | Route::Collection(_) | Route::Object(_) | Route::Log { .. } | Route::Session { .. } => {
+                None
+            }
         };
         let document = document.ok_or_else(Status::no_such_path)?;
         negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))?;

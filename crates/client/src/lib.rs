@@ -24,6 +24,7 @@ pub mod queue;
 mod raw;
 pub mod reflector;
 mod resource;
+mod sessions;
 mod transport;
 mod watch;
 mod write;
@@ -37,6 +38,7 @@ pub use patch::Patch;
 pub use pods::LogStream;
 pub use raw::{Applied, Outcome, Raw, RawList, Warned};
 pub use resource::{ObjectName, Resource};
+pub use sessions::{Forwarded, SessionEvent, SessionInput, SessionOutput};
 pub use watch::{Batch, Event, Watch};
 pub use write::{Operation, WriteResult};
 

@@ -49,7 +49,7 @@ impl Nodes for Service {
                     () = stopping.cancelled() => break,
                 };
                 let outcome = match message {
-                    Some(Ok(message)) => tunnels.receive(&tunnel, message).await,
+                    Some(Ok(message)) => tunnels.receive(&tunnel, message),
                     Some(Err(error)) => {
                         debug!(user = user.name, %error, "an agent's stream broke");
                         break;

@@ -11,7 +11,6 @@ use super::request::{ReadVersion, Subresource, Target, User};
 use crate::node_tunnel::Reply;
 
 /// A container's log as it arrives. Dropping it ends the request on the node.
-#[derive(Debug)]
 pub struct LogStream {
     reply: Reply,
     shutdown: tokio_util::sync::CancellationToken,
@@ -46,7 +45,7 @@ impl Pipeline {
         self.authorize(user, Verb::Get, &target)?;
         self.await_version(ReadVersion::MostRecent).await?;
         let pod = self.cached(self.kinds.pods, &request.namespace, &request.pod)?.value().map_err(Status::internal)?;
-        request.container = container(&pod, &request.pod, &request.container)?;
+        request.container = container_named(&pod, &request.pod, &request.container)?;
         let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
         if node.is_empty() {
             return Err(Status::bad_request(format!("pod {} does not have a host assigned", request.pod)));
@@ -58,7 +57,7 @@ impl Pipeline {
 }
 
 /// The container asked for, or the only one.
-fn container(pod: &Value, name: &str, asked: &str) -> Result<String, Status> {
+pub(super) fn container_named(pod: &Value, name: &str, asked: &str) -> Result<String, Status> {
     let names = |field: &str| -> Vec<String> {
         let list = pod["spec"][field].as_array().into_iter().flatten();
         list.filter_map(|container| container["name"].as_str()).map(str::to_owned).collect()
@@ -106,13 +105,13 @@ mod tests {
     fn the_container_is_the_only_one_or_the_one_named() {
         let one = json!({"spec": {"containers": [{"name": "a"}]}});
         let two = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}]}});
-        assert_eq!(container(&one, "p", ""), Ok("a".to_owned()));
-        assert_eq!(container(&two, "p", "i"), Ok("i".to_owned()));
+        assert_eq!(container_named(&one, "p", ""), Ok("a".to_owned()));
+        assert_eq!(container_named(&two, "p", "i"), Ok("i".to_owned()));
         assert_eq!(
-            container(&two, "p", "").expect_err("is ambiguous").message,
+            container_named(&two, "p", "").expect_err("is ambiguous").message,
             "a container name must be specified for pod p, choose one of: [a b]"
         );
-        assert_eq!(container(&one, "p", "x").expect_err("is none").message, "container x is not valid for pod p");
+        assert_eq!(container_named(&one, "p", "x").expect_err("is none").message, "container x is not valid for pod p");
     }
 
     #[test]

@@ -280,7 +280,11 @@ fn server_side_apply(
     match target.subresource {
         Subresource::None | Subresource::Status | Subresource::Approval => {}
         Subresource::Scale => return Err(Status::not_implemented("server-side apply to the scale of an object")),
-        Subresource::Binding | Subresource::Eviction | Subresource::Finalize | Subresource::Log => {
+        Subresource::Binding
+        | Subresource::Eviction
+        | Subresource::Finalize
+        | Subresource::Log
+        | Subresource::Session(_) => {
             return Err(Status::method_not_allowed());
         }
     }
@@ -303,7 +307,7 @@ fn check_subresource(kinds: &Kinds, target: &Target) -> Result<(), Status> {
         Subresource::Scale => kind.scale,
         Subresource::Binding | Subresource::Eviction => std::ptr::eq(kind, kinds.pods),
         Subresource::Finalize => std::ptr::eq(kind, kinds.namespaces),
-        Subresource::Log => return Err(Status::method_not_allowed()),
+        Subresource::Log | Subresource::Session(_) => return Err(Status::method_not_allowed()),
     };
     if offered { Ok(()) } else { Err(Status::no_such_path()) }
 }

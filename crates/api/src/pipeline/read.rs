@@ -28,7 +28,11 @@ impl Pipeline {
             Subresource::Status if target.kind.status => Ok(object.shown_as(target.kind).json().clone()),
             Subresource::Approval if target.kind.approval => Ok(object.json().clone()),
             Subresource::Scale if target.kind.scale => scale::of(&object.value().map_err(Status::internal)?),
-            Subresource::Binding | Subresource::Eviction | Subresource::Log | Subresource::Finalize => {
+            Subresource::Binding
+            | Subresource::Eviction
+            | Subresource::Log
+            | Subresource::Finalize
+            | Subresource::Session(_) => {
                 Err(Status::method_not_allowed())
             }
             Subresource::Status | Subresource::Scale | Subresource::Approval => Err(Status::no_such_path()),

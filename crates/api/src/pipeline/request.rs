@@ -58,6 +58,8 @@ pub enum Subresource {
     Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
+    /// What is no part of a pod's object, but a session with it: `exec`, `attach` or `portforward`.
+    Session(&'static str),
 }
 
 impl Subresource {
@@ -72,6 +74,7 @@ impl Subresource {
             Subresource::Eviction => "eviction",
             Subresource::Approval => "approval",
             Subresource::Finalize => "finalize",
+            Subresource::Session(name) => name,
         }
     }
 }

@@ -28,7 +28,12 @@ pub(super) fn expected(target: &Target) -> Expected {
         Subresource::Scale => ("autoscaling/v1".to_owned(), "Scale"),
         Subresource::Binding => ("v1".to_owned(), "Binding"),
         Subresource::Eviction => ("policy/v1".to_owned(), "Eviction"),
-        Subresource::None | Subresource::Status | Subresource::Approval | Subresource::Log | Subresource::Finalize => {
+        Subresource::None
+        | Subresource::Status
+        | Subresource::Approval
+        | Subresource::Log
+        | Subresource::Finalize
+        | Subresource::Session(_) => {
             (target.kind.api_version(), target.kind.kind)
         }
     }

@@ -163,6 +163,9 @@ pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
         found.push(Subresource { kind: "Binding", ..own("binding", &["create"]) });
         found.push(Subresource { group: "policy", version: "v1", kind: "Eviction", ..own("eviction", &["create"]) });
         found.push(own("log", &["get"]));
+        found.push(Subresource { kind: "PodAttachOptions", ..own("attach", &["create", "get"]) });
+        found.push(Subresource { kind: "PodExecOptions", ..own("exec", &["create", "get"]) });
+        found.push(Subresource { kind: "PodPortForwardOptions", ..own("portforward", &["create", "get"]) });
     }
     if kind.approval {
         found.push(own("approval", &["get", "patch", "update"]));

@@ -49,6 +49,20 @@ pub(super) enum Route {
         namespace: String,
         pod: String,
     },
+    /// `pods/<name>/exec` and the like
+    Session {
+        what: Session,
+        namespace: String,
+        pod: String,
+    },
+}
+
+/// What goes on between a client and a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    Exec,
+    Attach,
+    PortForward,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,9 +149,16 @@ fn object(kind: &'static Kind, namespace: &str, name: &str, subresource: Option<
         Some("log") if is("pods") => {
             return Some(Route::Log { namespace: namespace.to_owned(), pod: name.to_owned() });
         }
+        Some("exec") if is("pods") => return Some(session(Session::Exec, namespace, name)),
+        Some("attach") if is("pods") => return Some(session(Session::Attach, namespace, name)),
+        Some("portforward") if is("pods") => return Some(session(Session::PortForward, namespace, name)),
         Some(_) => return None,
     };
     Some(Route::Object(target(kind, namespace, name, subresource)))
+}
+
+fn session(what: Session, namespace: &str, pod: &str) -> Route {
+    Route::Session { what, namespace: namespace.to_owned(), pod: pod.to_owned() }
 }
 
 fn target(kind: &'static Kind, namespace: &str, name: &str, subresource: Subresource) -> Target {
@@ -196,7 +217,12 @@ mod tests {
             ("/api/v1/namespaces/default/pods/x", "pods \"default\" \"x\" None"),
             ("/api/v1/namespaces/default/pods/x/binding", "pods \"default\" \"x\" Binding"),
             ("/api/v1/namespaces/default/pods/x/log", "Log { namespace: \"default\", pod: \"x\" }"),
-            ("/api/v1/namespaces/default/pods/x/exec", "nothing"),
+            ("/api/v1/namespaces/default/pods/x/exec", "Session { what: Exec, namespace: \"default\", pod: \"x\" }"),
+            (
+                "/api/v1/namespaces/default/pods/x/portforward",
+                "Session { what: PortForward, namespace: \"default\", pod: \"x\" }",
+            ),
+            ("/api/v1/namespaces/default/services/x/exec", "nothing"),
             ("/api/v1/namespaces/default/pods/x/y/z", "nothing"),
             ("/api/v1/namespaces/default/nodes", "nothing"),
             ("/api/v1/namespaces/default/configmaps/x/status", "nothing"),

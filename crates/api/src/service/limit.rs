@@ -68,10 +68,10 @@ impl Limits {
 /// Watches, and whatever else lasts, by method name.
 pub fn is_grpc_stream<B>(request: &Request<B>) -> bool {
     let method = request.uri().path().rsplit('/').next().unwrap_or_default();
-    matches!(method, "Watch" | "Logs" | "Tunnel" | "ServerReflectionInfo")
+    matches!(method, "Watch" | "Logs" | "Exec" | "Attach" | "PortForward" | "Tunnel" | "ServerReflectionInfo")
 }
 
-/// Watches and logs, by path and query.
+/// Watches, logs and sessions with pods, by path and query.
 pub fn is_rest_stream<B>(request: &Request<B>) -> bool {
     let uri = request.uri();
     let query = uri.query().unwrap_or_default();
@@ -81,7 +81,9 @@ pub fn is_rest_stream<B>(request: &Request<B>) -> bool {
             None => pair == name,
         })
     };
-    is_on("watch") || uri.path().ends_with("/log") || uri.path().contains("/watch/")
+    let path = uri.path();
+    let lasts = ["/log", "/exec", "/attach", "/portforward"].iter().any(|end| path.ends_with(end));
+    is_on("watch") || lasts || uri.path().contains("/watch/")
 }
 
 /// A body that holds its place, and is cut off when its time is over.
@@ -134,6 +136,7 @@ mod tests {
             ("/api/v1/pods?watch=false", false),
             ("/api/v1/pods?labelSelector=watch", false),
             ("/api/v1/namespaces/n/pods/p/log?follow=true", true),
+            ("/api/v1/namespaces/n/pods/p/exec?command=sh", true),
         ] {
             assert_eq!(is_rest_stream(&request(uri)), stream, "{uri}");
         }

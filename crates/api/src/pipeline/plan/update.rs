@@ -153,7 +153,8 @@ impl Planner<'_> {
             | Subresource::Scale
             | Subresource::Binding
             | Subresource::Eviction
-            | Subresource::Log => {
+            | Subresource::Log
+            | Subresource::Session(_) => {
                 kind.default(&mut new);
                 if std::ptr::eq(kind, self.kinds.namespaces) {
                     // Only `finalize` changes them.
