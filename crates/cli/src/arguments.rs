@@ -12,6 +12,7 @@ Examples:
   keelctl get pods -A -o wide
   keelctl apply -f app.yaml
   keelctl rollout status deployment/web
+  keelctl exec -it web-1 -- sh
   keelctl cluster status
 
 Connection: --endpoints, --cacert, --cert and --key, or KEELCTL_ENDPOINTS, KEELCTL_CACERT,

@@ -1,18 +1,34 @@
 //! The commands: one file each.
 
+mod api_resources;
 mod apply;
+mod attach;
+mod chosen;
 mod cluster;
 mod completion;
+mod cordon;
+mod cp;
 mod create;
 mod delete;
 mod describe;
+mod diff;
+mod edit;
 mod events;
+mod exec;
+mod explain;
+mod expose;
 mod get;
-mod logs;
+mod label;
+pub(crate) mod logs;
+mod patch;
+mod port_forward;
 mod rollout;
+mod run;
 mod scale;
+mod set;
 mod store;
 mod version;
+mod wait;
 mod watch;
 
 use std::path::PathBuf;
@@ -32,10 +48,29 @@ pub(crate) enum Command {
     Delete(delete::Delete),
     Describe(describe::Describe),
     Scale(scale::Scale),
+    Run(run::Run),
+    Expose(expose::Expose),
+    #[command(subcommand)]
+    Set(set::Set),
+    Label(label::Label),
+    Annotate(label::Annotate),
+    Patch(patch::Patch),
+    Edit(edit::Edit),
+    Diff(diff::Diff),
+    Wait(wait::Wait),
+    Cordon(cordon::Cordon),
+    Uncordon(cordon::Uncordon),
+    Drain(cordon::Drain),
+    Explain(explain::Explain),
+    ApiResources(api_resources::ApiResources),
     #[command(subcommand)]
     Rollout(rollout::Rollout),
     Watch(watch::Watch),
     Logs(logs::Logs),
+    Exec(exec::Exec),
+    Attach(attach::Attach),
+    PortForward(port_forward::PortForward),
+    Cp(cp::Cp),
     Events(events::Events),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -52,9 +87,27 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         Command::Delete(command) => command.run(context).await,
         Command::Describe(command) => command.run(context).await,
         Command::Scale(command) => command.run(context).await,
+        Command::Run(command) => command.run(context).await,
+        Command::Expose(command) => command.run(context).await,
+        Command::Set(command) => command.run(context).await,
+        Command::Label(command) => command.run(context).await,
+        Command::Annotate(command) => command.run(context).await,
+        Command::Patch(command) => command.run(context).await,
+        Command::Edit(command) => command.run(context).await,
+        Command::Diff(command) => command.run(context).await,
+        Command::Wait(command) => command.run(context).await,
+        Command::Cordon(command) => command.run(context).await,
+        Command::Uncordon(command) => command.run(context).await,
+        Command::Drain(command) => command.run(context).await,
+        Command::Explain(command) => command.run(context),
+        Command::ApiResources(command) => command.run(context),
         Command::Rollout(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
+        Command::Exec(command) => command.run(context).await,
+        Command::Attach(command) => command.run(context).await,
+        Command::PortForward(command) => command.run(context).await,
+        Command::Cp(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
         Command::Cluster(command) => command.run(context).await,
         Command::Store(command) => command.run(),

@@ -61,6 +61,13 @@ impl Context {
         self.given_namespace.as_deref()
     }
 
+    /// What a command's own words say instead of -n.
+    pub fn use_namespace(&mut self, namespace: Option<String>) {
+        if namespace.is_some() {
+            self.given_namespace = namespace;
+        }
+    }
+
     /// The namespace for requests about `kind`: empty when it has none, or when all are meant.
     pub fn namespace_for(&mut self, kind: &Kind, all: bool) -> Result<String, Error> {
         if kind.namespaced && !all { self.namespace() } else { Ok(String::new()) }
@@ -78,6 +85,12 @@ impl Context {
 
     pub fn bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let mut output = std::io::stdout().lock();
+        output.write_all(bytes).and_then(|()| output.flush()).map_err(Error::Output)
+    }
+
+    /// Prints to standard error as it is.
+    pub fn error_bytes(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let mut output = std::io::stderr().lock();
         output.write_all(bytes).and_then(|()| output.flush()).map_err(Error::Output)
     }
 
@@ -103,6 +116,11 @@ impl Context {
     pub fn fail(&mut self, error: &Error) {
         self.report(error);
         self.exit_code.get_or_insert(error.exit_code());
+    }
+
+    /// Ends with this code, without an error.
+    pub fn exit_with(&mut self, code: u8) {
+        self.exit_code.get_or_insert(code);
     }
 
     /// The exit code that reported errors ask for.

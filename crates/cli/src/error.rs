@@ -33,6 +33,9 @@ pub enum Error {
         #[source]
         source: Box<ClientError>,
     },
+    /// A program in a container ended with this code, which becomes ours.
+    #[error("command terminated with exit code {0}")]
+    Exited(i32),
     /// The command ran and its answer is no.
     #[error("{0}")]
     Failed(String),
@@ -58,6 +61,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Unconfigured { .. } | Self::UnknownKind { .. } => 2,
+            Self::Exited(code) => u8::try_from(*code).unwrap_or(1),
             _ => 1,
         }
     }

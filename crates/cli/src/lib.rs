@@ -11,7 +11,9 @@ mod context;
 mod error;
 mod follow;
 mod manifest;
+mod pod;
 mod render;
+mod sessions;
 mod target;
 
 use std::process::ExitCode;

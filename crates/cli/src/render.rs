@@ -2,7 +2,9 @@
 
 pub(crate) mod color;
 pub(crate) mod describe;
+pub(crate) mod jsonpath;
 pub(crate) mod objects;
+pub(crate) mod output;
 pub(crate) mod table;
 
 use serde_json::Value;

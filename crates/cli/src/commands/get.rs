@@ -10,6 +10,7 @@ use crate::Error;
 use crate::context::{Context, resource};
 use crate::follow::Follow;
 use crate::render::objects::{Format, View, document, json_text, sort_by, yaml_text};
+use crate::render::output::{self, Output};
 use crate::render::table::Widths;
 use crate::target::{self, Target, display};
 
@@ -19,6 +20,8 @@ Examples:
   keelctl get pods,svc -A -o wide           pods and services everywhere, with more columns
   keelctl get deployment web -o yaml        one object as it is stored
   keelctl get pods -l app=web -w            and then every change
+  keelctl get pods -o jsonpath='{range .items[*]}{.metadata.name}{\"\\n\"}{end}'
+  keelctl get pods -o custom-columns=NAME:.metadata.name,NODE:.spec.nodeName
   keelctl get pods --field-selector spec.nodeName=node-1 -A
   keelctl get all
 
@@ -33,9 +36,9 @@ pub(crate) struct Get {
     #[arg(required = true, value_name = "KIND")]
     resources: Vec<String>,
 
-    /// The output format
-    #[arg(short, long, value_enum)]
-    output: Option<Format>,
+    /// json, yaml, name, wide, jsonpath=TEMPLATE, jsonpath-as-json=TEMPLATE or custom-columns=HEADER:PATH,…
+    #[arg(short, long, value_parser = output::parse, value_name = "FORMAT")]
+    output: Option<Output>,
 
     #[command(flatten)]
     selection: Selection,
@@ -114,9 +117,9 @@ impl Get {
     }
 
     fn print(&self, targets: &[Target], found: Vec<Vec<Value>>, context: &mut Context) -> Result<(), Error> {
-        match self.output {
-            None | Some(Format::Wide) => self.print_tables(targets, &found, context),
-            Some(Format::Name) => {
+        match &self.output {
+            None | Some(Output::Format(Format::Wide)) => self.print_tables(targets, &found, context),
+            Some(Output::Format(Format::Name)) => {
                 for (target, objects) in targets.iter().zip(&found) {
                     for object in objects {
                         context.line(name_of(target, object))?;
@@ -124,7 +127,12 @@ impl Get {
                 }
                 Ok(())
             }
-            Some(format @ (Format::Json | Format::Yaml)) => {
+            Some(Output::Columns(columns)) => {
+                let objects: Vec<Value> = found.into_iter().flatten().collect();
+                let table = output::table(columns, &objects, !self.no_headers);
+                context.text(&table.render(context.color))
+            }
+            Some(format) => {
                 let named: usize = targets.iter().map(|target| target.names.len()).sum();
                 let objects: Vec<Value> = found.into_iter().flatten().collect();
                 // A name that was not found has been told; there is no object to show.
@@ -132,7 +140,14 @@ impl Get {
                     return Ok(());
                 }
                 let document = document(objects, named == 1);
-                context.text(&if format == Format::Json { json_text(&document)? } else { yaml_text(&document)? })
+                context.text(&match format {
+                    Output::JsonPath(template) => template.print(&document).map_err(Error::Failed)?,
+                    Output::JsonPathAsJson(template) => {
+                        json_text(&Value::from(template.values(&document).map_err(Error::Failed)?))?
+                    }
+                    Output::Format(Format::Yaml) => yaml_text(&document)?,
+                    _ => json_text(&document)?,
+                })
             }
         }
     }
@@ -159,7 +174,7 @@ impl Get {
 
     fn view(&self, targets: &[Target]) -> View {
         View {
-            wide: self.output == Some(Format::Wide),
+            wide: self.output == Some(Output::Format(Format::Wide)),
             show_labels: self.show_labels,
             with_kind: targets.len() > 1,
             with_namespace: self.all_namespaces,
@@ -218,17 +233,25 @@ impl Get {
         printer: &mut RowPrinter,
         context: &mut Context,
     ) -> Result<(), Error> {
-        match self.output {
-            None | Some(Format::Wide) => {
+        match &self.output {
+            None | Some(Output::Format(Format::Wide)) => {
                 let text = printer.rows(target, &objects, Timestamp::now(), context);
                 context.text(&text)
             }
             Some(format) => {
                 for object in &objects {
                     match format {
-                        Format::Json => context.text(&json_text(object)?)?,
-                        Format::Yaml => context.text(&format!("---\n{}", yaml_text(object)?))?,
-                        Format::Name | Format::Wide => context.line(name_of(target, object))?,
+                        Output::Format(Format::Json) => context.text(&json_text(object)?)?,
+                        Output::Format(Format::Yaml) => context.text(&format!("---\n{}", yaml_text(object)?))?,
+                        Output::Format(Format::Name | Format::Wide) => context.line(name_of(target, object))?,
+                        Output::JsonPath(template) => context.text(&template.print(object).map_err(Error::Failed)?)?,
+                        Output::JsonPathAsJson(template) => {
+                            context.text(&json_text(&Value::from(template.values(object).map_err(Error::Failed)?))?)?;
+                        }
+                        Output::Columns(columns) => {
+                            let table = output::table(columns, std::slice::from_ref(object), false);
+                            context.text(&table.render(context.color))?;
+                        }
                     }
                 }
                 Ok(())

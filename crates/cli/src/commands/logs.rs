@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use keelson_client::{ListOptions, proto};
+use keelson_client::proto;
 use serde_json::Value;
 
 use crate::Error;
 use crate::arguments::parse_duration;
-use crate::context::{Context, resource};
+use crate::context::Context;
+use crate::pod;
 use crate::render::{items, text};
-use crate::target::{self, display};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,7 +58,7 @@ pub(crate) struct Logs {
 
 impl Logs {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let pod = self.find_pod(context).await?;
+        let pod = pod::find(&self.pod, context).await?;
         let container = match &self.container {
             Some(container) => container.clone(),
             None => {
@@ -87,36 +87,10 @@ impl Logs {
         }
         Ok(())
     }
-
-    async fn find_pod(&self, context: &mut Context) -> Result<Value, Error> {
-        let pods = target::by_name("pods")?;
-        let namespace = context.namespace_for(pods, false)?;
-        let raw = context.raw()?;
-        let (kind, name) = match self.pod.contains('/') {
-            true => target::parse_one(std::slice::from_ref(&self.pod))?,
-            false => (pods, self.pod.clone()),
-        };
-        let object = raw.get(&resource(kind).object(&*namespace, &name)).await?;
-        if std::ptr::eq(kind, pods) {
-            return Ok(object);
-        }
-        let shown = display(kind, &name);
-        let selector = selector_of(&object).ok_or_else(|| Error::Usage(format!("{shown} has no pods")))?;
-        let list = raw.list(&resource(pods).object(&*namespace, ""), &ListOptions::default().labels(selector)).await?;
-        // A running pod says more than one that waits.
-        let mut found = list.items;
-        found.sort_by_key(|pod| (pod["status"]["phase"] != "Running", text(&pod["metadata"]["creationTimestamp"])));
-        let count = found.len();
-        let pod = found.into_iter().next().ok_or_else(|| Error::Failed(format!("{shown} has no pods now")))?;
-        if count > 1 {
-            context.note(format!("Found {count} pods, showing pod/{}", text(&pod["metadata"]["name"])));
-        }
-        Ok(pod)
-    }
 }
 
 /// The text of an object's selector; absent when it has none.
-pub(super) fn selector_of(object: &Value) -> Option<String> {
+pub(crate) fn selector_of(object: &Value) -> Option<String> {
     let selector = &object["spec"]["selector"];
     let equal = |map: &Value| -> Vec<String> {
         map.as_object().into_iter().flatten().map(|(key, value)| format!("{key}={}", text(value))).collect()
@@ -141,7 +115,7 @@ pub(super) fn selector_of(object: &Value) -> Option<String> {
 }
 
 /// The container that the pod itself recommends, or its first; and how many others there are.
-fn choose_container(pod: &Value) -> (String, usize) {
+pub(crate) fn choose_container(pod: &Value) -> (String, usize) {
     let containers = items(&pod["spec"]["containers"]);
     let names: Vec<String> = containers.iter().map(|container| text(&container["name"])).collect();
     let recommended = text(&pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"]);
