@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Streaming};
 
 use super::sessions::{self, Responses, Said, Told};
 use super::user;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, ReadVersion};
 use crate::status_code::{grpc, grpc_with};
 
 pub struct Service {
@@ -127,7 +127,8 @@ impl Pods for Service {
         let start = start.await?;
         let port = u16::try_from(start.port).ok().filter(|port| *port > 0);
         let port = port.ok_or_else(|| grpc(&Status::bad_request("port must be from 1 to 65535")))?;
-        let session = self.pipeline.port_forward(&user, &start.namespace, &start.pod, port).await;
+        let session =
+            self.pipeline.port_forward(&user, &start.namespace, &start.pod, port, ReadVersion::MostRecent).await;
         let session = session.map_err(|status| sessions::told(&status))?;
         let said = |request: PortForwardRequest| match request.message? {
             port_forward_request::Message::Data(data) => Some(Said::Stdin(data)),

@@ -32,9 +32,7 @@ impl Pipeline {
             | Subresource::Eviction
             | Subresource::Log
             | Subresource::Finalize
-            | Subresource::Session(_) => {
-                Err(Status::method_not_allowed())
-            }
+            | Subresource::Session(_) => Err(Status::method_not_allowed()),
             Subresource::Status | Subresource::Scale | Subresource::Approval => Err(Status::no_such_path()),
         }
     }

@@ -68,11 +68,12 @@ impl Pipeline {
     /// # Errors
     /// Forbidden, NotFound, Internal when the pod does not run, TooManyRequests.
     pub async fn may_forward(&self, user: &User, namespace: &str, pod: &str) -> Result<OwnedSemaphorePermit, Status> {
-        self.running_pod(user, namespace, pod).await?;
+        self.running_pod(user, namespace, pod, ReadVersion::MostRecent).await?;
         self.place()
     }
 
-    /// One connection to a port of a pod.
+    /// One connection to a port of a pod. For a client with a place, this member's own state will do: then further connections are
+    /// made without a leader, too.
     ///
     /// # Errors
     /// As [`Pipeline::exec`]. That nobody listens is told by the session's end.
@@ -82,8 +83,9 @@ impl Pipeline {
         namespace: &str,
         name: &str,
         port: u16,
+        version: ReadVersion,
     ) -> Result<PodSession, Status> {
-        let pod = self.running_pod(user, namespace, name).await?;
+        let pod = self.running_pod(user, namespace, name, version).await?;
         let forward = PortForward {
             namespace: namespace.to_owned(),
             pod: name.to_owned(),
@@ -93,8 +95,14 @@ impl Pipeline {
         self.open(&text(&pod["spec"]["nodeName"]), What::PortForward(forward))
     }
 
-    async fn running_pod(&self, user: &User, namespace: &str, name: &str) -> Result<Value, Status> {
-        let pod = self.assigned(user, namespace, name, Subresource::Session("portforward")).await?;
+    async fn running_pod(
+        &self,
+        user: &User,
+        namespace: &str,
+        name: &str,
+        version: ReadVersion,
+    ) -> Result<Value, Status> {
+        let pod = self.assigned(user, namespace, name, Subresource::Session("portforward"), version).await?;
         match pod["status"]["phase"].as_str() {
             Some("Running") => Ok(pod),
             phase => Err(Status::new(
@@ -108,11 +116,18 @@ impl Pipeline {
     }
 
     /// The pod, once it has a node.
-    async fn assigned(&self, user: &User, namespace: &str, name: &str, what: Subresource) -> Result<Value, Status> {
+    async fn assigned(
+        &self,
+        user: &User,
+        namespace: &str,
+        name: &str,
+        what: Subresource,
+        version: ReadVersion,
+    ) -> Result<Value, Status> {
         let target =
             Target { kind: self.kinds.pods, namespace: namespace.to_owned(), name: name.to_owned(), subresource: what };
         self.authorize(user, Verb::Create, &target)?;
-        self.await_version(ReadVersion::MostRecent).await?;
+        self.await_version(version).await?;
         let pod = self.cached(self.kinds.pods, namespace, name)?.value().map_err(Status::internal)?;
         if text(&pod["spec"]["nodeName"]).is_empty() {
             return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
@@ -122,7 +137,7 @@ impl Pipeline {
 
     async fn find(&self, user: &User, request: &ExecRequest, what: Subresource) -> Result<Found, Status> {
         check_streams(request)?;
-        let pod = self.assigned(user, &request.namespace, &request.pod, what).await?;
+        let pod = self.assigned(user, &request.namespace, &request.pod, what, ReadVersion::MostRecent).await?;
         let name = default_container(&pod, request)?;
         if !runs(&pod, &name) {
             let message = format!("unable to upgrade connection: container not found ({name:?})");

@@ -33,9 +33,7 @@ pub(super) fn expected(target: &Target) -> Expected {
         | Subresource::Approval
         | Subresource::Log
         | Subresource::Finalize
-        | Subresource::Session(_) => {
-            (target.kind.api_version(), target.kind.kind)
-        }
+        | Subresource::Session(_) => (target.kind.api_version(), target.kind.kind),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::spdy::{Connection, Stream, StreamWriter};
 use crate::node_tunnel::{Reader, Session};
-use crate::pipeline::{Pipeline, PodSession, User};
+use crate::pipeline::{Pipeline, PodSession, ReadVersion, User};
 
 /// Streams whose counterpart has not come yet.
 const UNPAIRED_MAX: usize = 64;
@@ -74,17 +74,18 @@ impl Ports {
 
     async fn connect(self, port: u16, data: Stream, error: StreamWriter) {
         let writer = data.writer.clone();
-        let outcome = match self.pipeline.port_forward(&self.user, &self.namespace, &self.pod, port).await {
-            Ok(PodSession { session, shutdown, place }) => {
-                let outcome = tokio::select! {
-                    outcome = pump(session, data) => outcome,
-                    () = shutdown.cancelled() => Outcome::Failed("this member is stopping".to_owned()),
-                };
-                drop(place);
-                outcome
-            }
-            Err(status) => Outcome::Failed(status.message),
-        };
+        let outcome =
+            match self.pipeline.port_forward(&self.user, &self.namespace, &self.pod, port, ReadVersion::Any).await {
+                Ok(PodSession { session, shutdown, place }) => {
+                    let outcome = tokio::select! {
+                        outcome = pump(session, data) => outcome,
+                        () = shutdown.cancelled() => Outcome::Failed("this member is stopping".to_owned()),
+                    };
+                    drop(place);
+                    outcome
+                }
+                Err(status) => Outcome::Failed(status.message),
+            };
         match outcome {
             Outcome::Exited(_) => error.finish(Bytes::new()).await,
             Outcome::Failed(why) => {
