@@ -17,6 +17,7 @@ use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::options::Options;
 use crate::report::{self, statistics};
 
 /// How long the writer waits for one answer before it asks the next member.
@@ -45,8 +46,10 @@ struct Acknowledged {
 
 impl Failover {
     /// Runs it and prints the table.
-    pub async fn run(&self) -> anyhow::Result<()> {
-        let local = Scratch::start(Spec { insecure_store: true, ..Spec::default() }).await?;
+    pub async fn run(&self, options: &Options) -> anyhow::Result<()> {
+        let local =
+            Scratch::start_program(&options.keelson_program()?, Spec { insecure_store: true, ..Spec::default() })
+                .await?;
         let api = ready::client(&local)?;
         let (last, last_seen) = watch::channel(None);
         let stop = Arc::new(AtomicBool::new(false));

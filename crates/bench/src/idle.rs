@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use keelson::dev::scratch::READY_WITHIN;
 use keelson::dev::{Cluster, Scratch, Spec, ready};
 
+use crate::options::Options;
 use crate::report::{self, statistics};
 
 /// How long the cluster is left alone before its memory is read.
@@ -23,9 +24,10 @@ pub struct Idle {
 
 impl Idle {
     /// Runs it and prints the table.
-    pub async fn run(&self) -> anyhow::Result<()> {
+    pub async fn run(&self, options: &Options) -> anyhow::Result<()> {
         let started = Instant::now();
-        let local = Scratch::start(Spec { nodes: self.nodes, ..Spec::default() }).await?;
+        let local =
+            Scratch::start_program(&options.keelson_program()?, Spec { nodes: self.nodes, ..Spec::default() }).await?;
         let first = started.elapsed();
         tokio::time::sleep(SETTLE).await;
         let resident: Vec<f64> = local

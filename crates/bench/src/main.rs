@@ -44,11 +44,11 @@ async fn run(tasks: Vec<Task>, limit: bool, options: &Options, mut report: Repor
         let works = match task {
             Task::Works(works) => works,
             Task::Idle(idle) => {
-                idle.run().await?;
+                idle.run(options).await?;
                 continue;
             }
             Task::Failover(failover) => {
-                failover.run().await?;
+                failover.run(options).await?;
                 continue;
             }
         };
