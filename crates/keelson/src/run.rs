@@ -8,6 +8,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
+/// Huge pages behind memory of which little is used made an idle member a third larger, and nothing faster.
+fn small_pages() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "memory may be backed by huge pages");
+    }
+}
+
 /// Starts a runtime of its own for a part that the others must not keep waiting.
 ///
 /// # Errors
@@ -29,6 +37,7 @@ where
 {
     let filter = EnvFilter::try_from_env("KEELSON_LOG").unwrap_or_else(|_| EnvFilter::new("info,openraft=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+    small_pages();
     let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     runtime.block_on(async {
         let shutdown = CancellationToken::new();
