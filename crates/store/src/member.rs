@@ -177,7 +177,8 @@ impl Member {
         self.raft.metrics().borrow_watched().membership_config.voter_ids().collect()
     }
 
-    /// Hands leadership to `target`, or to the follower with the longest log, and waits until it leads.
+    /// Hands leadership to `target`, or to the follower with the longest log of those that were just heard of, and waits until
+    /// it leads.
     ///
     /// # Errors
     /// [`Error::NotLeader`], [`Error::BadTransferee`], [`Error::Timeout`] when nobody took over in time.
@@ -188,7 +189,8 @@ impl Member {
         }
         let target = match target {
             Some(target) => target,
-            None => self.best_follower().ok_or(Error::BadTransferee)?,
+            // One that is gone may have the longest log, too; it would cost everybody an election.
+            None => self.healthy_follower().or_else(|| self.best_follower()).ok_or(Error::BadTransferee)?,
         };
         if !self.voters().contains(&target) {
             return Err(Error::BadTransferee);
