@@ -19,8 +19,11 @@
 //! the checksum of what was received.
 
 mod error;
+mod leases;
 mod pace;
 mod source;
+#[cfg(test)]
+mod stub;
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -28,7 +31,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _};
 use keelson_proto::mvccpb::KeyValue;
 
 use crate::backup::{self, Archive, Backup, Summary};
@@ -39,8 +41,8 @@ use source::{ANSWER_BYTES_MAX, Page, Source};
 
 pub use error::Error;
 
-/// Leases that are asked for at one time.
-const LEASES_AT_ONCE: usize = 16;
+/// In the folder beside the file: the state that is being made.
+const DRAFT: &str = "draft";
 
 /// What to import, from where, into which file.
 #[derive(Clone, Debug)]
@@ -59,8 +61,10 @@ pub struct Options {
     pub page_bytes: usize,
     /// Bytes after which what was received is made durable: what a crash costs.
     pub flush_bytes: usize,
-    /// How long endpoints that do not answer are asked again.
+    /// How long endpoints that do not answer are asked again. Each is asked once, however long that takes.
     pub patience: Duration,
+    /// How long one endpoint may take to answer before the next is asked.
+    pub answer_timeout: Duration,
 }
 
 impl Options {
@@ -76,6 +80,8 @@ impl Options {
             flush_bytes: 32 << 20,
             // An election and a restart.
             patience: Duration::from_secs(30),
+            // Many times what a page takes, and time for the others.
+            answer_timeout: Duration::from_secs(10),
         }
     }
 
@@ -116,19 +122,36 @@ pub struct Imported {
 /// # Errors
 /// Each way in which the source or the disk does not allow it. What was imported stays, to be gone on with.
 pub async fn run(options: &Options, mut progress: impl FnMut(Step)) -> Result<Imported, Error> {
-    if options.file.exists() {
-        return Err(Error::Exists { path: options.file.clone() });
-    }
+    absent(&options.file)?;
     let source = Source::new(options)?;
     let partial = options.partial();
     fs::create_dir_all(&partial).map_err(io("make", &partial))?;
-    let mut draft = Draft::open(&partial.join("draft"), options.flush_bytes).map_err(Error::State)?;
+    let mut draft = Draft::open(&partial.join(DRAFT), options.flush_bytes).map_err(Error::State)?;
+    // From here on no other run writes. One that has just ended may have made the file.
+    absent(&options.file)?;
+    remove_leftovers(&partial)?;
     let cluster_id = begin(&source, &mut draft, &partial).await?;
     receive(&source, &mut draft, options, &partial, &mut progress).await?;
-    let leases = leases(&source).await?;
+    let leases = leases::read(&source, &draft, cluster_id, &partial).await?;
     let ended_leases = draft.set_leases(&leases).map_err(Error::State)?;
     let summary = finish(draft, cluster_id, &options.file, &partial)?;
     Ok(Imported { summary, leases: leases.len() as u64, ended_leases })
+}
+
+fn absent(file: &Path) -> Result<(), Error> {
+    if file.exists() { Err(Error::Exists { path: file.to_owned() }) } else { Ok(()) }
+}
+
+/// Removes what a run left that was ended while it wrote the file: all but the draft.
+fn remove_leftovers(partial: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(partial).map_err(io("list", partial))? {
+        let path = entry.map_err(io("list", partial))?.path();
+        if path.file_name().is_none_or(|name| name != DRAFT) {
+            let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes what is to be imported, or makes sure that the source is still the same; gives its cluster's id.
@@ -173,7 +196,7 @@ async fn receive(
             return if keys == keys_total {
                 Ok(())
             } else {
-                Err(Error::Incomplete { expected: keys_total, found: keys })
+                Err(Error::Incomplete { partial: partial.to_owned(), expected: keys_total, found: keys })
             };
         }
         let page = match source.page(revision, &so_far.last, pace.limit()).await? {
@@ -213,23 +236,15 @@ fn check(pairs: &[KeyValue], after: &Bytes, revision: i64) -> Result<(), &'stati
     Ok(())
 }
 
-/// All leases of the source, as they are now.
-async fn leases(source: &Source) -> Result<Vec<crate::lease::Lease>, Error> {
-    let ids = source.leases().await?;
-    let asked = futures::stream::iter(ids).map(|id| source.lease(id)).buffer_unordered(LEASES_AT_ONCE);
-    let mut leases: Vec<_> = asked.try_filter_map(async |lease| Ok(lease)).try_collect().await?;
-    leases.sort_unstable_by_key(|lease| lease.id);
-    Ok(leases)
-}
-
-/// Makes the file of what was received, and verifies it.
-fn finish(draft: Draft, cluster_id: u64, file: &Path, partial: &Path) -> Result<Summary, Error> {
+/// Makes the file of what was received, and verifies it. The draft is held to the end, and with it the lock that keeps other
+/// runs out.
+fn finish(mut draft: Draft, cluster_id: u64, file: &Path, partial: &Path) -> Result<Summary, Error> {
     let received = draft.progress().cloned().unwrap_or_default();
     let folder = backup::folder_in(partial).map_err(Error::Backup)?;
+    let archive = folder.path().join("archive");
     let checkpoint = folder.path().join(backup::CHECKPOINT);
     let position = draft.finish(&checkpoint).map_err(Error::State)?;
     let backup = Backup::of(folder, Identity { cluster_id, member_id: 0 }, &position).map_err(Error::Backup)?;
-    let archive = partial.join("archive");
     let mut out = File::create(&archive).map_err(io("create", &archive))?;
     let write = |blob: backup::Blob| {
         out.write_all(&blob.bytes).map_err(|source| backup::Error::Io {
@@ -242,13 +257,13 @@ fn finish(draft: Draft, cluster_id: u64, file: &Path, partial: &Path) -> Result<
     out.sync_all().map_err(io("sync", &archive))?;
     let written = Archive::open(&archive).and_then(|archive| archive.summary(&content.path().join(backup::CHECKPOINT)));
     let written = written.map_err(Error::Backup)?;
-    drop(content);
     if (written.keys, written.hash) != (received.keys, received.checksum) {
         return Err(Error::Differs { partial: partial.to_owned() });
     }
     fs::rename(&archive, file).map_err(io("make", file))?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|parent| parent.sync_all()).map_err(io("sync", parent))?;
+    drop(content);
     fs::remove_dir_all(partial).map_err(io("remove", partial))?;
     Ok(written)
 }

@@ -21,7 +21,7 @@ pub struct Import {
     #[arg(long, value_name = "FILE")]
     cacert: Option<PathBuf>,
     /// A client's certificate, a PEM file
-    #[arg(long, value_name = "FILE", requires = "key")]
+    #[arg(long, value_name = "FILE", requires_all = ["key", "cacert"])]
     cert: Option<PathBuf>,
     /// Its key, a PEM file
     #[arg(long, value_name = "FILE", requires = "cert")]
@@ -90,6 +90,10 @@ impl Import {
         if self.cacert.is_none() && self.from_etcd.iter().any(|url| url.starts_with("https://")) {
             bail!("URLs that begin with https:// need --cacert");
         }
+        // Else what is asked to be secret would go in the clear.
+        if self.cacert.is_some() && self.from_etcd.iter().any(|url| url.to_ascii_lowercase().starts_with("http://")) {
+            bail!("URLs that begin with http:// do not go with --cacert: use https://");
+        }
         let mut options = import::Options::new(&self.file, self.from_etcd.clone());
         options.ca.clone_from(&self.cacert);
         options.certificate = self.cert.clone().zip(self.key.clone());
@@ -153,6 +157,8 @@ mod tests {
         for (wrong, expected) in [
             ("https://a:1", "need --cacert"),
             ("a:1 --cert c", "--key"),
+            ("a:1 --cert c --key k --user u:p", "--cacert"),
+            ("a:1,http://b:1 --cacert ca", "http:// do not go with --cacert"),
             ("a:1 --user u", "needs a password"),
             ("a:1 --user u:p --password p", "given twice"),
             ("a:1 --password p", "--user"),

@@ -98,8 +98,13 @@ pub enum Error {
         bytes_max: usize,
     },
     /// Fewer or more keys than the source counted.
-    #[error("the source counted {expected} keys at its revision and gave {found}")]
+    #[error(
+        "the source counted {expected} keys at its revision and gave {found}: remove {} and run the command again to begin anew",
+        .partial.display()
+    )]
     Incomplete {
+        /// What was imported so far.
+        partial: PathBuf,
         /// At the beginning.
         expected: u64,
         /// At the end.
@@ -117,4 +122,23 @@ pub enum Error {
     /// The file.
     #[error("cannot make the file")]
     Backup(#[source] backup::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_wrong_until_the_folder_is_removed_says_so() {
+        let partial = || PathBuf::from("to.snap.part");
+        for error in [
+            Error::Incomplete { partial: partial(), expected: 2, found: 1 },
+            Error::Compacted { partial: partial(), revision: 5 },
+            Error::OtherCluster { partial: partial(), expected: 1, found: 2 },
+            Error::Differs { partial: partial() },
+        ] {
+            let told = error.to_string();
+            assert!(told.contains("to.snap.part") && told.contains("remove"), "{told}");
+        }
+    }
 }

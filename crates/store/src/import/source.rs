@@ -8,7 +8,8 @@ use keelson_proto::etcdserverpb::auth_client::AuthClient;
 use keelson_proto::etcdserverpb::kv_client::KvClient;
 use keelson_proto::etcdserverpb::lease_client::LeaseClient;
 use keelson_proto::etcdserverpb::{
-    AuthenticateRequest, LeaseLeasesRequest, LeaseTimeToLiveRequest, RangeRequest, RangeResponse,
+    AuthenticateRequest, LeaseLeasesRequest, LeaseLeasesResponse, LeaseTimeToLiveRequest, LeaseTimeToLiveResponse,
+    RangeRequest, RangeResponse,
 };
 use parking_lot::Mutex;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -16,12 +17,10 @@ use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity
 use tonic::{Code, Request, Status};
 
 use super::{Error, Options};
-use crate::lease::Lease;
 
 /// The largest answer that is received. Pages are asked for far below it; a single pair may be as large.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Everything from the first key that there can be.
 const ALL: &[u8] = b"\0";
@@ -34,6 +33,7 @@ pub(super) struct Source {
     user: Option<(String, String)>,
     now: Mutex<Now>,
     patience: Duration,
+    answer_timeout: Duration,
 }
 
 #[derive(Default)]
@@ -61,7 +61,8 @@ impl Source {
         }
         let tls = tls(options)?;
         let connect = |given: &String| {
-            let scheme = if options.ca.is_some() { "https" } else { "http" };
+            let secure = options.ca.is_some() || options.certificate.is_some();
+            let scheme = if secure { "https" } else { "http" };
             let url = if given.contains("://") { given.clone() } else { format!("{scheme}://{given}") };
             let wrong =
                 |source: tonic::transport::Error| Error::Endpoint { endpoint: url.clone(), source: source.into() };
@@ -72,7 +73,13 @@ impl Source {
             Ok((url.clone(), endpoint.connect_lazy()))
         };
         let endpoints = options.endpoints.iter().map(connect).collect::<Result<_, Error>>()?;
-        Ok(Self { endpoints, user: options.user.clone(), now: Mutex::default(), patience: options.patience })
+        Ok(Self {
+            endpoints,
+            user: options.user.clone(),
+            now: Mutex::default(),
+            patience: options.patience,
+            answer_timeout: options.answer_timeout,
+        })
     }
 
     /// Who was asked last.
@@ -111,45 +118,38 @@ impl Source {
         }
     }
 
-    /// The ids of all leases.
-    pub(super) async fn leases(&self) -> Result<Vec<i64>, Error> {
+    /// The leases that the member has heard of which answers: it asks no other.
+    pub(super) async fn leases(&self) -> Result<LeaseLeasesResponse, Error> {
         let what = "its leases";
         let ask = async |channel, token: Option<Token>| {
             let mut client = LeaseClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
             client.lease_leases(with(token, LeaseLeasesRequest {})).await.map(tonic::Response::into_inner)
         };
-        let response = self.call(what, ask).await.map_err(|failed| failed.told(what))?;
-        Ok(response.leases.into_iter().map(|lease| lease.id).collect())
+        self.call(what, ask).await.map_err(|failed| failed.told(what))
     }
 
-    /// A lease as it is now; None when it has ended.
-    pub(super) async fn lease(&self, id: i64) -> Result<Option<Lease>, Error> {
+    /// A lease as the leader has it, whoever is asked; None when there is none.
+    pub(super) async fn lease(&self, id: i64) -> Result<Option<LeaseTimeToLiveResponse>, Error> {
         let what = "a lease's time to live";
         let ask = async |channel, token: Option<Token>| {
             let request = LeaseTimeToLiveRequest { id, keys: false };
             LeaseClient::new(channel).lease_time_to_live(with(token, request)).await.map(tonic::Response::into_inner)
         };
         match self.call(what, ask).await {
-            Ok(found) if found.ttl < 0 => Ok(None),
-            Ok(found) => {
-                let ttl_seconds = found.granted_ttl.max(1);
-                // 0 stands for all of it.
-                let remaining_seconds = if found.ttl >= ttl_seconds { 0 } else { found.ttl.max(1) };
-                Ok(Some(Lease { id, ttl_seconds, remaining_seconds }))
-            }
+            Ok(found) => Ok(Some(found)),
             Err(failed) if failed.status.code() == Code::NotFound => Ok(None),
             Err(failed) => Err(failed.told(what)),
         }
     }
 
-    /// Asks the endpoints in turn until one answers or refuses, or none has answered for long.
+    /// Asks the endpoints in turn until one answers or refuses, or each was asked and none has answered for long.
     async fn call<T>(
         &self,
         what: &'static str,
         ask: impl AsyncFn(Channel, Option<Token>) -> Result<T, Status>,
     ) -> Result<T, Failed> {
         let begin = Instant::now();
-        let mut logged_in = false;
+        let (mut logged_in, mut asked) = (false, 0);
         loop {
             let (place, mut token) = {
                 let now = self.now.lock();
@@ -165,7 +165,7 @@ impl Source {
                 }
                 ask(channel.clone(), token.clone()).await
             };
-            let answer = tokio::time::timeout(ANSWER_TIMEOUT, attempt).await;
+            let answer = tokio::time::timeout(self.answer_timeout, attempt).await;
             let status = match answer.unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer in time"))) {
                 Ok(answer) => return Ok(answer),
                 Err(status) => status,
@@ -175,7 +175,8 @@ impl Source {
                 self.now.lock().token = None;
                 continue;
             }
-            if !may_pass(&status) || begin.elapsed() >= self.patience {
+            asked += 1;
+            if !may_pass(&status) || (begin.elapsed() >= self.patience && asked >= self.endpoints.len()) {
                 return Err(Failed { endpoint: endpoint.clone(), status });
             }
             tracing::warn!(endpoint, what, error = status.message(), "asking the next endpoint");

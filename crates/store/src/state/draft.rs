@@ -180,30 +180,39 @@ impl Draft {
         }
         let known: BTreeSet<i64> = leases.iter().map(|lease| lease.id).collect();
         let mut ended = 0;
-        let mut keys = self.db.raw_iterator_cf(columns.lease_keys);
-        keys.seek_to_first();
-        while let Some(id) = keys.key().and_then(|key| key.first_chunk::<8>()) {
-            let id = u64::from_be_bytes(*id);
-            let lease = Lease { id: id.cast_signed(), ttl_seconds: ENDED_TTL_SECONDS, remaining_seconds: 0 };
-            if !known.contains(&lease.id) {
-                batch.put_cf(columns.lease, table::key(lease.id), table::value(&lease));
-                ended += 1;
-            }
-            let Some(next) = id.checked_add(1) else { break };
-            keys.seek(next.to_be_bytes());
+        for id in self.lease_ids()?.into_iter().filter(|id| !known.contains(id)) {
+            let lease = Lease { id, ttl_seconds: ENDED_TTL_SECONDS, remaining_seconds: 0 };
+            batch.put_cf(columns.lease, table::key(id), table::value(&lease));
+            ended += 1;
         }
-        keys.status().map_err(Error::rocks("reading the keys of leases"))?;
-        drop(keys);
         let progress = self.progress.clone().unwrap_or_default();
         self.write(batch, progress)?;
         Ok(ended)
     }
 
-    /// Writes the complete state into `dir`, which must not exist.
+    /// The leases that keys have.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn finish(mut self, dir: &Path) -> Result<meta::Position, Error> {
+    pub(crate) fn lease_ids(&self) -> Result<Vec<i64>, Error> {
+        let mut ids = Vec::new();
+        let mut keys = self.db.raw_iterator_cf(Columns::of(&self.db)?.lease_keys);
+        keys.seek_to_first();
+        while let Some(id) = keys.key().and_then(|key| key.first_chunk::<8>()) {
+            let id = u64::from_be_bytes(*id);
+            ids.push(id.cast_signed());
+            let Some(next) = id.checked_add(1) else { break };
+            keys.seek(next.to_be_bytes());
+        }
+        keys.status().map_err(Error::rocks("reading the keys of leases"))?;
+        Ok(ids)
+    }
+
+    /// Writes the complete state into `dir`, which must not exist. As long as the draft is there nobody else can open it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(crate) fn finish(&mut self, dir: &Path) -> Result<meta::Position, Error> {
         let progress = self.progress.clone().unwrap_or_default();
         let columns = Columns::of(&self.db)?;
         let mut batch = WriteBatch::default();
@@ -292,5 +301,17 @@ mod tests {
         assert_eq!(again.progress().cloned(), kept);
         let rows = again.db.iterator_cf(Columns::of(&again.db).expect("columns").data, IteratorMode::Start);
         assert_eq!(rows.count(), 1);
+    }
+
+    #[test]
+    fn nobody_else_opens_a_draft_that_was_finished_and_is_held() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("draft");
+        let mut draft = Draft::open(&path, usize::MAX).expect("opens");
+        draft.begin(7, 9, 0).expect("begins");
+        draft.finish(&folder.path().join("copy")).expect("finishes");
+        assert!(Draft::open(&path, usize::MAX).is_err(), "it is held");
+        drop(draft);
+        Draft::open(&path, usize::MAX).expect("opens");
     }
 }
