@@ -122,6 +122,24 @@ struct Any {
 
 struct Service(Arc<State>);
 
+fn merge(object: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *object = patch.clone();
+        return;
+    };
+    if !object.is_object() {
+        *object = json!({});
+    }
+    for (name, value) in fields {
+        match value {
+            Value::Null => {
+                object.as_object_mut().expect("it is one").remove(name);
+            }
+            value => merge(&mut object[name.as_str()], value),
+        }
+    }
+}
+
 /// Whether a list or watch of `wanted` with these fields shows the object.
 fn selected(wanted: &Key, fields: &str, key: &Key) -> bool {
     let name = fields.strip_prefix("metadata.name=");
@@ -175,6 +193,14 @@ impl Objects for Service {
             return Err(refuse(Code::InvalidArgument, "Invalid", "it is refused".into()));
         }
         value["metadata"]["uid"] = json!(key.2);
+        if request.options.is_some_and(|options| options.dry_run) {
+            let object = Some(object(&value));
+            return Ok(Response::new(proto::ApplyResponse {
+                object,
+                outcome: Outcome::Configured.into(),
+                warnings: vec![],
+            }));
+        }
         let old = self.0.lock().insert(key, value.clone());
         let outcome = match old {
             None => Outcome::Created,
@@ -225,12 +251,29 @@ impl Objects for Service {
         Ok(Response::new(initial.chain(live).boxed()))
     }
 
-    async fn update(&self, _: Request<proto::UpdateRequest>) -> Answered<proto::UpdateResponse> {
-        Err(Status::unimplemented("keelctl does not update"))
+    async fn update(&self, request: Request<proto::UpdateRequest>) -> Answered<proto::UpdateResponse> {
+        let request = request.into_inner();
+        let (key, value) = (key(request.name), value(request.object));
+        self.0.lock().insert(key, value.clone());
+        Ok(Response::new(proto::UpdateResponse { object: Some(object(&value)), ..Default::default() }))
     }
 
-    async fn patch(&self, _: Request<proto::PatchRequest>) -> Answered<proto::PatchResponse> {
-        Err(Status::unimplemented("not needed here"))
+    /// Every patch is merged by RFC 7386.
+    async fn patch(&self, request: Request<proto::PatchRequest>) -> Answered<proto::PatchResponse> {
+        let request = request.into_inner();
+        let key = key(request.name);
+        let patch: Value = serde_json::from_slice(&request.patch).expect("keelctl sends JSON");
+        let mut objects = self.0.lock();
+        let found = objects.get_mut(&key).ok_or_else(|| not_found(&key))?;
+        let before = found.clone();
+        merge(found, &patch);
+        if *found != before {
+            let version = before["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
+            found["metadata"]["resourceVersion"] = json!((version.unwrap_or(1_u64) + 1).to_string());
+        }
+        let found = found.clone();
+        let _nobody = self.0.changes.send((Type::Modified, key, found.clone()));
+        Ok(Response::new(proto::PatchResponse { object: Some(object(&found)), ..Default::default() }))
     }
 
     async fn delete_collection(

@@ -3,6 +3,7 @@
 mod api;
 mod objects;
 mod trouble;
+mod verbs;
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -20,8 +21,19 @@ struct Run {
 
 /// Runs keelctl with nothing of this machine's configuration.
 async fn keelctl(api: Option<SocketAddr>, arguments: &[&str], input: &str) -> Run {
+    keelctl_with(api, arguments, input, &[]).await
+}
+
+/// The same with some variables.
+async fn keelctl_with(api: Option<SocketAddr>, arguments: &[&str], input: &str, variables: &[(&str, &str)]) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keelctl"));
-    command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.kill_on_drop(true);
     if let Some(api) = api {
         command.env("KEELCTL_ENDPOINTS", api.to_string());

@@ -14,7 +14,6 @@ pub const PIPE_BYTES_MAX: usize = 1 << 20;
 /// Standard input. Clones read the same: what one took the other does not get.
 #[derive(Clone)]
 pub enum Input {
-    Nothing,
     /// What is left of a file or a pipe.
     Bytes(Arc<Mutex<Bytes>>),
     /// A client's, in pieces; a terminal's, in lines.
@@ -48,7 +47,6 @@ impl Input {
     /// The next piece; None at the end. Cancel-safe.
     pub async fn read(&mut self) -> Option<Bytes> {
         match self {
-            Input::Nothing => None,
             Input::Bytes(bytes) => Some(std::mem::take(&mut *bytes.lock())).filter(|bytes| !bytes.is_empty()),
             Input::Session(pieces) => pieces.lock().await.recv().await,
         }

@@ -94,7 +94,8 @@ async fn archives_go_in_and_come_out() {
     let session = Session::new();
     session.run(&["sh", "-c", "mkdir -p /data/x; echo one > /data/a; echo two > /data/x/b"], b"").await;
     let out = Arc::new(Mutex::new(Vec::new()));
-    let mut streams = Streams { stdin: Input::Nothing, stdout: Output::Buffer(out.clone()), stderr: Output::Nowhere };
+    let mut streams =
+        Streams { stdin: Input::bytes(Vec::new()), stdout: Output::Buffer(out.clone()), stderr: Output::Nowhere };
     let words = ["tar", "cf", "-", "/data"].map(str::to_owned);
     let mut shell = Shell::new(session.alive.machine.clone());
     assert_eq!(shell.command(&words, &mut streams).await, 0);
