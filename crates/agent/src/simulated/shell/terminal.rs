@@ -97,11 +97,7 @@ impl Line {
                     typed.interrupted = true;
                 }
                 4 => typed.ended |= self.text.is_empty(),
-                8 | 127 => {
-                    if self.text.pop().is_some() {
-                        typed.shown.extend_from_slice(b"\x08 \x08");
-                    }
-                }
+                8 | 127 if self.text.pop().is_some() => typed.shown.extend_from_slice(b"\x08 \x08"),
                 b'\t' | 32.. if self.text.len() < LINE_BYTES_MAX => {
                     self.text.push(key);
                     typed.shown.push(key);
