@@ -28,7 +28,7 @@ pub(super) async fn read(source: &Source, draft: &Draft, cluster_id: u64, partia
     ids.extend(listed.leases.iter().map(|lease| lease.id));
     let asked = futures::stream::iter(ids).map(async |id| {
         let Some(found) = source.lease(id).await? else { return Ok(None) };
-        same(found.header.clone())?;
+        same(found.header)?;
         Ok(living(id, &found))
     });
     let found = asked.buffer_unordered(AT_ONCE).try_filter_map(async |lease| Ok(lease));
