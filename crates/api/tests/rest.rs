@@ -10,12 +10,16 @@ mod kinds;
 mod media;
 #[path = "rest/member.rs"]
 mod member;
+#[path = "rest/names.rs"]
+mod names;
 #[path = "rest/objects.rs"]
 mod objects;
 #[path = "rest/refusals.rs"]
 mod refusals;
 #[path = "rest/roles.rs"]
 mod roles;
+#[path = "rest/signers.rs"]
+mod signers;
 #[path = "common/stored.rs"]
 mod stored;
 #[path = "rest/watches.rs"]

@@ -54,6 +54,26 @@ pub fn in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
     Ok(target)
 }
 
+/// The same for what names a collection: all of a kind, or of a namespace.
+///
+/// # Errors
+/// BadRequest for the name of one object or a subresource: both would be asked about, and then passed over.
+pub fn collection(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = target(name)?;
+    if !target.name.is_empty() || target.subresource != Subresource::None {
+        return Err(Status::bad_request(
+            "a collection has neither a name nor a subresource; to select one object use field_selector metadata.name",
+        ));
+    }
+    Ok(target)
+}
+
+/// The same within one namespace.
+pub fn collection_in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    in_namespace(name.clone())?;
+    collection(name)
+}
+
 pub fn body(object: Option<proto::Object>) -> Result<Bytes, Status> {
     object.map(|object| object.json).ok_or_else(|| Status::bad_request("object is missing"))
 }

@@ -57,7 +57,7 @@ impl Objects for Service {
     async fn list(&self, request: Request<proto::ListRequest>) -> Answer<Self::ListStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::target(request.name).map_err(told)?;
+        let target = convert::collection(request.name).map_err(told)?;
         let options = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -135,7 +135,7 @@ impl Objects for Service {
     ) -> Answer<proto::DeleteCollectionResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::in_namespace(request.name).map_err(told)?;
+        let target = convert::collection_in_namespace(request.name).map_err(told)?;
         let selectors = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -153,7 +153,7 @@ impl Objects for Service {
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::target(request.name).map_err(told)?;
+        let target = convert::collection(request.name).map_err(told)?;
         let start = match request.resource_version.as_str() {
             "" => WatchStart::Initial(ReadVersion::MostRecent),
             version => WatchStart::After(convert::revision(version).map_err(told)?),

@@ -1,15 +1,18 @@
 //! What a user may do: administrators and the system's own components everything, all others what roles allow.
 
-use keelson_types::status::Status;
+use keelson_types::selector::FieldSelector;
+use keelson_types::status::{Details, Status};
 
 use super::Pipeline;
 use super::plan::{Answer, Plan, Prepared, Write};
-use super::request::{Outcome, Target, User};
+use super::request::{Outcome, Subresource, Target, User};
 use crate::rbac::{self, ADMINISTRATORS, Action, Decision, escalation};
 
 const NODES: &str = "system:nodes";
 const COMPONENTS: [&str; 2] = ["system:kube-scheduler", "system:kube-controller-manager"];
 const NODE_PREFIX: &str = "system:node:";
+/// How soon to ask again a member that does not know the roles yet.
+const RETRY_SECONDS: u32 = 1;
 
 /// What a request does, in Kubernetes' words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,16 +73,54 @@ impl Pipeline {
     /// Forbidden, in Kubernetes' words.
     pub fn authorize(&self, user: &User, verb: Verb, target: &Target) -> Result<(), Status> {
         let kind = target.kind;
-        let action = Action::Resource {
-            verb: verb.as_str(),
-            group: kind.group,
-            resource: kind.plural,
-            subresource: target.subresource.as_str(),
-            name: &target.name,
-            namespace: &target.namespace,
+        // What is done with a namespace is done within it, so that its own roles count. One that is made has no roles yet.
+        let namespace = match target.namespace.as_str() {
+            "" if std::ptr::eq(kind, self.kinds.namespaces) && verb != Verb::Create => &target.name,
+            namespace => namespace,
         };
-        let decision = self.decide(user, &action);
-        if decision.allowed { Ok(()) } else { Err(refusal(user, &action, &decision)) }
+        self.check(
+            user,
+            &Action::Resource {
+                verb: verb.as_str(),
+                group: kind.group,
+                resource: kind.plural,
+                subresource: target.subresource.as_str(),
+                name: &target.name,
+                namespace,
+            },
+        )
+    }
+
+    /// The same for what is about many objects. Rules about single names count for a selection of that one name.
+    ///
+    /// **Invariant**: the name that is asked about is one that the selection requires, so that nothing else is shown.
+    ///
+    /// # Errors
+    /// Forbidden, in Kubernetes' words; BadRequest for a target that is no collection.
+    pub(super) fn authorize_collection(
+        &self,
+        user: &User,
+        verb: Verb,
+        target: &Target,
+        field_selector: &str,
+    ) -> Result<(), Status> {
+        if !target.name.is_empty() || target.subresource != Subresource::None {
+            return Err(Status::bad_request("a collection has neither a name nor a subresource"));
+        }
+        // What cannot be parsed selects nothing by name; whoever may list everything is told what is wrong with it.
+        let fields = FieldSelector::parse(field_selector).unwrap_or_default();
+        self.check(
+            user,
+            &Action::Resource {
+                verb: verb.as_str(),
+                group: target.kind.group,
+                resource: target.kind.plural,
+                subresource: "",
+                name: fields.required("metadata.name").unwrap_or_default(),
+                namespace: &target.namespace,
+            },
+        )?;
+        if target.kind.is_answered() { Err(Status::method_not_allowed()) } else { Ok(()) }
     }
 
     /// What has no object, such as the version of the server.
@@ -87,9 +128,24 @@ impl Pipeline {
     /// # Errors
     /// Forbidden, in Kubernetes' words.
     pub fn authorize_path(&self, user: &User, verb: Verb, path: &str) -> Result<(), Status> {
-        let action = Action::Path { verb: verb.as_str(), path };
-        let decision = self.decide(user, &action);
-        if decision.allowed { Ok(()) } else { Err(refusal(user, &action, &decision)) }
+        self.check(user, &Action::Path { verb: verb.as_str(), path })
+    }
+
+    /// # Errors
+    /// Forbidden, in Kubernetes' words; Unavailable while this member does not know the roles yet.
+    pub(super) fn check(&self, user: &User, action: &Action<'_>) -> Result<(), Status> {
+        // Before the decision: one that was made without roles must not be told as one that was made with them.
+        let ready = self.is_ready();
+        let decision = self.decide(user, action);
+        if decision.allowed {
+            return Ok(());
+        }
+        if ready {
+            return Err(refusal(user, action, &decision));
+        }
+        let mut status = Status::unavailable("this member does not know the roles yet; try again, or another member");
+        status.details = Some(Box::new(Details { retry_after_seconds: RETRY_SECONDS, ..Details::default() }));
+        Err(status)
     }
 
     pub(super) fn decide(&self, user: &User, action: &Action<'_>) -> Decision {
@@ -104,6 +160,38 @@ impl Pipeline {
         let applies = matches!(operation, Prepared::Apply { .. } | Prepared::ServerSideApply { .. });
         let creates = matches!(&plan.answer, Answer::Stored { outcome: Outcome::Created, .. });
         if applies && creates { self.authorize(user, Verb::Create, operation.target()) } else { Ok(()) }
+    }
+
+    /// To approve or sign a request takes, beside the subresource, the right to speak for its signer.
+    pub(super) fn check_signer(&self, user: &User, operation: &Prepared, plan: &Plan) -> Result<(), Status> {
+        let target = operation.target();
+        if !target.kind.approval || user.may_do_all() {
+            return Ok(());
+        }
+        let verb = match target.subresource {
+            Subresource::Approval => "approve",
+            Subresource::Status => "sign",
+            _ => return Ok(()),
+        };
+        let old = self.cached(target.kind, &target.namespace, &target.name)?.value().map_err(Status::internal)?;
+        if verb == "sign" && !changes_answer(plan, &old)? {
+            return Ok(());
+        }
+        let signer = old["spec"]["signerName"].as_str().unwrap_or_default();
+        let (domain, _) = signer.split_once('/').unwrap_or((signer, ""));
+        let action = |name| Action::Resource {
+            verb,
+            group: target.kind.group,
+            resource: "signers",
+            subresource: "",
+            name,
+            namespace: "",
+        };
+        let whole_domain = format!("{domain}/*");
+        if self.decide(user, &action(&whole_domain)).allowed {
+            return Ok(());
+        }
+        self.check(user, &action(signer))
     }
 
     /// Who writes roles and bindings may only grant what they have.
@@ -124,8 +212,20 @@ impl Pipeline {
     }
 }
 
+/// Whether a plan changes what was said about a request for a certificate, or the certificate.
+fn changes_answer(plan: &Plan, old: &serde_json::Value) -> Result<bool, Status> {
+    for write in plan.writes.values() {
+        let Write::Put { value, .. } = write else { continue };
+        let new: serde_json::Value = serde_json::from_slice(value).map_err(Status::internal)?;
+        if ["certificate", "conditions"].iter().any(|field| new["status"][field] != old["status"][field]) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Forbidden, in Kubernetes' words.
-pub(super) fn refusal(user: &User, action: &Action<'_>, decision: &Decision) -> Status {
+fn refusal(user: &User, action: &Action<'_>, decision: &Decision) -> Status {
     let roles = match decision.missing.as_slice() {
         [] => String::new(),
         [one] => format!(": RBAC: {one}"),

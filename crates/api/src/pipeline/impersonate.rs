@@ -6,7 +6,6 @@ use http::HeaderMap;
 use keelson_types::status::Status;
 
 use super::Pipeline;
-use super::authorize::refusal;
 use super::request::User;
 use crate::rbac::Action;
 
@@ -75,7 +74,6 @@ impl Pipeline {
         namespace: &str,
     ) -> Result<(), Status> {
         let action = Action::Resource { verb: "impersonate", group, resource, subresource: "", name, namespace };
-        let decision = self.decide(user, &action);
-        if decision.allowed { Ok(()) } else { Err(refusal(user, &action, &decision)) }
+        self.check(user, &action)
     }
 }

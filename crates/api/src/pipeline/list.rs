@@ -179,7 +179,7 @@ impl Pipeline {
     /// # Errors
     /// Forbidden; BadRequest for a selector or token that is not one; Expired when the pages' revision is compacted.
     pub async fn list(&self, user: &User, target: &Target, options: ListOptions) -> Result<List, Status> {
-        self.authorize(user, Verb::List, target)?;
+        self.authorize_collection(user, Verb::List, target, &options.field_selector)?;
         self.list_allowed(target, options).await
     }
 

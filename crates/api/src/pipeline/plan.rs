@@ -20,7 +20,7 @@ use keelson_types::{Kind, field, registry};
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use super::request::{Operation, Outcome, PatchType, Subresource, Target, WriteOptions};
+use super::request::{Operation, Outcome, PatchType, Subresource, Target, User, WriteOptions};
 use super::{OBJECT_BYTES_MAX, Settings};
 use crate::cache::{Caches, Object};
 use crate::keys;
@@ -206,6 +206,10 @@ impl Prepared {
 /// BadRequest, MethodNotAllowed, NotFound for a subresource that the kind has not.
 pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> Result<Prepared, Status> {
     let validation = options.field_validation;
+    if operation.kind().is_some_and(Kind::is_answered) {
+        // Nothing of such a kind is ever stored: what is created is answered, elsewhere.
+        return Err(Status::method_not_allowed());
+    }
     match operation {
         Operation::Create { target, body } => match target.subresource {
             Subresource::None => {
@@ -214,7 +218,7 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
                 Ok(Prepared::Create { target, object, warnings })
             }
             Subresource::Binding if std::ptr::eq(target.kind, kinds.pods) => binding(target, body),
-            Subresource::Eviction if std::ptr::eq(target.kind, kinds.pods) => evict::prepare(target, body),
+            Subresource::Eviction if std::ptr::eq(target.kind, kinds.pods) => evict::prepare(target, body, options),
             _ => Err(Status::method_not_allowed()),
         },
         Operation::Update { target, body } => {
@@ -336,6 +340,8 @@ pub struct Planner<'a> {
     pub caches: &'a Caches,
     pub kinds: &'a Kinds,
     pub settings: &'a Settings,
+    /// Who writes; None for the server itself.
+    pub user: Option<&'a User>,
     pub options: &'a WriteOptions,
     pub now: Timestamp,
     /// The lease that new Events get; 0 for none.

@@ -1,4 +1,4 @@
-//! What a front hands to the pipeline: who asks, what for, and with which options. Plain values, no behaviour.
+//! What a front hands to the pipeline: who asks, what for, and with which options. Plain values.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -157,6 +157,8 @@ pub struct ListOptions {
 pub enum WatchStart {
     /// With ADDED for every object that exists in the state named, then a bookmark that says so, then live events.
     Initial(ReadVersion),
+    /// Right after everything that is acknowledged already, without initial events.
+    Now,
     /// Right after this revision, without initial events.
     After(i64),
 }
@@ -213,6 +215,21 @@ pub enum Operation {
         uid: String,
         node: String,
     },
+}
+
+impl Operation {
+    /// The kind that the caller names; None for a binding, which is about a pod.
+    pub fn kind(&self) -> Option<&'static Kind> {
+        match self {
+            Operation::Create { target, .. }
+            | Operation::Update { target, .. }
+            | Operation::Patch { target, .. }
+            | Operation::ServerSideApply { target, .. }
+            | Operation::Apply { target, .. }
+            | Operation::Delete { target, .. } => Some(target.kind),
+            Operation::Bind { .. } => None,
+        }
+    }
 }
 
 /// What became of an operation.

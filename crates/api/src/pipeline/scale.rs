@@ -1,6 +1,7 @@
 //! The scale subresource: an autoscaling/v1 Scale as a view of an object's replicas.
 
 use bytes::Bytes;
+use keelson_types::field;
 use keelson_types::selector::LabelSelector;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
@@ -41,7 +42,7 @@ pub fn value(object: &Value) -> Value {
 /// The object with what a Scale says: its replicas, and its UID and resourceVersion as guards.
 ///
 /// # Errors
-/// BadRequest for what is no Scale.
+/// BadRequest for what is no Scale, Invalid for fewer replicas than none.
 pub fn set(object: &Value, scale: &Value) -> Result<Value, Status> {
     let refuse = |why: &str| Err(Status::cannot_be_handled("Scale", "v1", why));
     if let Some(kind) = scale["kind"].as_str()
@@ -51,9 +52,18 @@ pub fn set(object: &Value, scale: &Value) -> Result<Value, Status> {
     }
     let replicas = match &scale["spec"]["replicas"] {
         Value::Null => 0,
-        Value::Number(number) if number.is_i64() => number.as_i64().unwrap_or_default(),
-        other => return refuse(&format!("spec.replicas: Invalid value: {other}: must be an integer")),
+        other => match other.as_i64().map(i32::try_from) {
+            Some(Ok(number)) => number,
+            _ => return refuse(&format!("spec.replicas: Invalid value: {other}: must be an integer of 32 bits")),
+        },
     };
+    if replicas < 0 {
+        let path = field::Path::new("spec");
+        let why = "must be greater than or equal to 0";
+        let name = crate::value::metadata_text(object, "name");
+        let error = field::Error::invalid(&path.child("replicas"), replicas, why);
+        return Err(Status::invalid("autoscaling", "Scale", name, &[error]));
+    }
     let mut object = object.clone();
     for field in ["uid", "resourceVersion"] {
         if let Some(guard) = scale["metadata"].get(field).filter(|guard| guard.is_string()) {

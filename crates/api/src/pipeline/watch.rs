@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::Pipeline;
 use super::authorize::Verb;
 use super::list::Items;
-use super::request::{Target, User, WatchOptions, WatchStart};
+use super::request::{ReadVersion, Target, User, WatchOptions, WatchStart};
 use crate::cache::{self, Batch, Caches, Object, Since};
 use crate::keys;
 use crate::select::Selection;
@@ -85,7 +85,7 @@ impl Pipeline {
     /// # Errors
     /// Forbidden; BadRequest for a selector that is not one. Expired comes from the stream.
     pub async fn watch(&self, user: &User, target: &Target, options: WatchOptions) -> Result<Watch, Status> {
-        self.authorize(user, Verb::Watch, target)?;
+        self.authorize_collection(user, Verb::Watch, target, &options.field_selector)?;
         let kind = target.kind;
         let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
         let selection = Arc::new(selection);
@@ -94,6 +94,10 @@ impl Pipeline {
                 self.await_version(version).await?;
                 let (objects, revision) = self.caches.snapshot(kind);
                 (Phase::Initial(Items::snapshot(objects, selection.clone())), revision)
+            }
+            WatchStart::Now => {
+                self.await_version(ReadVersion::MostRecent).await?;
+                (Phase::Live, self.caches.revision())
             }
             WatchStart::After(revision) => (Phase::Live, revision),
         };

@@ -160,7 +160,7 @@ impl Pipeline {
         options: &WriteOptions,
     ) -> Result<usize, Status> {
         use futures::{StreamExt as _, TryStreamExt as _};
-        self.authorize(user, Verb::DeleteCollection, &target)?;
+        self.authorize_collection(user, Verb::DeleteCollection, &target, &selectors.field_selector)?;
         let ListOptions { label_selector, field_selector, .. } = selectors;
         let version = ReadVersion::MostRecent;
         let list = ListOptions { label_selector, field_selector, version, ..ListOptions::default() };
@@ -223,9 +223,7 @@ impl Pipeline {
             let at = |status| Refusal { index: Some(index), status };
             let (verb, target) = self.verb(operation);
             self.authorize(user, verb, &target).map_err(at)?;
-            let mut operation = prepare(&self.kinds, operation, options).map_err(at)?;
-            sign(&mut operation, user);
-            prepared.push(operation);
+            prepared.push(prepare(&self.kinds, operation, options).map_err(at)?);
         }
         let mut batch = self.execute_prepared(Some(user), &prepared, options).await?;
         for (operation, written) in operations.iter().zip(&mut batch.results) {
@@ -308,6 +306,7 @@ impl Pipeline {
             caches: &self.caches,
             kinds: &self.kinds,
             settings: &self.settings,
+            user,
             options,
             now: (self.settings.clock)(),
             event_lease,
@@ -321,6 +320,7 @@ impl Pipeline {
             if let Some(user) = user {
                 self.check_creation(user, operation, &plan).map_err(at)?;
                 self.check_escalation(user, operation, &plan).map_err(at)?;
+                self.check_signer(user, operation, &plan).map_err(at)?;
             }
             for key in plan.writes.keys() {
                 if !written.insert(key.clone()) {
@@ -386,20 +386,6 @@ fn check_options(user: &User, options: &WriteOptions) -> Result<(), Status> {
         return Err(Status::bad_request(format!("fieldManager should only contain printable characters, not {bad:?}")));
     }
     Ok(())
-}
-
-/// Who asks for a certificate is who is asking, whatever the request says.
-fn sign(operation: &mut Prepared, user: &User) {
-    if let Prepared::Create { target, object, .. } = operation
-        && target.kind.approval
-        && let Some(spec) = crate::value::map(object, "spec")
-    {
-        for field in ["uid", "extra"] {
-            spec.remove(field);
-        }
-        spec.insert("username".to_owned(), user.name.as_str().into());
-        spec.insert("groups".to_owned(), crate::rbac::groups(user).collect());
-    }
 }
 
 /// What was written, as the kind that the caller asked for.

@@ -18,7 +18,7 @@ use super::negotiate::{self, Form, Offer};
 use super::parameters::Parameters;
 use super::view::View;
 use super::{accept, body, respond, stream};
-use crate::pipeline::{ListOptions, Outcome, Pipeline, Subresource, Target, User, WatchStart, WriteOptions, Written};
+use crate::pipeline::{Outcome, Pipeline, Subresource, Target, User, WatchStart, WriteOptions, Written};
 
 /// Characters of a program's name that are kept as the name of a field manager, as in Kubernetes.
 const PROGRAM_NAME_MAX: usize = 128;
@@ -201,8 +201,7 @@ async fn start(
     view: View,
 ) -> Result<Response, Status> {
     if watch.from_now {
-        let now = pipeline.list(user, target, ListOptions { limit: 1, ..ListOptions::default() }).await?;
-        watch.options.start = WatchStart::After(now.resource_version);
+        watch.options.start = WatchStart::Now;
     }
     let running = pipeline.watch(user, target, watch.options).await?;
     Ok(stream::watch(view, running, watch.send_initial_events))

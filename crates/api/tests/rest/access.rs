@@ -8,27 +8,27 @@ use serde_json::{Value, json};
 
 use crate::member::{Answer, Member, administrator};
 
-const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn who(name: &str, groups: &[&str]) -> Identity {
     let groups = groups.iter().map(|&group| group.to_owned()).collect();
     Identity::Verified(Arc::new(User { name: name.to_owned(), groups }))
 }
 
-fn jane() -> Identity {
+pub fn jane() -> Identity {
     who("jane", &["developers"])
 }
 
-async fn post(member: &Member, identity: Identity, path: &str, object: &Value) -> Answer {
+pub async fn post(member: &Member, identity: Identity, path: &str, object: &Value) -> Answer {
     member.send_as(identity, Method::POST, path, &[JSON], object.to_string()).await
 }
 
-async fn get(member: &Member, identity: Identity, path: &str) -> Answer {
+pub async fn get(member: &Member, identity: Identity, path: &str) -> Answer {
     member.send_as(identity, Method::GET, path, &[], "").await
 }
 
-fn binding(name: &str, kind: &str, role: &str, subject: &str) -> Value {
+pub fn binding(name: &str, kind: &str, role: &str, subject: &str) -> Value {
     json!({
         "metadata": {"name": name}, "roleRef": {"kind": kind, "name": role},
         "subjects": [{"kind": "Group", "name": subject}],
@@ -257,5 +257,20 @@ async fn the_systems_own_components_need_no_role() {
         ("system:node:n1", vec!["system:nodes"]),
     ] {
         get(&member, who(name, &groups), "/api/v1/namespaces/default/pods").await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_before_the_roles_are_known_is_told_to_come_back() {
+    let member = Member::unready().await;
+    let as_mary = [("impersonate-user", "mary")];
+    let pods = "/api/v1/namespaces/default/pods";
+    for answer in [
+        get(&member, jane(), pods).await,
+        get(&member, jane(), "/version").await,
+        member.send_as(jane(), Method::GET, pods, &as_mary, "").await,
+    ] {
+        answer.expect(503);
+        assert_eq!(answer.headers["retry-after"], "1", "{answer:?}");
     }
 }

@@ -52,6 +52,23 @@ impl Answer {
 impl Member {
     /// A member that is ready and has what every cluster has: that Service is its last object.
     pub async fn start() -> Member {
+        let (member, service) = Member::bind().await;
+        let pipeline: Arc<Pipeline> = service.pipeline().clone();
+        tokio::spawn(service.run(member.shutdown.clone()));
+        let last = "/registry/services/specs/default/kubernetes";
+        let revision = stored::written(pipeline.store(), last, PATIENCE).await;
+        let read = format!("/api/v1/namespaces/default/services/kubernetes?resourceVersion={revision}");
+        member.get(&read).await.expect(200);
+        assert!(pipeline.is_ready());
+        member
+    }
+
+    /// A member whose caches nobody fills.
+    pub async fn unready() -> Member {
+        Member::bind().await.0
+    }
+
+    async fn bind() -> (Member, Service) {
         let folder = tempfile::tempdir().expect("a folder");
         let files = certificates(folder.path());
         let peer_address = free_port();
@@ -77,15 +94,7 @@ impl Member {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let service = Service::bind(Options::new(any, files), handle).await.expect("the API binds");
         let router = rest::router(service.pipeline().clone());
-        let pipeline: Arc<Pipeline> = service.pipeline().clone();
-        tokio::spawn(service.run(shutdown.clone()));
-        let member = Member { router, shutdown, _folder: folder };
-        let last = "/registry/services/specs/default/kubernetes";
-        let revision = stored::written(pipeline.store(), last, PATIENCE).await;
-        let read = format!("/api/v1/namespaces/default/services/kubernetes?resourceVersion={revision}");
-        member.get(&read).await.expect(200);
-        assert!(pipeline.is_ready());
-        member
+        (Member { router, shutdown, _folder: folder }, service)
     }
 
     pub async fn get(&self, path: &str) -> Answer {

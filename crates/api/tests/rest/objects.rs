@@ -154,3 +154,30 @@ async fn a_collection_is_deleted_by_its_selector() {
     member.get(&format!("{MAPS}/a")).await.expect(404);
     member.get(&format!("{MAPS}/b")).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_scale_is_a_number_of_32_bits_and_not_below_zero() {
+    let member = Member::start().await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+
+    member.post(DEPLOYMENTS, &json!({"metadata": {"name": "d"}, "spec": spec})).await.expect(201);
+    let path = format!("{DEPLOYMENTS}/d/scale");
+    let scale = |replicas: Value| json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "d"}, "spec": {"replicas": replicas}});
+    for (replicas, code) in [
+        (json!(1_i64 << 31), 400),
+        (json!(i64::MAX), 400),
+        (json!(-(1_i64 << 31) - 1), 400),
+        (json!(1.5), 400),
+        (json!("2"), 400),
+        (json!(-1), 422),
+    ] {
+        let by_patch = member.patch(&path, "merge", &json!({"spec": {"replicas": replicas}})).await;
+        by_patch.expect(code);
+        let refused = member.put(&path, &scale(replicas)).await.expect(code);
+        assert!(refused["message"].as_str().is_some_and(|why| why.contains("spec.replicas")), "{refused}");
+    }
+    member.put(&path, &scale(json!(i32::MAX))).await.expect(200);
+    let kept = member.get(&format!("{DEPLOYMENTS}/d")).await.expect(200);
+    assert_eq!(kept["spec"]["replicas"], i32::MAX);
+}

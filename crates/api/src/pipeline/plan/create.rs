@@ -10,7 +10,7 @@ use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
 use crate::keys;
 use crate::managed;
 use crate::pipeline::request::{Outcome, Target};
-use crate::value;
+use crate::{rbac, value};
 
 /// Names tried for one generateName before the caller hears that they are taken.
 const GENERATED_NAMES_MAX: usize = 8;
@@ -30,6 +30,7 @@ impl Planner<'_> {
         self.name(target, &mut object)?;
         let name = value::metadata_text(&object, "name").to_owned();
         let namespace_guard = self.admit_namespace(target, &name)?;
+        self.sign(target, &mut object);
 
         for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             value::remove_metadata(&mut object, field);
@@ -67,6 +68,20 @@ impl Planner<'_> {
         allocations.add_to(&path, &mut guards, &mut writes);
         let answer = Answer::Stored { value: text, outcome: Outcome::Created };
         Ok(Plan { guards, writes, answer, as_scale: false, warnings })
+    }
+
+    /// Who asks for a certificate is who is asking, whatever the request says and by whichever verb it came.
+    fn sign(&self, target: &Target, object: &mut Value) {
+        if let Some(user) = self.user
+            && target.kind.approval
+            && let Some(spec) = value::map(object, "spec")
+        {
+            for field in ["uid", "extra"] {
+                spec.remove(field);
+            }
+            spec.insert("username".to_owned(), user.name.as_str().into());
+            spec.insert("groups".to_owned(), rbac::groups(user).collect());
+        }
     }
 
     /// Makes a name of generateName where there is none.

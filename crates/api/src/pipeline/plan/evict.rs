@@ -12,7 +12,7 @@ use super::{Answer, Guard, Plan, Planner, Prepared, Write, encode};
 use crate::cache::Object;
 use crate::keys;
 use crate::pipeline::list;
-use crate::pipeline::request::{DeleteOptions, Propagation, Target};
+use crate::pipeline::request::{DeleteOptions, Propagation, Target, WriteOptions};
 use crate::select::Selection;
 use crate::value;
 
@@ -25,9 +25,13 @@ const BUDGETS_MAX: usize = 10_000;
 /// Reads an Eviction.
 ///
 /// # Errors
-/// BadRequest for what is none, or is about another pod.
-pub fn prepare(target: &Target, body: &Bytes) -> Result<Prepared, Status> {
+/// BadRequest for what is none, is about another pod, or asks for a dry run within a batch that is none.
+pub fn prepare(target: &Target, body: &Bytes, write: &WriteOptions) -> Result<Prepared, Status> {
     let eviction: Value = super::json_body("Eviction", body)?;
+    if asks_for_dry_run(&eviction)? && !write.dry_run {
+        let why = "deleteOptions.dryRun of an Eviction is not possible in a batch that is no dry run as a whole";
+        return Err(Status::bad_request(why));
+    }
     let name = value::metadata_text(&eviction, "name");
     if !name.is_empty() && name != target.name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object"));
@@ -53,8 +57,16 @@ pub fn prepare(target: &Target, body: &Bytes) -> Result<Prepared, Status> {
 
 /// Whether an Eviction asks for everything but the eviction itself.
 pub fn is_dry_run(body: &[u8]) -> bool {
-    let eviction: Value = serde_json::from_slice(body).unwrap_or_default();
-    eviction["deleteOptions"]["dryRun"].as_array().is_some_and(|stages| stages.iter().any(|stage| stage == "All"))
+    serde_json::from_slice(body).is_ok_and(|eviction: Value| asks_for_dry_run(&eviction).unwrap_or(false))
+}
+
+fn asks_for_dry_run(eviction: &Value) -> Result<bool, Status> {
+    let stages = &eviction["deleteOptions"]["dryRun"];
+    match stages.as_array() {
+        None if stages.is_null() => Ok(false),
+        Some(stages) if stages.iter().all(|stage| stage == "All") => Ok(!stages.is_empty()),
+        _ => Err(Status::bad_request(format!("deleteOptions.dryRun: Invalid value: {stages}: must be [\"All\"]"))),
+    }
 }
 
 impl Planner<'_> {

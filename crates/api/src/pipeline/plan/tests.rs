@@ -33,6 +33,7 @@ impl World {
             caches: &self.caches,
             kinds: &self.kinds,
             settings: &self.settings,
+            user: None,
             options: &options,
             now: Timestamp::UNIX_EPOCH,
             event_lease: 7,
