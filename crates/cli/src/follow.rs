@@ -28,7 +28,8 @@ impl Follow {
     /// Follows one object.
     pub fn object(raw: Raw, name: &ObjectName) -> Self {
         let options = WatchOptions::default().fields(format!("metadata.name={}", name.name));
-        Self::new(raw, name.clone(), options)
+        // A watch is of a collection, which has no name.
+        Self::new(raw, ObjectName { name: String::new(), ..name.clone() }, options)
     }
 
     /// The next changes. After an expired revision everything that exists is sent again.
