@@ -20,6 +20,9 @@ pub const WINDOW_BYTES: usize = 256 << 10;
 /// The largest piece of data in one frame.
 pub const DATA_BYTES_MAX: usize = 32 << 10;
 
+/// Sessions that a node's stream may carry at once. Both ends hold to it, so that neither opens what the other refuses.
+pub const SESSIONS_MAX: usize = 1024;
+
 /// The other side is not interested any more, or the stream is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the session is over")]

@@ -120,9 +120,11 @@ impl<M: Send + 'static> Receiver<M> {
     pub async fn next(&mut self) -> Option<Frame> {
         if self.owed >= CREDIT_STEP {
             // Without room for the credit there is no use in waiting for frames that need it.
-            let permit = self.link.shared.outgoing.reserve().await.ok()?;
-            self.waiting.fetch_sub(self.owed, Ordering::AcqRel);
-            permit.send(self.link.message(Wire::Credit(u32::try_from(self.owed).unwrap_or(u32::MAX))));
+            // When the stream is over, what has arrived before is still to be had.
+            if let Ok(permit) = self.link.shared.outgoing.reserve().await {
+                self.waiting.fetch_sub(self.owed, Ordering::AcqRel);
+                permit.send(self.link.message(Wire::Credit(u32::try_from(self.owed).unwrap_or(u32::MAX))));
+            }
             self.owed = 0;
         }
         let frame = self.frames.recv().await?;

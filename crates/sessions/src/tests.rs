@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use keelson_proto::keelson::node::v1::session_frame::Frame as Wire;
-use keelson_proto::keelson::node::v1::{Data, SessionFrame};
+use keelson_proto::keelson::node::v1::{Data, SessionEnd, SessionFrame};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -93,6 +93,25 @@ async fn the_end_of_the_stream_ends_all_without_an_outcome() {
     left.close();
     assert_eq!(timeout(SOON, receiver.next()).await, Ok(None));
     sender.last(Channel::Stdin).await.expect_err("is over");
+}
+
+#[tokio::test]
+async fn what_arrived_before_the_end_of_the_stream_is_still_read() {
+    let (outgoing, sent) = mpsc::channel(1);
+    let end = Sessions::new(outgoing, |frame| frame, 1);
+    let (_sender, mut receiver) = end.open(1).expect("opens");
+    for _ in 0..4 {
+        let data = Data { stream: 2, data: vec![0; DATA_BYTES_MAX - 64].into(), last: false };
+        end.receive(SessionFrame { session_id: 1, frame: Some(Wire::Data(data)) });
+    }
+    let last = SessionEnd { exit_code: 3, error: String::new() };
+    end.receive(SessionFrame { session_id: 1, frame: Some(Wire::End(last)) });
+    drop(sent);
+    end.close();
+    for _ in 0..4 {
+        assert!(matches!(timeout(SOON, receiver.next()).await, Ok(Some(Frame::Data(..)))));
+    }
+    assert_eq!(timeout(SOON, receiver.next()).await, Ok(Some(Frame::End(Outcome::Exited(3)))));
 }
 
 #[tokio::test]
