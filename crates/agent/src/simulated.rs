@@ -141,6 +141,7 @@ impl Simulated {
                     let mut lines = container.lines.drain(..).collect();
                     alive.machine.merge(&mut lines);
                     container.lines = lines.into();
+                    alive.end(code);
                 }
                 container.run += 1;
                 push(&mut container.lines, Line { at, text: format!("ended with code {code}") });

@@ -14,7 +14,7 @@ use keelson_proto::keelson::node::v1::session_open::What;
 use keelson_proto::keelson::node::v1::{
     Announce, SessionEnd, SessionFrame, SessionOpen, TunnelRequest, session_frame, tunnel_request, tunnel_response,
 };
-use keelson_sessions::{Channel, Outcome, Receiver, Sender, Sessions};
+use keelson_sessions::{Channel, Outcome, Receiver, SESSIONS_MAX, Sender, Sessions};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,8 +29,8 @@ const REOPEN_AFTER: Duration = Duration::from_millis(500);
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
 /// Messages towards the member that it has not read yet.
 const QUEUE_MAX: usize = 64;
-/// Sessions open through one stream; further ones are refused.
-const OPEN_MAX: usize = 512;
+/// A message of the member: frames are short, and a command's words and names have the bounds of an HTTP request and 256 KiB.
+const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
 /// Finds a container's log: (request, now). An error is for the reader.
 pub type ReadLog = Arc<dyn Fn(&LogsRequest, Timestamp) -> Result<(ContainerId, Vec<Line>), String> + Send + Sync>;
@@ -62,9 +62,12 @@ async fn serve(endpoint: &str, tls: Option<&Tls>, nodes: Vec<String>, host: &Hos
     let announce = tunnel_request::Message::Announce(Announce { nodes });
     let announced = sender.send(TunnelRequest { message: Some(announce) }).await;
     announced.map_err(|error| error.to_string())?;
-    let stream = NodesClient::new(channel).tunnel(ReceiverStream::new(receiver)).await;
+    let stream = NodesClient::new(channel)
+        .max_decoding_message_size(MESSAGE_BYTES_MAX)
+        .tunnel(ReceiverStream::new(receiver))
+        .await;
     let mut incoming = stream.map_err(|error| error.to_string())?.into_inner();
-    let sessions = Sessions::new(sender.clone(), wrap, OPEN_MAX);
+    let sessions = Sessions::new(sender.clone(), wrap, SESSIONS_MAX);
     // What is open ends with the stream.
     let mut open = JoinSet::new();
     let served = loop {

@@ -9,6 +9,9 @@ pub const BYTES_MAX: usize = 16 << 20;
 /// Files and folders of one container.
 const NODES_MAX: usize = 4096;
 
+/// The longest path, which is that of a Unix.
+const PATH_BYTES_MAX: usize = 4096;
+
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -89,6 +92,7 @@ impl Files {
     /// # Errors
     /// In a Unix tool's words.
     pub fn write(&mut self, path: &str, data: Vec<u8>, mode: u32, now: Timestamp) -> Result<(), String> {
+        check_length(path)?;
         self.check_parent(path)?;
         if self.is_folder(path) {
             return Err("Is a directory".to_owned());
@@ -106,17 +110,24 @@ impl Files {
     /// # Errors
     /// As for [`Files::write`].
     pub fn make_folder(&mut self, path: &str, parents: bool, now: Timestamp) -> Result<(), String> {
-        if self.nodes.contains_key(path) {
-            return if parents && self.is_folder(path) { Ok(()) } else { Err("File exists".to_owned()) };
+        check_length(path)?;
+        if !parents && self.nodes.contains_key(path) {
+            return Err("File exists".to_owned());
         }
-        if parents && let Some((parent, _)) = path.rsplit_once('/') {
-            self.make_folder(parent, true, now)?;
+        // From the top down.
+        let above = path.match_indices('/').map(|(end, _)| &path[..end]).filter(|_| parents);
+        for folder in above.chain([path]) {
+            match self.nodes.get(folder) {
+                Some(Node { data: None, .. }) => continue,
+                Some(_) => return Err("File exists".to_owned()),
+                None => {}
+            }
+            self.check_parent(folder)?;
+            if self.nodes.len() >= NODES_MAX {
+                return Err("No space left on device".to_owned());
+            }
+            self.nodes.insert(folder.to_owned(), Node { data: None, mode: 0o755, modified: now });
         }
-        self.check_parent(path)?;
-        if self.nodes.len() >= NODES_MAX {
-            return Err("No space left on device".to_owned());
-        }
-        self.nodes.insert(path.to_owned(), Node { data: None, mode: 0o755, modified: now });
         Ok(())
     }
 
@@ -134,6 +145,10 @@ impl Files {
             Some(_) => Ok(()),
         }
     }
+}
+
+fn check_length(path: &str) -> Result<(), String> {
+    if path.len() > PATH_BYTES_MAX { Err("File name too long".to_owned()) } else { Ok(()) }
 }
 
 impl Node {
@@ -168,5 +183,18 @@ mod tests {
         assert_eq!(files.tree("/a").len(), 3);
         files.remove("/a");
         assert!(files.get("/a/b/c").is_none() && files.is_folder("/etc"));
+    }
+
+    #[test]
+    fn a_path_that_is_too_deep_is_refused() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut files = Files::new("web", now);
+        let deep = "/d".repeat(100_000);
+        assert_eq!(files.make_folder(&deep, true, now), Err("File name too long".to_owned()));
+        assert_eq!(files.write(&deep, Vec::new(), 0o644, now), Err("File name too long".to_owned()));
+        files.make_folder(&deep[..PATH_BYTES_MAX], true, now).expect("fits");
+        let more = format!("/x{}", &deep[..PATH_BYTES_MAX - 2]);
+        files.make_folder("/etc/hosts/x", true, now).expect_err("is below a file");
+        assert_eq!(files.make_folder(&more, true, now), Err("No space left on device".to_owned()));
     }
 }

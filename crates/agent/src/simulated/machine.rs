@@ -1,7 +1,7 @@
 //! What a running simulated container consists of: a name, variables, a few files, and a process that says something now and then.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,7 +11,7 @@ use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::files::Files;
-use super::{LINES_MAX, push};
+use super::{KILLED, LINES_MAX, push};
 use crate::runtime::{ContainerId, Line, Variable};
 
 /// Lines that an attached client may be behind.
@@ -29,6 +29,8 @@ pub struct Machine {
     pub since: Timestamp,
     /// Cancelled when the container is over.
     pub over: CancellationToken,
+    /// What it ended with, if it was not cut short.
+    code: OnceLock<i32>,
     /// What its process answered to its input.
     said: Mutex<VecDeque<Line>>,
     listeners: broadcast::Sender<String>,
@@ -68,10 +70,16 @@ impl Alive {
             ports,
             since,
             over: over.clone(),
+            code: OnceLock::new(),
             said: Mutex::default(),
             listeners: broadcast::Sender::new(BEHIND_MAX),
         };
         Alive { machine: Arc::new(machine), _over: over.drop_guard() }
+    }
+
+    /// The process ends by itself, or as it was asked to.
+    pub fn end(self, code: i32) {
+        let _ = self.machine.code.set(code);
     }
 }
 
@@ -81,6 +89,11 @@ impl Machine {
         push(&mut self.said.lock(), Line { at, text: text.clone() });
         // Nobody may be attached.
         let _ = self.listeners.send(text);
+    }
+
+    /// The exit code of a container that is over.
+    pub fn code(&self) -> i32 {
+        self.code.get().copied().unwrap_or(KILLED)
     }
 
     pub fn listen(&self) -> broadcast::Receiver<String> {

@@ -1,6 +1,11 @@
 use std::sync::Arc;
+use std::task::Poll;
 
 use k8s_openapi::api::core::v1::Pod;
+use keelson_proto::keelson::node::v1::TunnelRequest;
+use keelson_proto::keelson::node::v1::session_frame::Frame as Wire;
+use keelson_proto::keelson::node::v1::tunnel_request::Message;
+use keelson_sessions::{Outcome, Sessions};
 use serde_json::{Value, json};
 
 use super::*;
@@ -119,4 +124,38 @@ fn logs_show_the_environment_but_no_secret_and_keep_the_run_before() {
     assert_eq!(runtime.log(&main_container(), true, at(0)), None);
     start(&mut runtime, pod(json!({})));
     assert!(text(&runtime, true, 12_000).contains(&"running".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_is_attached_reads_to_the_end_and_is_told_the_exit_code() {
+    let mut runtime = Simulated::new(1);
+    start(
+        &mut runtime,
+        pod(json!({ "simulation.keelson.dev/exit-after": "2s", "simulation.keelson.dev/exit-code": "3" })),
+    );
+    observe(&mut runtime, 1_000);
+    let (outgoing, mut sent) = tokio::sync::mpsc::channel(16);
+    let wrap = |frame| TunnelRequest { message: Some(Message::Frame(frame)) };
+    let sessions = Sessions::new(outgoing, wrap, 1);
+    let (output, input) = sessions.open(1).expect("opens");
+    let io = Io { input, output, stdin: true, stdout: true, stderr: false, tty: false };
+    let mut attached = runtime.attach(&main_container(), io).expect("attaches");
+    // It listens from the first poll on.
+    assert!(std::future::poll_fn(|context| Poll::Ready(attached.as_mut().poll(context).is_pending())).await);
+    runtime.machine(&main_container()).expect("runs").say("a last word".to_owned(), at(1_500));
+    observe(&mut runtime, 60_000);
+    assert_eq!(attached.await, Outcome::Exited(3));
+    let mut text = Vec::new();
+    while let Ok(TunnelRequest { message: Some(Message::Frame(frame)) }) = sent.try_recv() {
+        if let Some(Wire::Data(data)) = frame.frame {
+            text.extend_from_slice(&data.data);
+        }
+    }
+    assert!(
+        String::from_utf8_lossy(&text).contains(
+            "a last word
+"
+        ),
+        "{text:?}"
+    );
 }

@@ -5,13 +5,10 @@ use std::io::Read as _;
 use jiff::Timestamp;
 use tar::{Archive, Builder, EntryType, Header};
 
-use super::commands::Done;
+use super::commands::{Done, OUTPUT_BYTES_MAX};
 use super::io::Streams;
 use super::script::Shell;
-use crate::simulated::files::{BYTES_MAX, Files};
-
-/// An archive may have this much around the bytes of its files.
-const OVERHEAD_BYTES_MAX: usize = 4 << 20;
+use crate::simulated::files::Files;
 
 pub async fn run(shell: &Shell, arguments: &[String], streams: &mut Streams) -> Done {
     let (mut mode, mut file, mut folder, mut paths) = (None, None, shell.folder.clone(), Vec::new());
@@ -48,12 +45,12 @@ pub async fn run(shell: &Shell, arguments: &[String], streams: &mut Streams) -> 
     match mode {
         Some('c') => Ok((0, create(shell, &folder, &paths)?)),
         Some('x') => {
-            let bytes = streams.stdin.read_all(BYTES_MAX + OVERHEAD_BYTES_MAX).await?;
+            let bytes = streams.stdin.read_all(OUTPUT_BYTES_MAX).await?;
             extract(shell, &folder, &bytes)?;
             Ok((0, Vec::new()))
         }
         Some('t') => {
-            let bytes = streams.stdin.read_all(BYTES_MAX + OVERHEAD_BYTES_MAX).await?;
+            let bytes = streams.stdin.read_all(OUTPUT_BYTES_MAX).await?;
             let mut names = String::new();
             for entry in Archive::new(bytes.as_slice()).entries().map_err(told)? {
                 names.push_str(&entry.map_err(told)?.path().map_err(told)?.to_string_lossy());
@@ -90,6 +87,9 @@ fn create(shell: &Shell, folder: &str, paths: &[String]) -> Result<Vec<u8>, Stri
             let data = node.data.as_deref();
             header.set_entry_type(if data.is_some() { EntryType::Regular } else { EntryType::Directory });
             let data = data.unwrap_or_default();
+            if builder.get_ref().len() + data.len() > OUTPUT_BYTES_MAX {
+                return Err("the archive is too large".to_owned());
+            }
             header.set_size(data.len() as u64);
             let member = if node.data.is_none() { format!("{member}/") } else { member.to_owned() };
             builder.append_data(&mut header, member, data).map_err(told)?;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::archive;
 use super::io::{Input, PIPE_BYTES_MAX, Streams};
 use super::script::{BROKEN_PIPE, Shell};
-use crate::simulated::files::Files;
+use crate::simulated::files::{BYTES_MAX, Files};
 
 const NAMES: [&str; 25] = [
     "[", "cat", "date", "echo", "env", "false", "head", "hostname", "id", "ls", "mkdir", "printenv", "pwd", "rm",
@@ -16,6 +16,8 @@ const NAMES: [&str; 25] = [
 ];
 /// How much `yes` writes at once.
 const YES_BYTES: usize = 16 << 10;
+/// What a program may write at once: all files, and something around each.
+pub const OUTPUT_BYTES_MAX: usize = BYTES_MAX + (4 << 20);
 /// The longest `seq`.
 const SEQUENCE_MAX: u64 = 100_000;
 
@@ -253,20 +255,21 @@ fn list(shell: &Shell, arguments: &[String]) -> Done {
             } else {
                 text.push_str(&format!("{name}\n"));
             }
+            if text.len() > OUTPUT_BYTES_MAX {
+                return Err("there is too much to list".to_owned());
+            }
         }
     }
     Ok((0, text.into_bytes()))
 }
 
 fn holds(shell: &Shell, arguments: &[String]) -> Result<bool, String> {
-    let words: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "]").collect();
+    let all: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "]").collect();
+    let negations = all.iter().take_while(|word| **word == "!").count();
+    let words = &all[negations..];
     let files = shell.machine.files.lock();
     let at = |path: &str| files.get(&Files::resolve(&shell.folder, path)).cloned();
-    Ok(match words.as_slice() {
-        ["!", rest @ ..] => {
-            drop(files);
-            return holds(shell, &rest.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()).map(|holds| !holds);
-        }
+    let holds = match words {
         ["-d", path] => at(path).is_some_and(|node| node.data.is_none()),
         ["-f", path] => at(path).is_some_and(|node| node.data.is_some()),
         ["-e" | "-r" | "-w", path] => at(path).is_some(),
@@ -277,7 +280,8 @@ fn holds(shell: &Shell, arguments: &[String]) -> Result<bool, String> {
         [left, "!=", right] => left != right,
         [] => false,
         _ => return Err("too many arguments".to_owned()),
-    })
+    };
+    Ok(holds ^ (negations % 2 == 1))
 }
 
 fn change(shell: &Shell, name: &str, arguments: &[String]) -> Result<(), String> {

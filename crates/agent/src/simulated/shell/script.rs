@@ -19,8 +19,13 @@ pub const INTERRUPTED: i32 = 130;
 /// What a command ends with whose output nobody reads.
 pub const BROKEN_PIPE: i32 = 141;
 const NOT_FOUND: i32 = 127;
+const CANNOT_RUN: i32 = 126;
 /// Shells within shells.
 const DEPTH_MAX: u32 = 8;
+/// The words of one command after expansion, and all variables together; each counts [`WORD_OVERHEAD`] more.
+const WORDS_BYTES_MAX: usize = 256 << 10;
+const WORD_OVERHEAD: usize = 16;
+const TOO_LONG: &str = "argument list too long";
 /// A shell reads so much of a script from its input.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
@@ -47,9 +52,15 @@ impl Shell {
         self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    fn set(&mut self, name: &str, value: String) {
+    fn set(&mut self, name: &str, value: String) -> Result<(), String> {
+        let others = self.variables.iter().filter(|(known, _)| known != name);
+        let used: usize = others.map(|(known, value)| known.len() + value.len() + WORD_OVERHEAD).sum();
+        if used + name.len() + value.len() + WORD_OVERHEAD > WORDS_BYTES_MAX {
+            return Err(format!("{name}: {TOO_LONG}"));
+        }
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value));
+        Ok(())
     }
 
     /// A shell without arguments: runs the lines of its input as they come, with a prompt on a terminal.
@@ -131,20 +142,20 @@ impl Shell {
 
     async fn simple(&mut self, simple: Simple, streams: &mut Streams) -> i32 {
         let Simple { assignments, words, redirections } = simple;
-        let words: Vec<String> = words.iter().map(|word| self.expand(word)).collect();
-        if words.is_empty() {
-            for (name, value) in assignments {
-                let value = self.expand(&value);
-                self.set(&name, value);
-            }
-            return 0;
-        }
+        let mut left = WORDS_BYTES_MAX;
+        let expanded = words.iter().map(|word| self.expand(word, &mut left)).collect::<Result<Vec<String>, String>>();
         let before = self.variables.clone();
-        for (name, value) in &assignments {
-            let value = self.expand(value);
-            self.set(name, value);
-        }
-        let code = match self.redirect(&redirections, streams) {
+        let prepared = expanded.and_then(|words| self.assign(&assignments).map(|()| words));
+        let words = match prepared {
+            Ok(words) if words.is_empty() => return 0,
+            Ok(words) => words,
+            Err(error) => {
+                self.variables = before;
+                let _ = streams.stderr.write(format!("sh: {error}\n")).await;
+                return CANNOT_RUN;
+            }
+        };
+        let code = match self.redirect(&redirections, &mut left, streams) {
             Ok(Redirected { restore, files }) => {
                 let code = self.command(&words, streams).await;
                 restore.undo(streams);
@@ -167,8 +178,32 @@ impl Shell {
         code
     }
 
+    fn assign(&mut self, assignments: &[(String, Word)]) -> Result<(), String> {
+        for (name, value) in assignments {
+            let value = self.expand(value, &mut WORDS_BYTES_MAX.clone())?;
+            self.set(name, value)?;
+        }
+        Ok(())
+    }
+
     /// A command by its words. Also what a client asks for directly.
-    pub async fn command(&mut self, words: &[String], streams: &mut Streams) -> i32 {
+    pub async fn command(&mut self, mut words: &[String], streams: &mut Streams) -> i32 {
+        let mut replaces = false;
+        // One after the other, not one within the other: there may be many.
+        while let [first, rest @ ..] = words
+            && first == "exec"
+            && !rest.is_empty()
+        {
+            (words, replaces) = (rest, true);
+        }
+        let code = self.plain_command(words, streams).await;
+        if replaces {
+            self.exit = Some(code);
+        }
+        code
+    }
+
+    async fn plain_command(&mut self, words: &[String], streams: &mut Streams) -> i32 {
         let Some((name, arguments)) = words.split_first() else { return 0 };
         match name.as_str() {
             "exit" => {
@@ -179,16 +214,14 @@ impl Shell {
             "cd" => return self.change_folder(arguments, streams).await,
             "export" => {
                 for argument in arguments {
-                    if let Some((name, value)) = argument.split_once('=') {
-                        self.set(name, value.to_owned());
+                    if let Some((name, value)) = argument.split_once('=')
+                        && let Err(error) = self.set(name, value.to_owned())
+                    {
+                        let _ = streams.stderr.write(format!("sh: export: {error}\n")).await;
+                        return 1;
                     }
                 }
                 return 0;
-            }
-            "exec" if !arguments.is_empty() => {
-                let code = Box::pin(self.command(arguments, streams)).await;
-                self.exit = Some(code);
-                return code;
             }
             _ => {}
         }
@@ -242,17 +275,31 @@ impl Shell {
         2
     }
 
-    fn expand(&self, word: &Word) -> String {
-        let part = |part: &Part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Variable(name) if name == "?" => self.status.to_string(),
-            Part::Variable(name) => self.variable(name).unwrap_or_default().to_owned(),
-        };
-        word.iter().map(part).collect()
+    /// What a word comes to, which is taken from the bytes that are `left`.
+    fn expand(&self, word: &Word, left: &mut usize) -> Result<String, String> {
+        let mut take = |bytes: usize| left.checked_sub(bytes).map(|rest| *left = rest).ok_or(TOO_LONG);
+        take(WORD_OVERHEAD)?;
+        let status = self.status.to_string();
+        let mut expanded = String::new();
+        for part in word {
+            let text = match part {
+                Part::Text(text) => text.as_str(),
+                Part::Variable(name) if name == "?" => status.as_str(),
+                Part::Variable(name) => self.variable(name).unwrap_or_default(),
+            };
+            take(text.len())?;
+            expanded.push_str(text);
+        }
+        Ok(expanded)
     }
 
     /// Points the streams elsewhere. What goes to files is collected, and written when the command is over.
-    fn redirect(&self, redirections: &[Redirection], streams: &mut Streams) -> Result<Redirected, String> {
+    fn redirect(
+        &self,
+        redirections: &[Redirection],
+        left: &mut usize,
+        streams: &mut Streams,
+    ) -> Result<Redirected, String> {
         let mut redirected = Redirected {
             restore: Restore { stdin: None, stdout: streams.stdout.clone(), stderr: streams.stderr.clone() },
             files: Vec::new(),
@@ -261,7 +308,7 @@ impl Shell {
             match redirection {
                 Redirection::ErrorToOutput => streams.stderr = streams.stdout.clone(),
                 Redirection::From(file) => {
-                    let file = self.expand(file);
+                    let file = self.expand(file, left)?;
                     let data = if file == "/dev/null" {
                         Some(Vec::new())
                     } else {
@@ -273,7 +320,7 @@ impl Shell {
                     redirected.restore.stdin.get_or_insert(before);
                 }
                 Redirection::To { file, append, error } => {
-                    let file = self.expand(file);
+                    let file = self.expand(file, left)?;
                     let output = match file.as_str() {
                         "/dev/null" => Output::Nowhere,
                         "/dev/stderr" => streams.stderr.clone(),

@@ -12,6 +12,8 @@ use super::io::Output;
 
 /// Pieces of input that the command has not read.
 const QUEUE_MAX: usize = 4;
+/// Lines of a terminal that the command has not read; further ones are dropped, as a terminal's driver does.
+const LINES_MAX: usize = 256;
 /// The longest line of a terminal; what is typed beyond is dropped.
 const LINE_BYTES_MAX: usize = 4096;
 
@@ -21,7 +23,7 @@ pub fn pump(
     wanted: bool,
     echo: Option<Output>,
 ) -> (impl Future<Output = ()>, mpsc::Receiver<Bytes>, Arc<Notify>) {
-    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    let (sender, receiver) = mpsc::channel(if echo.is_some() { LINES_MAX } else { QUEUE_MAX });
     let interrupt = Arc::new(Notify::new());
     let pump = run(frames, wanted.then_some(sender), echo, interrupt.clone());
     (pump, receiver, interrupt)
@@ -46,7 +48,8 @@ async fn run(
                 let Typed { shown, lines, interrupted, ended } = line.type_in(&data);
                 let _ = echo.write(shown).await;
                 for line in lines {
-                    let _ = to.send(line).await;
+                    // Not to wait, so that Ctrl-C is seen while the command does not read.
+                    let _ = to.try_send(line);
                 }
                 if interrupted {
                     interrupt.notify_waiters();
@@ -112,6 +115,10 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keelson_proto::keelson::node::v1::session_frame::Frame as Wire;
+    use keelson_proto::keelson::node::v1::tunnel_request::Message;
+    use keelson_proto::keelson::node::v1::{Data, SessionFrame};
+    use keelson_sessions::Sessions;
 
     #[test]
     fn lines_are_echoed_and_edited() {
@@ -123,5 +130,24 @@ mod tests {
         assert!(!line.type_in(b"\x04").ended, "only at the beginning of a line");
         assert_eq!(line.type_in(b"cho\n").lines, [Bytes::from_static(b"echo\n")]);
         assert!(line.type_in(b"\x04").ended);
+    }
+
+    #[tokio::test]
+    async fn ctrl_c_is_seen_while_nobody_reads() {
+        let (outgoing, _kept) = mpsc::channel(1);
+        let sessions = Sessions::new(outgoing, |frame| TunnelRequest { message: Some(Message::Frame(frame)) }, 1);
+        let (_sender, frames) = sessions.open(1).expect("opens");
+        for keys in ["ls\n".repeat(2 * LINES_MAX), "\x03".to_owned()] {
+            let data = Data { stream: 1, data: keys.into(), last: false };
+            sessions.receive(SessionFrame { session_id: 1, frame: Some(Wire::Data(data)) });
+        }
+        let (pump, _unread, interrupt) = pump(frames, true, Some(Output::Nowhere));
+        let interrupted = async {
+            tokio::select! {
+                () = pump => panic!("the client is still there"),
+                () = interrupt.notified() => {}
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(10), interrupted).await.expect("is interrupted");
     }
 }

@@ -114,3 +114,44 @@ async fn archives_go_in_and_come_out() {
         assert!(code == 1 && errors.starts_with(error), "{command:?}: {errors}");
     }
 }
+
+#[tokio::test]
+async fn a_small_command_cannot_make_something_huge() {
+    let session = Session::new();
+    let doubled = format!("X=0123456789; {}echo $X", "X=$X$X; ".repeat(40));
+    let (code, out, errors) = session.run(&["sh", "-c", &doubled], b"").await;
+    assert!(code == 0 && out.len() < 512 << 10 && errors.contains("argument list too long"), "{code}: {errors}");
+    let many = format!("{}true {}", "X=0123456789; ".to_owned() + &"X=$X$X; ".repeat(12), "$X ".repeat(100));
+    let (code, _, errors) = session.run(&["sh", "-c", &many], b"").await;
+    assert_eq!(
+        (code, errors.as_str()),
+        (
+            126,
+            "sh: argument list too long
+"
+        )
+    );
+    let mut words = vec!["exec"; 50_000];
+    words.push("true");
+    assert_eq!(session.run(&words, b"").await.0, 0);
+    let mut words = vec!["!"; 50_001];
+    words.splice(0..0, ["test"]);
+    words.push("x");
+    assert_eq!(session.run(&words, b"").await.0, 1);
+    for (command, error) in [
+        (
+            ["tar", "cf", "-"].as_slice(),
+            "tar: the archive is too large
+",
+        ),
+        (
+            &["ls", "-l"],
+            "ls: there is too much to list
+",
+        ),
+    ] {
+        let words = [command, &["/"; 100_000]].concat();
+        let (code, _, errors) = session.run(&words, b"").await;
+        assert_eq!((code, errors.as_str()), (1, error));
+    }
+}
