@@ -13,15 +13,13 @@ use keelson_proto::keelson::node::v1::session_open::What;
 use keelson_proto::keelson::node::v1::{
     SessionFrame, SessionOpen, TunnelRequest, TunnelResponse, tunnel_request, tunnel_response,
 };
-use keelson_sessions::{Frame, Outcome, Receiver, Sender, Sessions};
+use keelson_sessions::{Frame, Outcome, Receiver, SESSIONS_MAX, Sender, Sessions};
 use keelson_types::status::Status;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// Nodes that one agent may host.
 pub const NODES_MAX: usize = 10_000;
-/// Sessions open on one stream, logs that are read among them.
-const SESSIONS_MAX: usize = 1024;
 /// Messages towards an agent that it has not read yet.
 const QUEUE_MAX: usize = 256;
 

@@ -12,8 +12,9 @@ use super::logs::container_named;
 use super::request::{ReadVersion, Subresource, Target, User};
 use crate::node_tunnel::Session;
 
-/// A command's words together, in bytes.
+/// A command's words together, in bytes; each counts [`WORD_OVERHEAD`] more, so that there are not too many.
 const COMMAND_BYTES_MAX: usize = 256 << 10;
+const WORD_OVERHEAD: usize = 16;
 /// Which container is meant when none is named and there are several.
 const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 
@@ -180,8 +181,10 @@ fn check_command(command: &[String]) -> Result<(), Status> {
     if command.iter().all(String::is_empty) {
         return Err(Status::bad_request("you must specify at least one command for the container"));
     }
-    if command.iter().map(String::len).sum::<usize>() > COMMAND_BYTES_MAX {
-        return Err(Status::bad_request(format!("a command may have at most {COMMAND_BYTES_MAX} bytes")));
+    if command.iter().map(|word| word.len() + WORD_OVERHEAD).sum::<usize>() > COMMAND_BYTES_MAX {
+        let message =
+            format!("a command may have at most {COMMAND_BYTES_MAX} bytes, {WORD_OVERHEAD} for each word among them");
+        return Err(Status::bad_request(message));
     }
     Ok(())
 }
@@ -222,6 +225,7 @@ mod tests {
         assert!(check_command(&[]).is_err() && check_command(&[String::new()]).is_err());
         assert!(check_command(&["a".repeat(COMMAND_BYTES_MAX + 1)]).is_err());
         assert!(check_command(&["ls".to_owned()]).is_ok());
+        assert!(check_command(&vec!["a".to_owned(); COMMAND_BYTES_MAX / 2]).is_err(), "short words count, too");
     }
 
     #[test]

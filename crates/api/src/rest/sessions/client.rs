@@ -16,6 +16,8 @@ use crate::pipeline::PodSession;
 
 /// A session in which nothing moves for so long is ended, as a kubelet does.
 const IDLE_MAX: Duration = Duration::from_secs(4 * 3600);
+/// So often something is written to a client, which fails some time after it died.
+pub(super) const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a client may take to read the end of a session and go.
 pub(super) const FAREWELL_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,8 @@ pub(super) trait Source: Send {
 pub(super) trait Sink: Send {
     /// Waits while the client does not read.
     fn write(&mut self, channel: Channel, data: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
+    /// Writes something that means nothing.
+    fn ping(&mut self) -> impl Future<Output = Result<(), Gone>> + Send;
     /// Tells how it ended, by the text of a Status.
     fn finish(&mut self, status: Bytes) -> impl Future<Output = Result<(), Gone>> + Send;
 }
@@ -108,7 +112,11 @@ async fn listen(source: &mut impl Source, writer: &Writer, moved: &Mutex<Instant
 /// Returns when the container's side is over.
 async fn tell(mut reader: Reader, sink: &mut impl Sink, moved: &Mutex<Instant>) -> Result<Outcome, Gone> {
     loop {
-        match reader.next().await {
+        let frame = tokio::select! {
+            frame = reader.next() => frame,
+            () = silence(sink) => return Err(Gone),
+        };
+        match frame {
             Some(Ok(Frame::Data(channel, data))) => sink.write(channel, data).await?,
             Some(Ok(Frame::Last(_) | Frame::Resize { .. })) => {}
             Some(Ok(Frame::End(outcome))) => return Ok(outcome),
@@ -119,6 +127,16 @@ async fn tell(mut reader: Reader, sink: &mut impl Sink, moved: &Mutex<Instant>) 
     }
 }
 
+/// Keeps a sign of life going while there is nothing else to write; returns when the client is gone.
+async fn silence(sink: &mut impl Sink) {
+    loop {
+        tokio::time::sleep(PING_INTERVAL).await;
+        if sink.ping().await.is_err() {
+            return;
+        }
+    }
+}
+
 async fn idle(moved: &Mutex<Instant>) {
     loop {
         let until = *moved.lock() + IDLE_MAX;
@@ -126,5 +144,47 @@ async fn idle(moved: &Mutex<Instant>) {
             return;
         }
         tokio::time::sleep_until(until).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node_tunnel::Tunnels;
+    use keelson_proto::keelson::node::v1::session_open::What;
+    use keelson_proto::keelson::node::v1::{Announce, Exec, TunnelRequest, tunnel_request};
+
+    /// A client that dies after some pings.
+    struct Dying {
+        left: u32,
+    }
+
+    impl Sink for Dying {
+        async fn write(&mut self, _: Channel, _: Bytes) -> Result<(), Gone> {
+            Ok(())
+        }
+
+        async fn ping(&mut self) -> Result<(), Gone> {
+            self.left = self.left.checked_sub(1).ok_or(Gone)?;
+            Ok(())
+        }
+
+        async fn finish(&mut self, _: Bytes) -> Result<(), Gone> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_dead_is_noticed_though_nothing_is_said() {
+        let tunnels = Tunnels::default();
+        let (tunnel, _outgoing) = tunnels.open();
+        let announce = Announce { nodes: vec!["a".to_owned()] };
+        let announced = TunnelRequest { message: Some(tunnel_request::Message::Announce(announce)) };
+        tunnels.receive(&tunnel, announced).expect("announces");
+        let session = tunnels.session("a", What::Exec(Exec::default())).expect("opens");
+        let before = Instant::now();
+        let told = tell(session.reader, &mut Dying { left: 3 }, &Mutex::new(before)).await;
+        assert_eq!(told, Err(Gone));
+        assert_eq!(before.elapsed().as_secs(), 4 * PING_INTERVAL.as_secs());
     }
 }

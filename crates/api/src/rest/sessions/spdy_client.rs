@@ -165,6 +165,10 @@ impl Sink for StreamSink {
         }
     }
 
+    async fn ping(&mut self) -> Result<(), Gone> {
+        self.error.ping().map_err(|_| Gone)
+    }
+
     async fn finish(&mut self, status: Bytes) -> Result<(), Gone> {
         for stream in [&self.stdout, &self.stderr].into_iter().flatten() {
             stream.finish(Bytes::new()).await;

@@ -131,6 +131,10 @@ impl Sink for ChannelSink {
         self.send(channel, &data).await
     }
 
+    async fn ping(&mut self) -> Result<(), Gone> {
+        self.socket.send(Message::Ping(Bytes::new())).await.map_err(|_| Gone)
+    }
+
     async fn finish(&mut self, status: Bytes) -> Result<(), Gone> {
         self.send(ERROR, &status).await?;
         self.socket.send(farewell()).await.map_err(|_| Gone)
