@@ -11,7 +11,7 @@ mod rule;
 
 pub use live::Live;
 pub use policy::{Decision, Policy};
-pub use rule::{Rule, missing};
+pub use rule::{PERMISSIONS_MAX, Rule, TooMany, missing};
 
 use crate::pipeline::User;
 
@@ -19,8 +19,11 @@ use crate::pipeline::User;
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 /// Whoever is in this group may do everything, whatever roles say.
 pub const ADMINISTRATORS: &str = "system:masters";
-/// Everyone whom the API knows is in this group.
+/// Everyone who has proved who they are is in this group.
 pub const AUTHENTICATED: &str = "system:authenticated";
+/// Everyone else is in this one, and goes by the name [`ANONYMOUS`].
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+pub const ANONYMOUS: &str = "system:anonymous";
 
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +43,7 @@ pub enum Action<'a> {
     Path { verb: &'a str, path: &'a str },
 }
 
-/// The groups of a user, the one of everybody among them.
+/// The groups of a user.
 pub fn groups(user: &User) -> impl Iterator<Item = &str> {
-    let everybody = (!user.groups.iter().any(|group| group == AUTHENTICATED)).then_some(AUTHENTICATED);
-    user.groups.iter().map(String::as_str).chain(everybody)
+    user.groups.iter().map(String::as_str)
 }

@@ -136,7 +136,7 @@ fn user(certificate: &CertificateDer<'_>) -> Result<User, String> {
         return Err("the certificate has no common name".to_owned());
     }
     let groups = subject.iter_organization().filter_map(|group| group.as_str().ok()).map(str::to_owned).collect();
-    Ok(User { name: name.to_owned(), groups })
+    Ok(User::known(name, groups))
 }
 
 /// Takes any certificate, whose key the client must hold.
@@ -253,7 +253,8 @@ mod tests {
         };
         match identify(&ours, Some("jane"), &["developers"], client.clone()) {
             Identity::Verified(user) => {
-                assert_eq!((user.name.as_str(), user.groups.as_slice()), ("jane", &["developers".to_owned()][..]));
+                assert_eq!(user.name, "jane");
+                assert_eq!(user.groups, ["developers", "system:authenticated"]);
             }
             other => panic!("{other:?}"),
         }

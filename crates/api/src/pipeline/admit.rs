@@ -58,7 +58,10 @@ impl Planner<'_> {
         Ok(())
     }
 
-    /// A pod gets the priority of its class; one that names none, that of the default class.
+    /// A pod gets the priority of its class; one that names none, that of the default class, or none without such a class.
+    ///
+    /// # Errors
+    /// Forbidden for a class that is not there, and for a priority that is not the one of the class.
     fn admit_priority(&self, target: &Target, pod: &mut Value) -> Result<(), Status> {
         let kind = target.kind;
         let name = pod["spec"]["priorityClassName"].as_str().unwrap_or_default().to_owned();
@@ -71,13 +74,31 @@ impl Planner<'_> {
             };
             found.value().ok()
         };
-        let Some(class) = class else { return Ok(()) };
-        let wanted = class["value"].as_i64().unwrap_or(0);
-        if let Some(spec) = value::map(pod, "spec") {
-            spec.insert("priorityClassName".to_owned(), class["metadata"]["name"].clone());
-            spec.insert("priority".to_owned(), wanted.into());
-            spec.insert("preemptionPolicy".to_owned(), class["preemptionPolicy"].clone());
+        let (value, policy) = match &class {
+            Some(class) => (class["value"].as_i64().unwrap_or(0), class["preemptionPolicy"].clone()),
+            None => (0, "PreemptLowerPriority".into()),
+        };
+        let Some(spec) = value::map(pod, "spec") else { return Ok(()) };
+        // Whoever makes pods must not put them before those of others: the classes say who may.
+        let refused = |given: String, computed: String| {
+            let why = format!(
+                "the {given} must not be provided in pod spec; priority admission controller computed {computed} from the \
+                 given PriorityClass name"
+            );
+            Status::forbidden(kind.group, kind.plural, &target.name, &why)
+        };
+        if let Some(given) = spec.get("priority").and_then(Value::as_i64).filter(|given| *given != value) {
+            return Err(refused(format!("integer value of priority ({given})"), value.to_string()));
         }
+        if let Some(given) = spec.get("preemptionPolicy").and_then(Value::as_str).filter(|given| policy != *given) {
+            let computed = policy.as_str().unwrap_or_default();
+            return Err(refused(format!("string value of PreemptionPolicy ({given})"), computed.to_owned()));
+        }
+        if let Some(class) = class {
+            spec.insert("priorityClassName".to_owned(), class["metadata"]["name"].clone());
+        }
+        spec.insert("priority".to_owned(), value.into());
+        spec.insert("preemptionPolicy".to_owned(), policy);
         Ok(())
     }
 

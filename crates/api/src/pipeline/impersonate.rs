@@ -62,7 +62,7 @@ impl Pipeline {
         for extra in extras {
             self.may_impersonate(&user, AUTHENTICATION, "userextras", extra, "")?;
         }
-        Ok(Arc::new(User { name: name.to_owned(), groups }))
+        Ok(Arc::new(User::known(name, groups)))
     }
 
     fn may_impersonate(

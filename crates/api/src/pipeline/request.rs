@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use keelson_types::Kind;
 
-/// A user as the client certificate names it: the common name, and the organizations as groups.
+/// A user as the client certificate names it: the common name, and the organizations as groups, and the group of everybody
+/// who is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
     pub name: String,

@@ -3,11 +3,8 @@
 use keelson_types::status::Status;
 use serde_json::Value;
 
-use super::{Action, Policy, Rule, groups, missing};
+use super::{Action, PERMISSIONS_MAX, Policy, Rule, missing};
 use crate::pipeline::User;
-
-/// How many missing rules a refusal names.
-const SHOWN_MAX: usize = 20;
 
 /// Whether `user` may make `new` out of `old`, which is null for a new object.
 ///
@@ -62,15 +59,18 @@ pub fn check(policy: &Policy, user: &User, new: &Value, old: &Value) -> Result<(
         Rule::all_of(&new["rules"])
     };
     let (held, unresolved) = policy.rules(user, &namespace);
-    let missing = missing(&held, &wanted);
+    let Ok(missing) = missing(&held, &wanted) else {
+        let why = format!("more than {PERMISSIONS_MAX} single permissions are too many to compare with those held");
+        return Err(Status::forbidden(super::GROUP, resource, &name, &why));
+    };
     if missing.is_empty() {
         return Ok(());
     }
-    let shown: Vec<String> = missing.iter().take(SHOWN_MAX).map(shown).collect();
-    let groups: Vec<&str> = groups(user).collect();
+    let shown: Vec<String> = missing.iter().map(shown).collect();
     let mut why = format!(
-        "user {:?} (groups={groups:?}) is attempting to grant RBAC permissions not currently held:\n{}",
+        "user {:?} (groups={:?}) is attempting to grant RBAC permissions not currently held:\n{}",
         user.name,
+        user.groups,
         shown.join("\n")
     );
     if !unresolved.is_empty() {

@@ -1,5 +1,6 @@
 //! The policy of the moment: made of the caches, and made anew when roles or bindings have changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keelson_types::Kind;
@@ -15,8 +16,15 @@ const PLURALS: [&str; 4] = ["roles", "clusterroles", "rolebindings", "clusterrol
 
 pub struct Live {
     kinds: [&'static Kind; 4],
-    /// With the revisions of the newest changes that it knows.
-    made: Mutex<([i64; 4], Arc<Policy>)>,
+    made: Mutex<Made>,
+}
+
+struct Made {
+    /// Of the newest changes that the policy knows, by kind.
+    revisions: [i64; 4],
+    /// What the policy was made of, by kind and path, with its revision: only what changed is parsed anew.
+    parsed: [BTreeMap<Arc<str>, (i64, Arc<Value>)>; 4],
+    policy: Arc<Policy>,
 }
 
 impl Live {
@@ -29,24 +37,40 @@ impl Live {
             kinds.push(kind.ok_or_else(|| Status::internal(format!("no kind {plural}")))?);
         }
         let kinds = kinds.try_into().map_err(|_| Status::internal("four kinds make a policy"))?;
-        Ok(Live { kinds, made: Mutex::new(([-1; 4], Arc::default())) })
+        let made = Made { revisions: [-1; 4], parsed: Default::default(), policy: Arc::default() };
+        Ok(Live { kinds, made: Mutex::new(made) })
     }
 
     pub fn policy(&self, caches: &Caches) -> Arc<Policy> {
-        let now = self.kinds.map(|kind| caches.newest_change(kind));
         let mut made = self.made.lock();
-        if made.0 != now {
-            // Read before the objects: a change in between makes the policy once more, never too late.
-            *made = (now, Arc::new(Policy::of(&self.objects(caches))));
+        // Read under the lock: whoever waited for it takes what the one before made, instead of making an older one. And read
+        // before the objects: a change in between makes the policy once more, never too late.
+        let now = self.kinds.map(|kind| caches.newest_change(kind));
+        if made.revisions != now {
+            made.update(&self.kinds, now, caches);
         }
-        made.1.clone()
+        made.policy.clone()
     }
+}
 
-    fn objects(&self, caches: &Caches) -> Vec<Value> {
-        let objects = self.kinds.iter().flat_map(|kind| {
+impl Made {
+    fn update(&mut self, kinds: &[&'static Kind; 4], now: [i64; 4], caches: &Caches) {
+        for (index, kind) in kinds.iter().enumerate() {
+            if self.revisions[index] == now[index] {
+                continue;
+            }
+            let mut before = std::mem::take(&mut self.parsed[index]);
             let (objects, _) = caches.snapshot(kind);
-            objects.into_iter().filter_map(|(_, object)| object.value().ok()).collect::<Vec<Value>>()
-        });
-        objects.collect()
+            let known = objects.iter().filter_map(|(path, object)| {
+                let revision = object.revision();
+                let kept = before.remove(path).filter(|(known, _)| *known == revision);
+                Some((path.clone(), kept.or_else(|| Some((revision, Arc::new(object.value().ok()?))))?))
+            });
+            self.parsed[index] = known.collect();
+        }
+        let objects: Vec<Arc<Value>> =
+            self.parsed.iter().flat_map(BTreeMap::values).map(|(_, one)| one.clone()).collect();
+        self.policy = Arc::new(Policy::of(&objects));
+        self.revisions = now;
     }
 }

@@ -1,12 +1,13 @@
 //! All roles and bindings in the form in which they are asked.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use keelson_types::selector::LabelSelector;
 use serde_json::Value;
 
-use super::{Action, Rule, groups};
+use super::{Action, Rule};
 use crate::pipeline::User;
 
 /// What is said to a question.
@@ -43,8 +44,10 @@ pub struct Policy {
 
 impl Policy {
     /// A policy of objects of the four kinds, in any order.
-    pub fn of(objects: &[Value]) -> Policy {
-        let kind = |word: &'static str| objects.iter().filter(move |object| object["kind"] == word);
+    pub fn of<T: Borrow<Value>>(objects: &[T]) -> Policy {
+        let kind = |word: &'static str| {
+            objects.iter().map(<T as Borrow<Value>>::borrow).filter(move |object| object["kind"] == word)
+        };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut policy = Policy::default();
         for role in kind("Role") {
@@ -124,7 +127,7 @@ impl Policy {
         let mut found = Vec::new();
         for grants in [Some(&self.everywhere), within].into_iter().flatten() {
             found.extend(grants.by_user.get(&user.name).into_iter().flatten());
-            for group in groups(user) {
+            for group in &user.groups {
                 found.extend(grants.by_group.get(group).into_iter().flatten());
             }
         }
@@ -150,28 +153,39 @@ impl Grants {
     }
 }
 
-/// The rules of all the roles that an aggregation selects.
+/// The rules of all the roles that an aggregation selects, and of those that these select in turn.
 pub(super) fn aggregated(aggregation: &Value, roles: &[&Value]) -> Vec<Rule> {
-    let selectors: Vec<LabelSelector> = aggregation["clusterRoleSelectors"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|selector| serde_json::from_value(selector.clone()).ok())
-        .filter_map(|typed| LabelSelector::from_object(Some(&typed)).ok())
-        .collect();
+    let mut selected = vec![false; roles.len()];
+    let mut open = vec![aggregation];
+    // Each role is selected once: roles may well select each other.
+    while let Some(aggregation) = open.pop() {
+        let selectors = selectors(aggregation);
+        for (role, selected) in roles.iter().zip(&mut selected) {
+            if !*selected && selectors.iter().any(|selector| selector.matches(&role["metadata"]["labels"])) {
+                *selected = true;
+                open.extend(Some(&role["aggregationRule"]).filter(|inner| inner.is_object()));
+            }
+        }
+    }
     let mut rules: Vec<Rule> = Vec::new();
-    for role in roles {
-        // What aggregates is not aggregated in turn: that could go round in circles.
+    for (role, _) in roles.iter().zip(&selected).filter(|(_, selected)| **selected) {
+        // Its own rules are only shown in a role that aggregates.
         if role["aggregationRule"].is_object() {
             continue;
         }
-        if selectors.iter().any(|selector| selector.matches(&role["metadata"]["labels"])) {
-            for rule in Rule::all_of(&role["rules"]) {
-                if !rules.contains(&rule) {
-                    rules.push(rule);
-                }
+        for rule in Rule::all_of(&role["rules"]) {
+            if !rules.contains(&rule) {
+                rules.push(rule);
             }
         }
     }
     rules
+}
+
+fn selectors(aggregation: &Value) -> Vec<LabelSelector> {
+    let selectors = aggregation["clusterRoleSelectors"].as_array().into_iter().flatten();
+    selectors
+        .filter_map(|selector| serde_json::from_value(selector.clone()).ok())
+        .filter_map(|typed| LabelSelector::from_object(Some(&typed)).ok())
+        .collect()
 }

@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 use super::Action;
 
 const ALL: &str = "*";
+/// How many missing permissions are told.
+const MISSING_MAX: usize = 20;
+/// How many permissions are looked through for one role: far more than there are verbs, kinds and a few names for each, and
+/// still done within milliseconds.
+pub const PERMISSIONS_MAX: usize = 100_000;
 
 /// As a role has it, but for the order of fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,15 +80,10 @@ impl Rule {
         }
     }
 
-    /// Whether everything that `other` allows, this rule allows too. `other` is one of [`Rule::atoms`].
-    fn covers_atom(&self, other: &Rule) -> bool {
+    /// Whether everything that `other` allows, this rule allows too. One that says no may still, together with others.
+    fn covers(&self, other: &Rule) -> bool {
         let covered = |own: &[String], others: &[String]| others.iter().all(|other| has(own, other));
-        let resources = other.resources.iter().all(|other| {
-            self.resources.iter().any(|own| match other.split_once('/') {
-                Some((resource, subresource)) => names(own, resource, subresource),
-                None => own == ALL || own == other,
-            })
-        });
+        let resources = other.resources.iter().all(|other| self.reaches(other));
         let named = self.names.is_empty()
             || !other.names.is_empty() && other.names.iter().all(|name| self.names.contains(name));
         let paths = other.paths.iter().all(|path| self.paths.iter().any(|own| leads(own, path)));
@@ -97,38 +97,83 @@ impl Rule {
             && paths
     }
 
-    /// The rule as rules with one verb, group, resource, name and path each.
-    fn atoms(&self) -> Vec<Rule> {
-        let mut atoms = Vec::new();
+    /// Whether a resource, as rules write it, is among those of this rule.
+    fn reaches(&self, wanted: &str) -> bool {
+        self.resources.iter().any(|own| match wanted.split_once('/') {
+            Some((resource, subresource)) => names(own, resource, subresource),
+            None => own == ALL || own == wanted,
+        })
+    }
+
+    /// Of how many single permissions the rule is made, each with one verb, group, resource, name and path.
+    fn permissions(&self) -> usize {
+        let objects = self.groups.len().saturating_mul(self.resources.len()).saturating_mul(self.names.len().max(1));
+        self.verbs.len().saturating_mul(self.paths.len().saturating_add(objects))
+    }
+
+    /// Adds the rule's single permissions that no rule in `held` allows, until there are `max`.
+    ///
+    /// Nothing is made but what is added, and what can still cover is narrowed by verb, group and resource: a rule of a few
+    /// long lists stands for millions of permissions.
+    fn missing_from(&self, held: &[Rule], max: usize, missing: &mut Vec<Rule>) {
         for verb in &self.verbs {
-            let verbs = vec![verb.clone()];
+            let held: Vec<&Rule> = held.iter().filter(|own| has(&own.verbs, verb)).collect();
+            let verbs = || vec![verb.clone()];
             for path in &self.paths {
-                atoms.push(Rule { verbs: verbs.clone(), paths: vec![path.clone()], ..Rule::default() });
+                if missing.len() == max {
+                    return;
+                }
+                if !held.iter().any(|own| own.paths.iter().any(|own| leads(own, path))) {
+                    missing.push(Rule { verbs: verbs(), paths: vec![path.clone()], ..Rule::default() });
+                }
             }
             for group in &self.groups {
+                let in_group = |own: &&&Rule| own.paths.is_empty() && has(&own.groups, group);
+                let held: Vec<&Rule> = held.iter().filter(in_group).copied().collect();
                 for resource in &self.resources {
-                    let atom = Rule {
-                        verbs: verbs.clone(),
-                        groups: vec![group.clone()],
-                        resources: vec![resource.clone()],
-                        ..Rule::default()
-                    };
-                    if self.names.is_empty() {
-                        atoms.push(atom);
+                    let held: Vec<&Rule> = held.iter().filter(|own| own.reaches(resource)).copied().collect();
+                    if held.iter().any(|own| own.names.is_empty()) {
                         continue;
                     }
-                    let named = self.names.iter().map(|name| Rule { names: vec![name.clone()], ..atom.clone() });
-                    atoms.extend(named);
+                    let of = |names: Vec<String>| Rule {
+                        verbs: verbs(),
+                        groups: vec![group.clone()],
+                        resources: vec![resource.clone()],
+                        names,
+                        paths: Vec::new(),
+                    };
+                    let own = self.names.iter().filter(|name| !held.iter().any(|own| own.names.contains(name)));
+                    let own = own.map(|name| of(vec![name.clone()]));
+                    let all = self.names.is_empty().then(|| of(Vec::new()));
+                    missing.extend(own.chain(all).take(max - missing.len()));
+                    if missing.len() == max {
+                        return;
+                    }
                 }
             }
         }
-        atoms
     }
 }
 
-/// What of `wanted` no rule in `held` allows.
-pub fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    wanted.iter().flat_map(Rule::atoms).filter(|atom| !held.iter().any(|own| own.covers_atom(atom))).collect()
+/// More single permissions than one role may ask to be looked through, one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+/// What of `wanted` no rule in `held` allows: the first of it, [`MISSING_MAX`] permissions at most.
+///
+/// # Errors
+/// When what no single rule covers comes to more than [`PERMISSIONS_MAX`].
+pub fn missing(held: &[Rule], wanted: &[Rule]) -> Result<Vec<Rule>, TooMany> {
+    let open: Vec<&Rule> = wanted.iter().filter(|rule| !held.iter().any(|own| own.covers(rule))).collect();
+    let permissions = open.iter().fold(0_usize, |sum, rule| sum.saturating_add(rule.permissions()));
+    if permissions > PERMISSIONS_MAX {
+        return Err(TooMany);
+    }
+    let mut missing = Vec::new();
+    for rule in open {
+        rule.missing_from(held, MISSING_MAX, &mut missing);
+    }
+    Ok(missing)
 }
 
 fn has(list: &[String], word: &str) -> bool {

@@ -13,7 +13,7 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn who(name: &str, groups: &[&str]) -> Identity {
     let groups = groups.iter().map(|&group| group.to_owned()).collect();
-    Identity::Verified(Arc::new(User { name: name.to_owned(), groups }))
+    Identity::Verified(Arc::new(User::known(name, groups)))
 }
 
 pub fn jane() -> Identity {
@@ -272,5 +272,86 @@ async fn who_asks_before_the_roles_are_known_is_told_to_come_back() {
     ] {
         answer.expect(503);
         assert_eq!(answer.headers["retry-after"], "1", "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_role_of_millions_of_permissions_is_refused_and_not_multiplied_out() {
+    let member = Member::start().await;
+    let bindings = format!("{RBAC}/namespaces/default/rolebindings");
+    member.post(&bindings, &binding("admins", "ClusterRole", "admin", "developers")).await.expect(201);
+    let roles = format!("{RBAC}/namespaces/default/roles");
+    let words = |count: usize| (0..count).map(|number| format!("word{number}")).collect::<Vec<String>>();
+    let role = |name: &str, count: usize| {
+        let rule = json!({"verbs": words(count), "apiGroups": words(count), "resources": words(count),
+            "resourceNames": words(count)});
+        json!({"metadata": {"name": name}, "rules": [rule]})
+    };
+    let refused = post(&member, jane(), &roles, &role("large", 300)).await.expect(403);
+    assert!(refused["message"].as_str().is_some_and(|why| why.contains("too many to compare")), "{refused}");
+    // Who may escalate is not compared at all.
+    member.post(&bindings, &binding("all", "ClusterRole", "cluster-admin", "owners")).await.expect(201);
+    post(&member, who("owner", &["owners"]), &roles, &role("large", 300)).await.expect(201);
+    let refused = member.post(&roles, &role("larger", 1_001)).await.expect(422);
+    assert!(refused["message"].as_str().is_some_and(|why| why.contains("must have at most 1000")), "{refused}");
+}
+
+#[tokio::test]
+async fn a_question_about_somebody_is_about_the_groups_it_lists() {
+    let member = Member::start().await;
+    let reviews = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    for (groups, allowed) in [(json!([]), false), (json!(["system:authenticated"]), true)] {
+        let ask = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {
+            "user": "mary", "groups": groups, "nonResourceAttributes": {"verb": "get", "path": "/api"}}});
+        let answer = member.post(reviews, &ask).await.expect(201);
+        assert_eq!(answer["status"]["allowed"], allowed, "{groups}");
+    }
+    let me = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}).to_string();
+    for (name, group) in [("mary", "system:authenticated"), ("system:anonymous", "system:unauthenticated")] {
+        let headers = [JSON, ("impersonate-user", name)];
+        let path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+        let answer = member.send(Method::POST, path, &headers, me.clone()).await;
+        // Nobody has allowed the unknown to ask who they are.
+        if name == "mary" {
+            assert_eq!(answer.expect(201)["status"]["userInfo"]["groups"], json!([group]));
+        } else {
+            answer.expect(403);
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_gives_a_pod_a_priority_but_its_class() {
+    let member = Member::start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = |name: &str, change: Value| {
+        let mut pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        json_patch::merge(&mut pod["spec"], &change);
+        pod
+    };
+    for (change, why) in [
+        (
+            json!({"priority": 7}),
+            "the integer value of priority (7) must not be provided in pod spec; priority admission \
+            controller computed 0 from the given PriorityClass name",
+        ),
+        (json!({"priority": 7, "priorityClassName": "system-node-critical"}), "computed 2000001000 from"),
+        (
+            json!({"preemptionPolicy": "Never"}),
+            "the string value of PreemptionPolicy (Never) must not be provided in pod \
+            spec; priority admission controller computed PreemptLowerPriority from the given PriorityClass name",
+        ),
+    ] {
+        let refused = member.post(pods, &pod("p", change)).await.expect(403);
+        assert!(refused["message"].as_str().is_some_and(|said| said.contains(why)), "{refused}");
+    }
+    for (name, change, priority) in [
+        ("plain", json!({}), 0),
+        ("said", json!({"priority": 0, "preemptionPolicy": "PreemptLowerPriority"}), 0),
+        ("critical", json!({"priority": 2_000_001_000, "priorityClassName": "system-node-critical"}), 2_000_001_000),
+    ] {
+        let made = member.post(pods, &pod(name, change)).await.expect(201);
+        assert_eq!(made["spec"]["priority"], priority, "{name}");
+        assert_eq!(made["spec"]["preemptionPolicy"], "PreemptLowerPriority", "{name}");
     }
 }

@@ -408,3 +408,156 @@ async fn an_eviction_spends_what_a_budget_allows() {
     member.delete(&format!("{budgets}/b")).await.expect(200);
     evict("b").await.expect(201);
 }
+
+#[test]
+fn jobs_and_policies_say_what_makes_sense() {
+    let all = examples();
+    let rows: [(&str, Value, &str); 12] = [
+        (
+            "batch/v1 Job",
+            json!({"spec": {"selector": {"matchLabels": {"batch.kubernetes.io/controller-uid": "other"}},
+            "template": {"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "other"}}}}}),
+            "`selector` not auto-generated",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"podFailurePolicy": {"rules": [{"action": "Guess", "onExitCodes": {
+            "operator": "In", "values": [1]}}]}}}),
+            "supported values: \"Count\"",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"podFailurePolicy": {"rules": [{"action": "Ignore"}]}}}),
+            "specifying one of OnExitCodes and OnPodConditions is required",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {
+            "operator": "In", "values": [0]}}]}}}),
+            "must not be 0 for the In operator",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": {
+            "operator": "In", "values": [2, 1]}}]}}}),
+            "must be ordered",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"podFailurePolicy": {"rules": [{"action": "FailIndex", "onExitCodes": {
+            "operator": "In", "values": [1]}}]}}}),
+            "requires the backoffLimitPerIndex",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"successPolicy": {"rules": [{"succeededCount": 1}]}}}),
+            "requires indexed completion mode",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"completionMode": "Indexed", "completions": 3, "successPolicy": {"rules": [
+            {"succeededIndexes": "0,2-3"}]}}}),
+            "indexes must be less than 3",
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"completionMode": "Indexed", "completions": 3, "successPolicy": {"rules": [
+            {"succeededIndexes": "0,2", "succeededCount": 3}]}}}),
+            "must be less than or equal to 2 (the number of indexes",
+        ),
+        (
+            "networking.k8s.io/v1 NetworkPolicy",
+            json!({"spec": {"ingress": [{"from": [{"ipBlock": {
+            "cidr": "10.1.0.0/16", "except": ["10.2.0.0/24"]}}]}]}}),
+            "must be a strict subset of `cidr`",
+        ),
+        (
+            "networking.k8s.io/v1 NetworkPolicy",
+            json!({"spec": {"ingress": [{"from": [{"ipBlock": {
+            "cidr": "10.1.0.0/16", "except": ["10.1.0.0/16"]}}]}]}}),
+            "must be a strict subset of `cidr`",
+        ),
+        (
+            "networking.k8s.io/v1 NetworkPolicy",
+            json!({"spec": {"ingress": [{"from": [{"ipBlock": {
+            "cidr": "::/0", "except": ["10.1.0.0/16"]}}]}]}}),
+            "must be a strict subset of `cidr`",
+        ),
+    ];
+    let complaints = |key: &str, change: &Value| {
+        let kind = registry::all().iter().find(|kind| format!("{} {}", kind.api_version(), kind.kind) == key);
+        let kind = kind.expect("is a kind");
+        let mut object = Example::of(kind, &all).object;
+        object["metadata"]["uid"] = "own".into();
+        json_patch::merge(&mut object, change);
+        kind.default(&mut object);
+        kind.prepare_create(&mut object);
+        kind.validate_create(&object).iter().map(ToString::to_string).collect::<Vec<String>>().join("; ")
+    };
+    for (key, change, why) in rows {
+        let said = complaints(key, &change);
+        assert!(said.contains(why), "{key} {change}: {said}");
+    }
+    for (key, change) in [
+        (
+            "batch/v1 Job",
+            json!({"spec": {"completionMode": "Indexed", "completions": 3, "successPolicy": {"rules": [
+            {"succeededIndexes": "0-1,2", "succeededCount": 3}]}}}),
+        ),
+        (
+            "batch/v1 Job",
+            json!({"spec": {"template": {"spec": {"restartPolicy": "Never"}}, "podFailurePolicy": {"rules": [
+            {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [1, 2]}},
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}]}}}),
+        ),
+        (
+            "networking.k8s.io/v1 NetworkPolicy",
+            json!({"spec": {"ingress": [{"from": [{"ipBlock": {
+            "cidr": "0.0.0.0/0", "except": ["10.1.0.0/16"]}}]}]}}),
+        ),
+    ] {
+        assert_eq!(complaints(key, &change), "", "{key} {change}");
+    }
+}
+
+#[test]
+fn updates_keep_what_counts_and_no_more() {
+    let kind = |name: &str| registry::by_name(name).expect("is a kind");
+    let refused = |name: &str, old: &Value, new: &Value| !kind(name).validate_update(new, old).is_empty();
+    let all = examples();
+    let object = |name: &str, change: Value| {
+        let mut object = Example::of(kind(name), &all).object;
+        json_patch::merge(&mut object, &change);
+        object["metadata"]["resourceVersion"] = "1".into();
+        object["metadata"]["uid"] = "own".into();
+        kind(name).default(&mut object);
+        object
+    };
+    let absent = object("statefulsets", json!({"spec": {"serviceName": null}}));
+    let empty = object("statefulsets", json!({"spec": {"serviceName": ""}}));
+    assert!(!refused("statefulsets", &absent, &empty) && !refused("statefulsets", &empty, &absent));
+    assert!(refused("statefulsets", &absent, &object("statefulsets", json!({"spec": {"serviceName": "other"}}))));
+
+    // It was to grow from 2 to 9, and has 5 by now.
+    let claim = |change: Value| {
+        let mut claim = object(
+            "persistentvolumeclaims",
+            json!({
+            "spec": {"resources": {"requests": {"storage": "9Gi"}}},
+            "status": {"phase": "Bound", "capacity": {"storage": "5Gi"}}}),
+        );
+        json_patch::merge(&mut claim, &change);
+        claim
+    };
+    let old = claim(json!({}));
+    let asks = |storage: &str| claim(json!({"spec": {"resources": {"requests": {"storage": storage}}}}));
+    for (new, bad) in [
+        (asks("10Gi"), false),
+        (asks("6Gi"), false),
+        (asks("5Gi"), true),
+        (asks("1Gi"), true),
+        (claim(json!({"spec": {"resources": {"limits": {"storage": "20Gi"}}}})), true),
+    ] {
+        assert_eq!(refused("persistentvolumeclaims", &old, &new), bad, "{}", new["spec"]);
+    }
+}

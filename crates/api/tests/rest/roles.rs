@@ -1,7 +1,7 @@
 //! Roles as values: what a rule allows, what a binding reaches, what the default roles hold.
 
 use keelson_api::pipeline::User;
-use keelson_api::rbac::{Action, Policy, Rule, defaults, missing};
+use keelson_api::rbac::{Action, Policy, Rule, TooMany, defaults};
 use serde_json::json;
 
 fn user(name: &str, groups: &[&str]) -> User {
@@ -13,6 +13,10 @@ fn rule(verbs: &str, groups: &str, resources: &str, names: &str) -> Rule {
         text.split(',').filter(|word| !word.is_empty()).map(|word| word.replace("core", "")).collect()
     };
     Rule { verbs: list(verbs), groups: list(groups), resources: list(resources), names: list(names), paths: Vec::new() }
+}
+
+fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
+    keelson_api::rbac::missing(held, wanted).expect("few enough")
 }
 
 /// `verb group/resource[/subresource] name`
@@ -124,4 +128,45 @@ fn the_default_roles_are_good_objects_and_view_is_within_edit_within_admin() {
     // What is shown in a role that aggregates is what counts.
     let shown = objects.iter().find(|object| object["metadata"]["name"] == "view").expect("is there");
     assert_eq!(Rule::all_of(&shown["rules"]), view);
+}
+
+#[test]
+fn long_lists_are_compared_without_being_multiplied_out() {
+    let words = |count: usize| (0..count).map(|number| format!("w{number}")).collect::<Vec<String>>().join(",");
+    let wide = words(300);
+    let wanted = [rule(&wide, &wide, &wide, &wide)];
+    assert!(missing(&[rule("*", "*", "*", "")], &wanted).is_empty());
+    assert_eq!(keelson_api::rbac::missing(&[], &wanted), Err(TooMany));
+    let some = words(40);
+    assert_eq!(missing(&[], &[rule(&some, &some, &some, "")]).len(), 20, "are told, of 64000");
+    // Several rules cover together what none of them covers alone.
+    let held = [rule("w0", "*", "*", "w0"), rule("w0", "w0", "*", "w1"), rule("w0", "w1", "w0", "w1,w2")];
+    assert!(missing(&held, &[rule("w0", "w0,w1", "w0", "w0,w1")]).is_empty());
+    assert_eq!(missing(&held, &[rule("w0", "w0,w1", "w0,w1", "w0,w1")]), [rule("w0", "w1", "w1", "w1")]);
+}
+
+#[test]
+fn what_aggregates_is_aggregated_too_and_circles_end() {
+    let role = |name: &str, from: &str, resource: &str| {
+        let selectors = json!([{"matchLabels": {"into": name}}]);
+        let mut role = json!({"kind": "ClusterRole", "metadata": {"name": name, "labels": {"into": from}}});
+        match resource {
+            "" => role["aggregationRule"] = json!({"clusterRoleSelectors": selectors}),
+            _ => role["rules"] = json!([{"verbs": ["get"], "apiGroups": [""], "resources": [resource]}]),
+        }
+        role
+    };
+    let policy = Policy::of(&[
+        role("top", "bottom", ""),
+        role("middle", "top", ""),
+        role("bottom", "middle", ""),
+        role("pods", "bottom", "pods"),
+        role("nodes", "top", "nodes"),
+    ]);
+    for name in ["top", "middle", "bottom"] {
+        let rules = policy.role(&json!({"kind": "ClusterRole", "name": name}), "").expect("is there");
+        let mut resources: Vec<&str> = rules.iter().map(|rule| rule.resources[0].as_str()).collect();
+        resources.sort_unstable();
+        assert_eq!(resources, ["nodes", "pods"], "{name}");
+    }
 }

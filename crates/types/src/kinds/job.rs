@@ -12,6 +12,7 @@ use crate::merge::{Rules, by};
 use crate::meta;
 use crate::table::{self, Column};
 
+mod policy;
 pub(super) mod validation;
 
 const RETRIES: i32 = 6;

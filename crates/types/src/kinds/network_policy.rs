@@ -1,5 +1,7 @@
 //! NetworkPolicy: who may talk to which pods.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
@@ -106,7 +108,14 @@ fn peer(peer: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
         }
         let except = path.child("except");
         for (index, entry) in items(&block["except"]) {
-            check::cidr(text(entry), &except.index(index), errors);
+            let path = except.index(index);
+            check::cidr(text(entry), &path, errors);
+            // What the check above complains about is no range.
+            if let (Some(outer), Some(inner)) = (range(text(&block["cidr"])), range(text(entry)))
+                && !(outer.0 == inner.0 && outer.2 < inner.2 && (outer.1 ^ inner.1).leading_zeros() >= outer.2)
+            {
+                errors.push(Error::invalid(&path, text(entry), "must be a strict subset of `cidr`"));
+            }
         }
         if sources > 0 {
             errors.push(Error::forbidden(&path, "may not specify both ipBlock and another peer"));
@@ -114,6 +123,17 @@ fn peer(peer: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     } else if sources == 0 {
         errors.push(Error::required(path, "must specify a peer"));
     }
+}
+
+/// Whether a range is of IPv6, its address in the upper bits, and how many of them count.
+fn range(text: &str) -> Option<(bool, u128, u32)> {
+    let (address, length) = text.split_once('/')?;
+    let length: u32 = length.parse().ok()?;
+    let (is_six, bits, size) = match address.parse::<IpAddr>().ok()? {
+        IpAddr::V4(address) => (false, u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (true, address.to_bits(), 128),
+    };
+    (length <= size).then_some((is_six, bits, length))
 }
 
 fn cells(object: &Value, now: Timestamp) -> Vec<Value> {

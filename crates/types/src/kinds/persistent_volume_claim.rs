@@ -77,8 +77,8 @@ fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
         let mut spec = object["spec"].clone();
         if let Some(fields) = spec.as_object_mut() {
             fields.remove("volumeAttributesClassName");
-            if bound {
-                fields.remove("resources");
+            if bound && let Some(requests) = fields.get_mut("resources").and_then(|all| all.get_mut("requests")) {
+                crate::json::set(requests, "storage", Value::Null);
             }
             // The binder, not the author, names the volume.
             if text(&old["spec"]["volumeName"]).is_empty() {
@@ -100,8 +100,11 @@ fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
             "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims",
         ));
     }
-    let amount = |object: &Value| text(&object["spec"]["resources"]["requests"]["storage"]).parse::<Quantity>().ok();
-    if bound && amount(new) < amount(old) {
+    let amount = |resources: &Value| text(&resources["storage"]).parse::<Quantity>().ok();
+    let request = |object: &Value| amount(&object["spec"]["resources"]["requests"]);
+    let has = amount(&old["status"]["capacity"]);
+    // An expansion that has not come about may be taken back in part; what the volume has, it keeps.
+    if bound && request(new) < request(old) && has.is_none_or(|has| request(new) <= Some(has)) {
         let resources = path.child("resources");
         let requests = resources.child("requests");
         errors.push(Error::forbidden(&requests.child("storage"), "field can not be less than status.capacity"));

@@ -103,14 +103,10 @@ fn default(object: &mut Value) {
     default_to(spec, "enableServiceLinks", true);
 }
 
-/// A pod starts out pending, with the priority of one that names no class.
+/// A pod starts out pending. Its priority comes with its class, which is the cluster's to know.
 fn prepare_create(object: &mut Value) {
     let qos_class = qos::class(&object["spec"]);
     set(object, "status", json!({"phase": "Pending", "qosClass": qos_class}));
-    if let Some(spec) = child(object, "spec") {
-        default_to(spec, "priority", 0);
-        default_to(spec, "preemptionPolicy", "PreemptLowerPriority");
-    }
 }
 
 /// The QoS class is decided when the pod is created.

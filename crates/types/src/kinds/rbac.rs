@@ -33,10 +33,25 @@ pub(super) fn name(name: &str) -> Vec<String> {
     errors
 }
 
+/// Rules of one role, and words in one list of a rule: each request reads all of those that its user has.
+const RULES_MAX: usize = 1_000;
+const WORDS_MAX: usize = 1_000;
+
 pub(super) fn rules(rules: &Value, path: &Path<'_>, namespaced: bool, errors: &mut Vec<Error>) {
     let some = |list: &Value| items(list).next().is_some();
+    let count = items(rules).count();
+    if count > RULES_MAX {
+        errors.push(Error::too_many(path, count, RULES_MAX));
+        return;
+    }
     for (index, rule) in items(rules) {
         let path = path.index(index);
+        for field in ["verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"] {
+            let count = items(&rule[field]).count();
+            if count > WORDS_MAX {
+                errors.push(Error::too_many(&path.child(field), count, WORDS_MAX));
+            }
+        }
         if !some(&rule["verbs"]) {
             errors.push(Error::required(&path.child("verbs"), "verbs must contain at least one value"));
         }

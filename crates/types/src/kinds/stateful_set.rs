@@ -129,6 +129,7 @@ fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
         if let Some(fields) = spec.as_object_mut() {
             fields.retain(|field, _| !MUTABLE.contains(&field.as_str()));
         }
+        prune(&mut spec);
         spec
     };
     if without(new) != without(old) {
@@ -137,6 +138,24 @@ fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
             "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', \
              'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
         ));
+    }
+}
+
+/// Drops what says as much as its absence does.
+fn prune(value: &mut Value) {
+    match value {
+        Value::Object(fields) => fields.retain(|field, value| {
+            prune(value);
+            match value {
+                Value::Null => false,
+                // An empty class is a choice; no class leaves it open.
+                Value::String(text) => !text.is_empty() || field == "storageClassName",
+                Value::Array(items) => !items.is_empty(),
+                _ => true,
+            }
+        }),
+        Value::Array(items) => items.iter_mut().for_each(prune),
+        _ => {}
     }
 }
 

@@ -1,16 +1,15 @@
 //! What a Job may say, alone and as the template of a CronJob.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::immutable;
+use super::{NAME_LABELS, UID_LABELS, immutable, policy};
 use crate::field::{Error, Path};
-use crate::json::{items, text};
+use crate::json::{set, text};
 use crate::kinds::{check, pod};
 use crate::meta;
 
 /// Indexes of an indexed job with many pods at once.
 const COMPLETIONS_MAX: i64 = 100_000;
-const RULES_MAX: usize = 20;
 
 pub(super) fn validate(object: &Value, errors: &mut Vec<Error>) {
     let path = Path::new("spec");
@@ -25,6 +24,20 @@ pub(super) fn validate(object: &Value, errors: &mut Vec<Error>) {
             let metadata = template.child("metadata");
             let labels_path = metadata.child("labels");
             errors.push(Error::invalid(&labels_path, labels.clone(), "`selector` does not match template `labels`"));
+        }
+    }
+    let uid = &object["metadata"]["uid"];
+    if spec["manualSelector"] != true && !text(uid).is_empty() && spec["selector"].is_object() {
+        // What is made for the Job, whatever labels its template has: a selector must not reach the pods of another.
+        let mut own = json!({});
+        for (labels, value) in [(UID_LABELS, uid), (NAME_LABELS, &object["metadata"]["name"])] {
+            for label in labels {
+                set(&mut own, label, value.clone());
+            }
+        }
+        if !check::selects(&spec["selector"], &own) {
+            let shown = spec["selector"].clone();
+            errors.push(Error::invalid(&path.child("selector"), shown, "`selector` not auto-generated"));
         }
     }
     self::spec(spec, &path, errors);
@@ -60,10 +73,16 @@ pub(crate) fn spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     }
     let replacement = path.child("podReplacementPolicy");
     check::one_of(&spec["podReplacementPolicy"], &["TerminatingOrFailed", "Failed"], &replacement, errors);
-    let policy = path.child("podFailurePolicy");
-    let rules = items(&spec["podFailurePolicy"]["rules"]).count();
-    if rules > RULES_MAX {
-        errors.push(Error::too_many(&policy.child("rules"), rules, RULES_MAX));
+    policy::failure(spec, path, errors);
+    policy::success(spec, path, errors);
+    if let Some(failed) = spec["maxFailedIndexes"].as_i64() {
+        if spec["backoffLimitPerIndex"].is_null() {
+            errors.push(Error::required(&path.child("backoffLimitPerIndex"), "when maxFailedIndexes is specified"));
+        }
+        if spec["completions"].as_i64().is_some_and(|completions| failed > completions) {
+            let why = "must be less than or equal to completions";
+            errors.push(Error::invalid(&path.child("maxFailedIndexes"), failed, why));
+        }
     }
     template(&spec["template"], &path.child("template"), errors);
 }
@@ -81,7 +100,9 @@ fn template(template: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
 }
 
 pub(super) fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>) {
-    for field in ["selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy"] {
+    for field in
+        ["selector", "completionMode", "podFailurePolicy", "successPolicy", "backoffLimitPerIndex", "managedBy"]
+    {
         immutable(new, old, field, errors);
     }
     let (new_spec, old_spec) = (&new["spec"], &old["spec"]);
