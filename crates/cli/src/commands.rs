@@ -2,6 +2,7 @@
 
 mod api_resources;
 mod apply;
+mod archive;
 mod attach;
 mod chosen;
 mod cluster;
@@ -14,6 +15,7 @@ mod describe;
 mod diff;
 mod edit;
 mod events;
+mod evict;
 mod exec;
 mod explain;
 mod expose;

@@ -74,6 +74,12 @@ impl Config {
         Ok(settled)
     }
 
+    /// The same with requests that take no longer than this.
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.request_timeout = self.request_timeout.min(limit);
+        self
+    }
+
     pub fn client(&self) -> Result<Client, Error> {
         let optional = |path: &Option<PathBuf>| path.as_deref().map_or(Ok(Vec::new()), read_bytes);
         let tls = match &self.cacert {

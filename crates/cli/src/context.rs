@@ -1,6 +1,7 @@
 //! What every command has at hand: the client, the namespace, and where output goes.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use keelson_client::{Client, Raw, Resource};
 use keelson_types::Kind;
@@ -46,6 +47,11 @@ impl Context {
 
     pub fn raw(&mut self) -> Result<Raw, Error> {
         Ok(self.client()?.raw())
+    }
+
+    /// For requests whose caller would rather be refused soon than have them tried again for long.
+    pub fn raw_within(&self, limit: Duration) -> Result<Raw, Error> {
+        Ok(Config::load(&self.connection)?.within(limit).client()?.raw())
     }
 
     /// The namespace to work in.

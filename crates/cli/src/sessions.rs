@@ -21,8 +21,8 @@ pub(crate) async fn run(
     stdin: bool,
     tty: bool,
 ) -> Result<(), Error> {
-    // Restored when this returns.
-    let _raw = if tty { RawTerminal::enter() } else { None };
+    // Restored when this returns. While nobody reads the keys, they stay with the terminal: Ctrl-C ends the command.
+    let _raw = if tty && stdin { RawTerminal::enter() } else { None };
     let sending = send(input, stdin, tty);
     tokio::pin!(sending);
     let mut sent = false;

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use keelson_client::{DeleteOptions, ListOptions, Patch};
+use keelson_client::{ListOptions, Patch};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
+use super::evict::{self, Eviction};
 use super::{Selection, chosen};
 use crate::Error;
 use crate::arguments::parse_duration;
 use crate::context::{Context, resource};
-use crate::follow::Follow;
 use crate::render::{items, text};
 use crate::target;
 
@@ -29,7 +28,7 @@ pub(crate) struct Uncordon {
     nodes: Nodes,
 }
 
-/// Cordon nodes and delete their pods, so that they run elsewhere
+/// Cordon nodes and evict their pods, as disruption budgets allow, so that they run elsewhere
 #[derive(Debug, Args)]
 pub(crate) struct Drain {
     #[command(flatten)]
@@ -51,7 +50,7 @@ pub(crate) struct Drain {
     #[arg(long, value_name = "SECONDS")]
     grace_period: Option<u32>,
 
-    /// How long to wait until they are gone; 0 is without limit
+    /// How long it may take, budgets that forbid evictions for a while included; 0 is without limit
     #[arg(long, default_value = "0", value_parser = parse_duration, value_name = "DURATION")]
     timeout: Duration,
 }
@@ -111,7 +110,7 @@ impl Drain {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
         for node in self.nodes.mark(true, context).await? {
             self.drain(&node, context).await.map_err(|error| match error {
-                Error::Failed(why) => Error::Failed(format!("unable to drain node {node:?}: {why}")),
+                Error::Failed(why) => Error::Failed(format!("unable to drain node {node:?} due to error: {why}")),
                 other => other,
             })?;
             context.line(format!("node/{node} drained"))?;
@@ -136,35 +135,9 @@ impl Drain {
         if !hindering.is_empty() {
             return Err(Error::Failed(hindering.join(", ")));
         }
-        let raw = context.raw()?;
-        let mut leaving = Vec::new();
-        for pod in going {
-            let name = pods.object(text(&pod["metadata"]["namespace"]), text(&pod["metadata"]["name"]));
-            let options = DeleteOptions {
-                grace_period_seconds: self.grace_period.map(i64::from),
-                ..DeleteOptions::uid(text(&pod["metadata"]["uid"]))
-            };
-            context.line(format!("deleting pod {}/{}", name.namespace, name.name))?;
-            match raw.delete(&name, &options).await {
-                Ok(_) => leaving.push((name, text(&pod["metadata"]["uid"]))),
-                Err(error) if error.is_not_found() || error.is_conflict() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let wait = async {
-            for (name, uid) in leaving {
-                gone(context, &name, &uid).await?;
-                context.line(format!("pod/{} deleted", name.name))?;
-            }
-            Ok::<(), Error>(())
-        };
-        if self.timeout.is_zero() {
-            return wait.await;
-        }
-        match tokio::time::timeout_at(Instant::now() + self.timeout, wait).await {
-            Ok(done) => done,
-            Err(_) => Err(Error::Failed(format!("drain did not complete within {}s", self.timeout.as_secs()))),
-        }
+        let grace_period = self.grace_period.map(i64::from);
+        let going = going.iter().map(|pod| Eviction::of(pod, &pods, grace_period)).collect();
+        evict::all(going, self.timeout, context).await
     }
 
     fn fate(&self, pod: &Value) -> Fate {
@@ -181,25 +154,6 @@ impl Drain {
                 Fate::Hinders("Pods with local storage (use --delete-emptydir-data to override)")
             }
             _ => Fate::Goes,
-        }
-    }
-}
-
-/// Returns when the pod, or one that has its name, is gone.
-async fn gone(context: &mut Context, name: &keelson_client::ObjectName, uid: &str) -> Result<(), Error> {
-    let mut follow = Follow::object(context.raw()?, name);
-    let mut there = false;
-    loop {
-        let batch = follow.next().await?;
-        for event in &batch.events {
-            let same = event.object()["metadata"]["uid"] == uid;
-            there = same && !matches!(event, keelson_client::Event::Deleted(_));
-            if same && !there {
-                return Ok(());
-            }
-        }
-        if batch.initial_events_end && !there {
-            return Ok(());
         }
     }
 }

@@ -1,20 +1,19 @@
 //! `cp`: files into a container and out of it, as an archive that `tar` there reads or writes.
 
-use std::io::{Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use clap::Args;
 use keelson_client::{SessionEvent, proto};
 use tokio::sync::mpsc;
 
+use super::archive::{Received, pack, unpack};
 use super::exec;
 use crate::Error;
 use crate::context::Context;
 
 /// Pieces of the archive between the file system and the network.
 const QUEUE_MAX: usize = 16;
-const PIECE_BYTES: usize = 64 << 10;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,11 +62,12 @@ impl Cp {
     }
 
     async fn upload(&self, from: &Path, pod: &str, path: &str, context: &mut Context) -> Result<(), Error> {
-        let metadata = std::fs::metadata(from).map_err(|source| Error::File { path: from.to_owned(), source })?;
+        let metadata =
+            std::fs::symlink_metadata(from).map_err(|source| Error::File { path: from.to_owned(), source })?;
         let name = from.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         // Into a folder that is there, or as what is named.
         let test = ["test", "-d", path].map(str::to_owned).to_vec();
-        let inside = self.exec(pod, test, None, context).await.is_ok();
+        let inside = is_folder(self.exec(pod, test, None, context).await)?;
         let (folder, name) = match (inside, path.trim_end_matches('/').rsplit_once('/')) {
             (true, _) => (path.to_owned(), name),
             (false, Some(("", last))) => ("/".to_owned(), last.to_owned()),
@@ -86,14 +86,14 @@ impl Cp {
     }
 
     async fn download(&self, pod: &str, path: &str, to: &Path, context: &mut Context) -> Result<(), Error> {
-        let command = ["tar", "cf", "-", path].map(str::to_owned).to_vec();
+        let (path, prefix) = normal(path);
+        let command = ["tar", "cf", "-", &path].map(str::to_owned).to_vec();
         let start = exec::start(pod, self.container.as_deref(), (false, false), context).await?;
         let start = proto::ExecStart { session: Some(start), command };
         let (_input, mut output) = context.client()?.pods_exec(start).await?;
         let (sender, archive) = mpsc::channel(QUEUE_MAX);
-        let name = Path::new(path).file_name().map(PathBuf::from).unwrap_or_default();
+        let name = prefix.file_name().map(PathBuf::from).unwrap_or_default();
         let target = if to.is_dir() { to.join(name) } else { to.to_owned() };
-        let prefix = PathBuf::from(path.trim_matches('/'));
         let unpacking = tokio::task::spawn_blocking(move || unpack(Received::new(archive), &prefix, &target));
         let ended = loop {
             match output.next().await? {
@@ -109,7 +109,11 @@ impl Cp {
         drop(sender);
         let unpacked = unpacking.await.map_err(|error| Error::Failed(error.to_string()))?;
         finish(ended)?;
-        unpacked.map_err(|source| Error::File { path: to.to_owned(), source })
+        match unpacked {
+            Ok(0) => Err(Error::Failed(format!("the container's tar sent no file and no folder of {path:?}"))),
+            Ok(_) => Ok(()),
+            Err(source) => Err(Error::File { path: to.to_owned(), source }),
+        }
     }
 
     /// Runs a command that is fed with `input`.
@@ -152,6 +156,40 @@ impl Cp {
     }
 }
 
+/// What the end of `test -d` says. A container without `test` has no folder that could be known.
+fn is_folder(probed: Result<(), Error>) -> Result<bool, Error> {
+    match probed {
+        Ok(()) => Ok(true),
+        Err(Error::Exited(_)) => Ok(false),
+        // As runtimes tell it.
+        Err(Error::Failed(why)) if why.contains("exec: \"test\": executable file not found") => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A path in a container without `.`, `..` and empty parts, and what a `tar` there puts before the names of what is below.
+fn normal(path: &str) -> (String, PathBuf) {
+    let absolute = path.starts_with('/');
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if parts.last().is_some_and(|last| *last != "..") => {
+                parts.pop();
+            }
+            ".." if absolute => {}
+            part => parts.push(part),
+        }
+    }
+    let asked = match (absolute, parts.is_empty()) {
+        (true, _) => format!("/{}", parts.join("/")),
+        (false, true) => ".".to_owned(),
+        (false, false) => parts.join("/"),
+    };
+    // A `tar` leaves out what leads out of where it is.
+    (asked, parts.into_iter().filter(|part| *part != "..").collect())
+}
+
 fn finish(result: proto::SessionResult) -> Result<(), Error> {
     match (result.error.is_empty(), result.exit_code) {
         (false, _) => Err(Error::Failed(result.error)),
@@ -176,76 +214,6 @@ fn place(text: &str) -> Result<Place, Error> {
     Ok(Place::Pod { namespace, pod: pod.to_owned(), path: path.to_owned() })
 }
 
-fn pack(from: &Path, folder: bool, name: &str, sender: mpsc::Sender<Bytes>) -> std::io::Result<()> {
-    let mut builder = tar::Builder::new(std::io::BufWriter::with_capacity(PIECE_BYTES, Sent(sender)));
-    if folder {
-        builder.append_dir_all(name, from)?;
-    } else {
-        builder.append_path_with_name(from, name)?;
-    }
-    builder.into_inner()?.flush()
-}
-
-/// Unpacks what is below `prefix` to `target`. Nothing gets out of it, and only files and folders are made.
-fn unpack(archive: Received, prefix: &Path, target: &Path) -> std::io::Result<()> {
-    let mut archive = tar::Archive::new(archive);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
-        let Ok(below) = path.strip_prefix(prefix) else { continue };
-        if below.components().any(|part| !matches!(part, Component::Normal(_))) {
-            continue;
-        }
-        let to = if below.as_os_str().is_empty() { target.to_owned() } else { target.join(below) };
-        match entry.header().entry_type() {
-            tar::EntryType::Directory => std::fs::create_dir_all(&to)?,
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
-                if let Some(parent) = to.parent() {
-                    std::fs::create_dir_all(parent)?;
-                }
-                std::io::copy(&mut entry, &mut std::fs::File::create(&to)?)?;
-            }
-            _ => eprintln!("warning: skipping {}: neither a file nor a folder", path.display()),
-        }
-    }
-    Ok(())
-}
-
-struct Sent(mpsc::Sender<Bytes>);
-
-impl Write for Sent {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let sent = self.0.blocking_send(Bytes::copy_from_slice(bytes));
-        sent.map(|()| bytes.len()).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-struct Received {
-    pieces: mpsc::Receiver<Bytes>,
-    rest: Bytes,
-}
-
-impl Received {
-    fn new(pieces: mpsc::Receiver<Bytes>) -> Received {
-        Received { pieces, rest: Bytes::new() }
-    }
-}
-
-impl Read for Received {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        if self.rest.is_empty() {
-            self.rest = self.pieces.blocking_recv().unwrap_or_default();
-        }
-        let length = self.rest.len().min(buffer.len());
-        self.rest.copy_to_slice(&mut buffer[..length]);
-        Ok(length)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,29 +233,26 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_stays_within_its_target() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut builder = tar::Builder::new(Vec::new());
-        for name in ["data/good", "other/skipped", "data/deep/file"] {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(2);
-            header.set_mode(0o644);
-            builder.append_data(&mut header, name, &b"ok"[..]).expect("is appended");
+    fn a_path_is_asked_for_as_its_archive_names_it() {
+        for (path, asked, prefix) in [
+            ("/tmp//a/../b/", "/tmp/b", "tmp/b"),
+            ("/../etc", "/etc", "etc"),
+            ("a/./b", "a/b", "a/b"),
+            ("../a/../b", "../b", "b"),
+            ("../../a", "../../a", "a"),
+            ("a/..", ".", ""),
+            ("/", "/", ""),
+        ] {
+            assert_eq!(normal(path), (asked.to_owned(), PathBuf::from(prefix)), "{path}");
         }
-        let mut bytes = builder.into_inner().expect("is whole");
-        // A name that the library refuses to write.
-        let place = bytes.windows(9).position(|window| window == b"data/good").expect("is there");
-        let evil = bytes[place..place + 1024].to_vec();
-        let mut evil_header = tar::Header::from_byte_slice(&evil[..512]).clone();
-        evil_header.as_mut_bytes()[..12].copy_from_slice(b"data/../evil");
-        evil_header.set_cksum();
-        bytes.splice(0..0, [evil_header.as_bytes().as_slice(), &evil[512..1024]].concat());
-        let (sender, archive) = mpsc::channel(1);
-        sender.try_send(Bytes::from(bytes)).expect("has room");
-        drop(sender);
-        let target = folder.path().join("target");
-        unpack(Received::new(archive), Path::new("data"), &target).expect("is unpacked");
-        assert!(target.join("good").is_file() && target.join("deep/file").is_file());
-        assert!(!folder.path().join("evil").exists() && !target.join("skipped").exists());
+    }
+
+    #[test]
+    fn only_a_probe_that_ran_says_that_there_is_no_folder() {
+        assert!(is_folder(Ok(())).expect("it is known"));
+        assert!(!is_folder(Err(Error::Exited(1))).expect("it is known"));
+        let failed = |why: &str| is_folder(Err(Error::Failed(why.to_owned())));
+        assert!(!failed("cannot start: exec: \"test\": executable file not found in $PATH").expect("it is known"));
+        assert!(failed("the session broke off").is_err());
     }
 }

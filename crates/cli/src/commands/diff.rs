@@ -15,7 +15,11 @@ const EXAMPLES: &str = "\
 Examples:
   keelctl diff -f app.yaml
 
-Exits with 1 when there are differences. KUBECTL_EXTERNAL_DIFF names another program than `diff -u -N`.";
+Exits with 1 when there are differences, with 2 after an error. KUBECTL_EXTERNAL_DIFF names another program than `diff -u -N`.";
+
+/// Exit codes: there are differences; it cannot be said.
+const FOUND: u8 = 1;
+const FAILED: u8 = 2;
 
 /// Show what apply would change
 #[derive(Debug, Args)]
@@ -27,6 +31,18 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
+        match self.compare(context).await {
+            // 1 would say that there are differences.
+            Err(error) if error.exit_code() == FOUND && !matches!(error, Error::Output(_)) => {
+                context.report(&error);
+                context.exit_with(FAILED);
+                Ok(())
+            }
+            compared => compared,
+        }
+    }
+
+    async fn compare(self, context: &mut Context) -> Result<(), Error> {
         if self.files.is_empty() {
             return Err(Error::Usage("say what to compare: -f FILE".to_owned()));
         }
@@ -69,7 +85,7 @@ impl Diff {
         match output.status.code() {
             Some(0) => Ok(()),
             Some(1) => {
-                context.exit_with(1);
+                context.exit_with(FOUND);
                 Ok(())
             }
             _ => Err(Error::Failed(format!("{program:?} failed: {}", output.status))),

@@ -1,5 +1,7 @@
 //! `edit`: an object in the editor, and back.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -37,9 +39,19 @@ impl Edit {
         for object in chosen::objects(&self.resources, &Selection::default(), false, context).await? {
             let shown = document(vec![object.object.clone()], true);
             let mut text = format!("{HEAD}{}", yaml_text(&shown)?);
+            let mut refused = false;
             loop {
-                let edited = edit(&text)?;
-                if edited == text || without_comments(&edited).trim().is_empty() {
+                let edited = match edit(&text) {
+                    Ok(edited) => edited,
+                    Err(error) if refused => return given_up(&text, error, context),
+                    Err(error) => return Err(error),
+                };
+                let content = without_comments(&edited);
+                if content == without_comments(&text) || content.trim().is_empty() {
+                    if refused {
+                        let why = Error::Failed("Edit cancelled, no valid changes were saved.".to_owned());
+                        return given_up(&text, why, context);
+                    }
                     context.line("Edit cancelled, no changes made.")?;
                     break;
                 }
@@ -57,21 +69,31 @@ impl Edit {
                         context.line(format!("{} edited", object.shown))?;
                         break;
                     }
-                    // Shown above what was edited, to be put right; an unchanged file gives up.
+                    // Shown above what was edited, to be put right.
                     Err(why) => {
                         context.note(format!("error: {} is invalid: {why}", object.shown));
                         let why: String = why.lines().map(|line| format!("# {line}\n")).collect();
-                        let again = format!("{HEAD}{why}#\n{}", without_comments(&edited));
-                        if again == text {
-                            return Err(Error::Failed("Edit cancelled, no valid changes were saved.".to_owned()));
-                        }
-                        text = again;
+                        text = format!("{HEAD}{why}#\n{content}");
+                        refused = true;
                     }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// What was refused is kept, so that nobody has to write it again.
+fn given_up(text: &str, why: Error, context: &mut Context) -> Result<(), Error> {
+    let path = keep(text).map_err(|error| Error::Failed(format!("cannot keep what was edited: {error}")))?;
+    context.note(format!("A copy of your changes has been stored to {:?}", path.display().to_string()));
+    Err(why)
+}
+
+fn keep(text: &str) -> std::io::Result<PathBuf> {
+    let mut file = tempfile::Builder::new().prefix("keelctl-edit-").suffix(".yaml").tempfile()?;
+    file.write_all(text.as_bytes())?;
+    Ok(file.into_temp_path().keep()?)
 }
 
 fn without_comments(text: &str) -> String {

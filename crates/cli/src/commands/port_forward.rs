@@ -1,5 +1,6 @@
 //! `port-forward`: ports of a pod as ports of this machine.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -111,11 +112,12 @@ async fn listen(
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             continue;
         };
-        println!("Handling connection for {local}");
+        // Connections are carried also when nobody reads about them any more.
+        let _ = writeln!(std::io::stdout(), "Handling connection for {local}");
         let (client, start) = (client.clone(), start.clone());
         tokio::spawn(async move {
             if let Err(error) = carry(stream, client, start).await {
-                eprintln!("error: forwarding {local}: {error}");
+                let _ = writeln!(std::io::stderr(), "error: forwarding {local}: {error}");
             }
             drop(place);
         });

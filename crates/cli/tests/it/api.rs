@@ -92,7 +92,9 @@ fn object(value: &Value) -> proto::Object {
 }
 
 fn refuse(code: Code, reason: &str, message: String) -> Status {
-    let detail = proto::Status { reason: reason.into(), message: message.clone(), ..Default::default() };
+    let retry_after_seconds = if reason == "TooManyRequests" { 10 } else { 0 };
+    let detail =
+        proto::Status { reason: reason.into(), message: message.clone(), retry_after_seconds, ..Default::default() };
     let any = Any { type_url: "type.googleapis.com/keelson.api.v1.Status".into(), value: detail.encode_to_vec() };
     let rich = RpcStatus { code: code.into(), message: message.clone(), details: vec![any] };
     Status::with_details(code, message, rich.encode_to_vec().into())
@@ -146,6 +148,39 @@ fn selected(wanted: &Key, fields: &str, key: &Key) -> bool {
     key.0 == wanted.0 && (wanted.1.is_empty() || key.1 == wanted.1) && name.is_none_or(|name| key.2 == name)
 }
 
+impl Service {
+    /// An object goes only after somebody has watched it go.
+    fn remove(&self, key: Key, value: Value) {
+        let state = self.0.clone();
+        tokio::spawn(async move {
+            let mut watched = state.watched.subscribe();
+            let seen = watched.wait_for(|watched| *watched == key.0).await.is_ok();
+            assert!(seen, "the state lives");
+            state.lock().remove(&key);
+            let _nobody = state.changes.send((Type::Deleted, key, value));
+        });
+    }
+
+    /// As often as the pod's annotation says, its budget forbids it first. The answer has no object, as that of the real one.
+    fn evict(&self, request: proto::CreateRequest) -> Answered<proto::CreateResponse> {
+        let (key, eviction) = (key(request.name), value(request.object));
+        let found = {
+            let mut objects = self.0.lock();
+            let found = objects.get_mut(&key).ok_or_else(|| not_found(&key))?;
+            let uid = &eviction["deleteOptions"]["preconditions"]["uid"];
+            assert_eq!((&eviction["kind"], uid), (&json!("Eviction"), &found["metadata"]["uid"]));
+            let forbidden = &mut found["metadata"]["annotations"]["forbidden"];
+            if let Some(times @ 1..) = forbidden.as_str().and_then(|times| times.parse::<u32>().ok()) {
+                *forbidden = json!((times - 1).to_string());
+                return Err(refuse(Code::ResourceExhausted, "TooManyRequests", "a budget forbids it".into()));
+            }
+            found.clone()
+        };
+        self.remove(key, found);
+        Ok(Response::new(proto::CreateResponse { object: Some(proto::Object::default()), warnings: vec![] }))
+    }
+}
+
 type Answered<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -176,6 +211,9 @@ impl Objects for Service {
 
     async fn create(&self, request: Request<proto::CreateRequest>) -> Answered<proto::CreateResponse> {
         let request = request.into_inner();
+        if request.name.as_ref().is_some_and(|name| name.subresource == "eviction") {
+            return self.evict(request);
+        }
         let (key, value) = (key(request.name), value(request.object));
         let mut objects = self.0.lock();
         if objects.contains_key(&key) {
@@ -211,19 +249,10 @@ impl Objects for Service {
         Ok(Response::new(answer))
     }
 
-    /// An object goes only after somebody has watched it go.
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answered<proto::DeleteResponse> {
         let key = key(request.into_inner().name);
         let found = self.0.lock().get(&key).cloned().ok_or_else(|| not_found(&key))?;
-        let state = self.0.clone();
-        let value = found.clone();
-        tokio::spawn(async move {
-            let mut watched = state.watched.subscribe();
-            let seen = watched.wait_for(|watched| *watched == key.0).await.is_ok();
-            assert!(seen, "the state lives");
-            state.lock().remove(&key);
-            let _nobody = state.changes.send((Type::Deleted, key, value));
-        });
+        self.remove(key, found.clone());
         Ok(Response::new(proto::DeleteResponse { object: Some(object(&found)), removed: false }))
     }
 
@@ -254,6 +283,9 @@ impl Objects for Service {
     async fn update(&self, request: Request<proto::UpdateRequest>) -> Answered<proto::UpdateResponse> {
         let request = request.into_inner();
         let (key, value) = (key(request.name), value(request.object));
+        if value["data"]["x"] == "refused" {
+            return Err(refuse(Code::InvalidArgument, "Invalid", "it is refused".into()));
+        }
         self.0.lock().insert(key, value.clone());
         Ok(Response::new(proto::UpdateResponse { object: Some(object(&value)), ..Default::default() }))
     }

@@ -154,6 +154,9 @@ async fn differences_are_shown_before_they_are_made() {
     assert!(other.out.contains("-  x: one\n+  x: two\n"), "{}", other.out);
     let unchanged = run(&api, "get cm a -o jsonpath={.data.x}").await;
     assert_eq!(unchanged.out, "one");
+    let refused = THINGS.replace("metadata: {name: n1}", "metadata: {name: refused}");
+    let refused = keelctl(Some(api.address), &["diff", "-f", "-"], &refused).await;
+    assert!(refused.code == Some(2) && refused.err.contains("it is refused"), "{:?}: {}", refused.code, refused.err);
 }
 
 #[tokio::test]
@@ -180,4 +183,55 @@ async fn an_object_goes_through_the_editor() {
     assert_eq!(edit("true").await.out, "Edit cancelled, no changes made.\n");
     let failed = edit("false").await;
     assert!(failed.code == Some(1) && failed.err.contains("problem with the editor"), "{}", failed.err);
+}
+
+#[tokio::test]
+async fn what_was_edited_and_refused_is_kept() {
+    let api = started().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder_name = folder.path().to_string_lossy().into_owned();
+    let variables = [("KUBE_EDITOR", "sed -i s/one/refused/"), ("TMPDIR", &*folder_name)];
+    let refused = keelctl_with(Some(api.address), &["edit", "cm/a"], "", &variables).await;
+    assert_eq!((refused.code, refused.out.as_str()), (Some(1), ""), "{}", refused.err);
+    assert!(refused.err.contains("Edit cancelled, no valid changes were saved."), "{}", refused.err);
+    let kept: Vec<_> =
+        std::fs::read_dir(folder.path()).expect("it is there").map(|entry| entry.expect("it is read").path()).collect();
+    let [kept] = kept.as_slice() else { panic!("not one file: {kept:?}") };
+    assert!(refused.err.contains(&*kept.to_string_lossy()), "{}", refused.err);
+    assert!(std::fs::read_to_string(kept).expect("it is text").contains("x: refused"));
+}
+
+/// Makes a pod on the node whose eviction is forbidden so often.
+async fn on_node(api: &Api, name: &str, forbidden: u32) {
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "annotations": {"forbidden": forbidden.to_string()}},
+        "spec": {"nodeName": "n1", "containers": [{"name": "main", "image": "nginx:1"}]},
+    });
+    let made = keelctl(Some(api.address), &["apply", "-f", "-"], &pod.to_string()).await;
+    assert_eq!(made.code, Some(0), "{}", made.err);
+}
+
+#[tokio::test]
+async fn a_drain_asks_disruption_budgets() {
+    let api = started().await;
+    on_node(&api, "free", 0).await;
+    on_node(&api, "kept", 1).await;
+    let drained = run(&api, "drain n1 --force").await;
+    let expected = "node/n1 cordoned
+evicting pod default/free
+evicting pod default/kept
+evicting pod default/kept
+pod/free evicted
+pod/kept evicted
+node/n1 drained
+";
+    assert_eq!((drained.code, drained.out.as_str()), (Some(0), expected), "{}", drained.err);
+    let told = "error when evicting pods/\"kept\" -n \"default\" (will retry after 5s): a budget forbids it";
+    assert!(drained.err.contains(told), "{}", drained.err);
+    on_node(&api, "never", 1_000).await;
+    let late = run(&api, "drain n1 --force --timeout 500ms").await;
+    assert_eq!(late.code, Some(1), "{}", late.out);
+    assert!(late.err.contains("due to error: global timeout reached: 500ms"), "{}", late.err);
+    assert_eq!(run(&api, "get pod never -o name").await.code, Some(0));
 }
