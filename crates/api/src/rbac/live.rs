@@ -19,11 +19,14 @@ pub struct Live {
     made: Mutex<Made>,
 }
 
+/// Objects by path, with their revisions.
+type Parsed = BTreeMap<Arc<str>, (i64, Arc<Value>)>;
+
 struct Made {
     /// Of the newest changes that the policy knows, by kind.
     revisions: [i64; 4],
-    /// What the policy was made of, by kind and path, with its revision: only what changed is parsed anew.
-    parsed: [BTreeMap<Arc<str>, (i64, Arc<Value>)>; 4],
+    /// What the policy was made of, by kind: only what changed is parsed anew.
+    parsed: [Parsed; 4],
     policy: Arc<Policy>,
 }
 
