@@ -488,7 +488,7 @@ fn jobs_and_policies_say_what_makes_sense() {
         let kind = registry::all().iter().find(|kind| format!("{} {}", kind.api_version(), kind.kind) == key);
         let kind = kind.expect("is a kind");
         let mut object = Example::of(kind, &all).object;
-        object["metadata"]["uid"] = "own".into();
+        place(kind, &mut object);
         json_patch::merge(&mut object, change);
         kind.default(&mut object);
         kind.prepare_create(&mut object);
@@ -520,6 +520,14 @@ fn jobs_and_policies_say_what_makes_sense() {
     }
 }
 
+/// What the API adds to an object before it is looked at.
+fn place(kind: &Kind, object: &mut Value) {
+    object["metadata"]["uid"] = "own".into();
+    if kind.namespaced {
+        object["metadata"]["namespace"] = "default".into();
+    }
+}
+
 #[test]
 fn updates_keep_what_counts_and_no_more() {
     let kind = |name: &str| registry::by_name(name).expect("is a kind");
@@ -529,7 +537,7 @@ fn updates_keep_what_counts_and_no_more() {
         let mut object = Example::of(kind(name), &all).object;
         json_patch::merge(&mut object, &change);
         object["metadata"]["resourceVersion"] = "1".into();
-        object["metadata"]["uid"] = "own".into();
+        place(kind(name), &mut object);
         kind(name).default(&mut object);
         object
     };

@@ -183,7 +183,7 @@ async fn read(response: http::Response<Body>) -> (http::response::Parts, Vec<u8>
 }
 
 pub fn administrator() -> Identity {
-    Identity::Verified(Arc::new(User { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()] }))
+    Identity::Verified(Arc::new(User::known("admin", vec!["system:masters".to_owned()])))
 }
 
 /// A watch's lines, one at a time.

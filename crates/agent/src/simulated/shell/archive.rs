@@ -80,7 +80,8 @@ fn create(shell: &Shell, folder: &str, paths: &[String]) -> Result<Vec<u8>, Stri
         for (found, node) in tree {
             let below = found.strip_prefix(&absolute).unwrap_or_default();
             let member = format!("{name}{below}");
-            let member = if member.is_empty() { "." } else { &member };
+            let member = member.trim_start_matches('/');
+            let member = if member.is_empty() { "." } else { member };
             let mut header = Header::new_gnu();
             header.set_mode(node.mode);
             header.set_mtime(u64::try_from(node.modified.as_second()).unwrap_or_default());
