@@ -1,15 +1,19 @@
 //! Imports: etcd 3.4, etcd 3.5 and this store's own content becomes a cluster with the same keys, revisions and leases.
 
 mod common;
-#[path = "import/etcd.rs"]
-mod etcd;
+#[path = "etcd_v3/etcd_process.rs"]
+mod etcd_process;
+#[path = "etcd_v3/eventually.rs"]
+mod eventually;
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::{Cluster, eventually};
-use etcd::{Etcd, V34, V35};
+use etcd_process::{Etcd, V34, V35};
+use futures::FutureExt as _;
 use keelson_proto::etcdserverpb::auth_client::AuthClient;
 use keelson_proto::etcdserverpb::kv_client::KvClient;
 use keelson_proto::etcdserverpb::lease_client::LeaseClient;
@@ -171,6 +175,10 @@ fn text(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", text(source)))
 }
 
+fn url(etcd: &Etcd) -> String {
+    format!("http://{}", etcd.address)
+}
+
 #[test]
 fn what_etcd_holds_becomes_a_cluster_with_its_revisions_and_leases() {
     for version in [V34, V35] {
@@ -182,7 +190,7 @@ fn what_etcd_holds_becomes_a_cluster_with_its_revisions_and_leases() {
             let expected = all(etcd.channel(), 0).await.kvs;
             let mut steps = Vec::new();
             // One of them does not answer.
-            let endpoints = ["http://127.0.0.1:1".to_owned(), etcd.url()];
+            let endpoints = ["http://127.0.0.1:1".to_owned(), url(&etcd)];
             let imported = import::run(&options(&file, &endpoints), |step| steps.push(step)).await.expect("imported");
             assert!(steps.len() > 5 && steps.is_sorted_by_key(|step| step.keys), "{steps:?}");
             assert_eq!((steps[0].keys, steps[0].revision), (0, revision));
@@ -211,23 +219,17 @@ fn what_etcd_holds_becomes_a_cluster_with_its_revisions_and_leases() {
     }
 }
 
-/// Imports until there are `keys`, and then ends as a crash would.
+/// Imports until there are `keys`, and then ends as a crash would: by a panic out of the step, so that not a page more is received.
 async fn interrupted(options: &import::Options, keys: u64) -> Vec<Step> {
-    let (reached, enough) = tokio::sync::oneshot::channel();
-    let (mut reached, mut steps) = (Some(reached), Vec::new());
+    let mut steps = Vec::new();
     let progress = |step: Step| {
         steps.push(step);
-        if step.keys >= keys
-            && let Some(reached) = reached.take()
-        {
-            reached.send(()).expect("somebody waits for it");
+        if step.keys >= keys {
+            resume_unwind(Box::new("enough"));
         }
     };
-    tokio::select! {
-        biased;
-        _ = enough => {}
-        ended = import::run(options, progress) => panic!("it was too fast: {ended:?}"),
-    }
+    let ended = AssertUnwindSafe(import::run(options, progress)).catch_unwind().await;
+    assert!(ended.is_err(), "it did not come to {keys} keys: {ended:?}");
     steps
 }
 
@@ -243,7 +245,7 @@ fn an_interrupted_import_goes_on_at_its_revision_whatever_was_written_meanwhile(
         kv.put(PutRequest { lease: 99, ..put("ends", "1") }).await.expect("put");
         let revision = fill(etcd.channel()).await;
         let expected = all(etcd.channel(), 0).await.kvs;
-        let options = options(&file, &[etcd.url()]);
+        let options = options(&file, &[url(&etcd)]);
         let mut reached = 0;
         for keys in [1, 60, 150] {
             let steps = interrupted(&options, keys).await;
@@ -282,11 +284,11 @@ fn a_source_that_compacts_or_is_another_one_is_told_with_what_to_do() {
     runtime.block_on(async {
         let etcd = Etcd::start(V34).await;
         let revision = fill(etcd.channel()).await;
-        let options = options(&file, &[etcd.url()]);
+        let options = options(&file, &[url(&etcd)]);
         interrupted(&options, 1).await;
         // Another cluster answers under the address.
         let other = Etcd::start(V35).await;
-        let elsewhere = import::Options { endpoints: vec![other.url()], ..options.clone() };
+        let elsewhere = import::Options { endpoints: vec![url(&other)], ..options.clone() };
         let refused = import::run(&elsewhere, |_| {}).await.expect_err("it is another cluster").to_string();
         assert!(refused.contains("was begun from cluster") && refused.contains("remove it"), "{refused}");
 
@@ -326,7 +328,7 @@ fn users_log_in_and_others_are_refused() {
 
         let as_user = |user: Option<(&str, &str)>| import::Options {
             user: user.map(|(name, password)| (name.to_owned(), password.to_owned())),
-            ..options(&file, &[etcd.url()])
+            ..options(&file, &[url(&etcd)])
         };
         for (user, expected) in [
             (None, "user name is empty"),
@@ -334,7 +336,7 @@ fn users_log_in_and_others_are_refused() {
             (Some(("other", "pw")), "permission denied"),
         ] {
             let refused = import::run(&as_user(user), |_| {}).await.expect_err("it is refused").to_string();
-            assert!(refused.contains(expected) && refused.contains(&etcd.url()), "{refused}");
+            assert!(refused.contains(expected) && refused.contains(&url(&etcd)), "{refused}");
         }
         let imported = import::run(&as_user(Some(("root", "pw"))), |_| {}).await.expect("imported");
         assert_eq!((imported.summary.keys, imported.leases), (u64::try_from(keys).expect("a count"), 2));
@@ -382,7 +384,7 @@ fn an_empty_source_and_values_of_any_size_are_imported() {
     let (folder, file) = folder();
     runtime.block_on(async {
         let etcd = Etcd::start(V34).await;
-        let imported = import::run(&options(&file, &[etcd.url()]), |_| {}).await.expect("imported");
+        let imported = import::run(&options(&file, &[url(&etcd)]), |_| {}).await.expect("imported");
         assert_eq!((imported.summary.revision, imported.summary.keys, imported.leases), (1, 0, 0));
         let mut kv = KvClient::new(etcd.channel());
         // The first page would be larger than what is received at one time.
@@ -390,7 +392,7 @@ fn an_empty_source_and_values_of_any_size_are_imported() {
             kv.put(put(format!("large/{i}"), vec![b'x'; 1_400_000])).await.expect("put");
             kv.put(put(format!("small/{i}"), "x")).await.expect("put");
         }
-        let second = import::Options::new(folder.path().join("second.snap"), vec![etcd.url()]);
+        let second = import::Options::new(folder.path().join("second.snap"), vec![url(&etcd)]);
         let imported = import::run(&second, |_| {}).await.expect("imported");
         assert_eq!((imported.summary.revision, imported.summary.keys), (121, 120));
     });

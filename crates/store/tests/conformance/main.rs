@@ -12,6 +12,8 @@ mod cases;
 #[path = "../etcd_v3/certificates.rs"]
 mod certificates;
 mod differences;
+#[path = "../etcd_v3/etcd_process.rs"]
+mod etcd_process;
 #[path = "../etcd_v3/eventually.rs"]
 mod eventually;
 mod run;
@@ -50,8 +52,8 @@ impl Row {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keelson_answers_as_etcd_does() {
-    let etcd_34 = servers::etcd("KEELSON_TEST_ETCD_34").await;
-    let etcd_35 = servers::etcd("KEELSON_TEST_ETCD_35").await;
+    let etcd_34 = servers::etcd(etcd_process::V34).await;
+    let etcd_35 = servers::etcd(etcd_process::V35).await;
     let keelson = servers::keelson().await;
     let (of_34, of_35, of_keelson) = tokio::join!(all_cases(&etcd_34), all_cases(&etcd_35), all_cases(&keelson));
     let names = |seen: &[(String, String)]| seen.iter().map(|(case, _)| case.clone()).collect::<Vec<_>>();

@@ -1,22 +1,21 @@
 //! The servers, each a single member in a folder of its own, which end with the test.
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
 
 use keelson_store::{Options, Peer, Store};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::certificates::Authority;
+use crate::etcd_process::Etcd;
 use crate::eventually::eventually;
 
 pub struct Running {
     pub address: SocketAddr,
     channel: Channel,
-    _child: Option<Child>,
-    _folder: TempDir,
+    _etcd: Option<Etcd>,
+    _folder: Option<TempDir>,
 }
 
 impl Running {
@@ -35,23 +34,10 @@ async fn connect(address: SocketAddr) -> Channel {
     eventually(&format!("a connection to {address}"), || async { endpoint.connect().await.ok() }).await
 }
 
-/// Starts the etcd whose path is in `variable`. A test that cannot run must not look like one that passed.
+/// Starts the etcd whose path is in `variable`.
 pub async fn etcd(variable: &str) -> Running {
-    let program = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} must be the path of that etcd"));
-    let folder = TempDir::new().expect("a folder");
-    let [client, peer] = free_addresses();
-    let child = Command::new(program)
-        .args(["--name=one", "--log-level=error", &format!("--data-dir={}", folder.path().join("data").display())])
-        .args([format!("--listen-client-urls=http://{client}"), format!("--advertise-client-urls=http://{client}")])
-        .args([format!("--listen-peer-urls=http://{peer}"), format!("--initial-advertise-peer-urls=http://{peer}")])
-        .arg(format!("--initial-cluster=one=http://{peer}"))
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("etcd starts");
-    Running { address: client, channel: connect(client).await, _child: Some(child), _folder: folder }
+    let etcd = Etcd::start(variable).await;
+    Running { address: etcd.address, channel: etcd.channel(), _etcd: Some(etcd), _folder: None }
 }
 
 /// Starts Keelson's store in this process.
@@ -65,5 +51,5 @@ pub async fn keelson() -> Running {
     options.insecure_store = true;
     let (_, service) = Store::open(options).await.expect("the store opens");
     tokio::spawn(service.run(CancellationToken::new()));
-    Running { address: client, channel: connect(client).await, _child: None, _folder: folder }
+    Running { address: client, channel: connect(client).await, _etcd: None, _folder: Some(folder) }
 }

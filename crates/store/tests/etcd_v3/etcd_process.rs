@@ -7,17 +7,15 @@ use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tonic::transport::{Channel, Endpoint};
 
-use crate::common::PATIENCE;
+use crate::eventually::eventually;
 
 /// The variable with the path of etcd 3.4.
 pub const V34: &str = "KEELSON_TEST_ETCD_34";
 /// The variable with the path of etcd 3.5.
 pub const V35: &str = "KEELSON_TEST_ETCD_35";
 
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
-
 pub struct Etcd {
-    address: SocketAddr,
+    pub address: SocketAddr,
     channel: Channel,
     _child: Child,
     _folder: TempDir,
@@ -42,20 +40,9 @@ impl Etcd {
             .spawn()
             .expect("etcd starts");
         let endpoint = Endpoint::from_shared(format!("http://{client}")).expect("a good address");
-        let connect = async {
-            loop {
-                match endpoint.connect().await {
-                    Ok(channel) => break channel,
-                    Err(_) => tokio::time::sleep(PAUSE).await,
-                }
-            }
-        };
-        let channel = tokio::time::timeout(PATIENCE, connect).await.expect("etcd listens in time");
+        let channel =
+            eventually(&format!("a connection to {client}"), || async { endpoint.connect().await.ok() }).await;
         Self { address: client, channel, _child: child, _folder: folder }
-    }
-
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
     }
 
     pub fn channel(&self) -> Channel {
