@@ -18,6 +18,7 @@
 //! **Invariant**: the file appears only when the source gave as many keys as it counted at the revision, and what is on disk has
 //! the checksum of what was received.
 
+mod deletions;
 mod error;
 mod leases;
 mod pace;
@@ -36,6 +37,7 @@ use keelson_proto::mvccpb::KeyValue;
 use crate::backup::{self, Archive, Backup, Summary};
 use crate::raft::log::Identity;
 use crate::state::Draft;
+use deletions::Deletions;
 use pace::Pace;
 use source::{ANSWER_BYTES_MAX, Page, Source};
 
@@ -165,7 +167,13 @@ async fn begin(source: &Source, draft: &mut Draft, partial: &Path) -> Result<u64
             if header.revision < 1 {
                 return Err(Error::Odd { endpoint: source.endpoint().to_owned(), what: "no revision" });
             }
-            draft.begin(header.cluster_id, header.revision, keys).map_err(Error::State)?;
+            let revision = header.revision;
+            let deleted = match deletions::read(source, revision).await? {
+                Deletions::Keys(keys) => keys,
+                Deletions::TooMany { bytes_max } => return Err(Error::ManyDeletions { revision, bytes_max }),
+                Deletions::Compacted => return Err(Error::Compacted { revision, partial: partial.to_owned() }),
+            };
+            draft.begin(header.cluster_id, revision, keys, &deleted).map_err(Error::State)?;
         }
     }
     Ok(header.cluster_id)

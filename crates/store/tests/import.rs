@@ -24,6 +24,7 @@ use keelson_proto::etcdserverpb::{
     RangeRequest, RangeResponse, RequestOp, TxnRequest,
 };
 use keelson_proto::mvccpb::KeyValue;
+use keelson_proto::mvccpb::event::EventType;
 use keelson_store::import::{self, Imported, Step};
 use keelson_store::watch::{self, Item};
 use keelson_store::{Error, Handle, backup};
@@ -31,6 +32,7 @@ use tonic::transport::Channel;
 
 const LEASE: i64 = 0x1234_5678_9abc;
 const LEASE_TTL_SECONDS: i64 = 5000;
+const DELETED_LAST: &str = "many/0002";
 
 fn put(key: impl Into<Bytes>, value: impl Into<Bytes>) -> PutRequest {
     PutRequest { key: key.into(), value: value.into(), ..PutRequest::default() }
@@ -66,9 +68,12 @@ async fn fill(channel: Channel) -> i64 {
     for i in 0..3 {
         kv.put(PutRequest { lease: LEASE, ..put(format!("leased/{i}"), "1") }).await.expect("put");
     }
-    // The last revision has several changes.
-    let success = ["one", "two", "three"].map(|key| RequestOp { request: Some(Op::RequestPut(put(key, "at once"))) });
-    let txn = TxnRequest { success: success.into(), ..TxnRequest::default() };
+    // The last revision has several changes, and deletes.
+    let mut success =
+        ["one", "two", "three"].map(|key| RequestOp { request: Some(Op::RequestPut(put(key, "at once"))) }).to_vec();
+    let delete = DeleteRangeRequest { key: DELETED_LAST.into(), ..DeleteRangeRequest::default() };
+    success.push(RequestOp { request: Some(Op::RequestDeleteRange(delete)) });
+    let txn = TxnRequest { success, ..TxnRequest::default() };
     kv.txn(txn).await.expect("done").into_inner().header.expect("a header").revision
 }
 
@@ -143,8 +148,11 @@ async fn check(handle: &Handle, expected: &[KeyValue], revision: i64) {
     let compacted = next(watch(revision - 1)).await;
     assert!(matches!(compacted, Item::Compacted { compact_revision } if compact_revision == revision), "{compacted:?}");
     let Item::Events { revision: first, events } = next(watch(revision)).await else { panic!("no events") };
-    let keys: Vec<_> = events.iter().map(|event| event.kv.clone().expect("a pair").key).collect();
-    assert_eq!((first, keys), (revision, vec![Bytes::from("one"), "three".into(), "two".into()]));
+    let changes: Vec<_> = events.iter().map(|event| (event.r#type(), event.kv.clone().expect("a pair").key)).collect();
+    let put_last = ["one", "three", "two"].map(|key| (EventType::Put, Bytes::from(key)));
+    let mut expected_changes = vec![(EventType::Delete, Bytes::from(DELETED_LAST))];
+    expected_changes.extend(put_last);
+    assert_eq!((first, changes), (revision, expected_changes));
 
     // Versions and revisions count on.
     let response = handle.put(put("many/0003", "new")).await.expect("put");
@@ -395,6 +403,15 @@ fn an_empty_source_and_values_of_any_size_are_imported() {
         let second = import::Options::new(folder.path().join("second.snap"), vec![url(&etcd)]);
         let imported = import::run(&second, |_| {}).await.expect("imported");
         assert_eq!((imported.summary.revision, imported.summary.keys), (121, 120));
+        // The last revision has deletions alone, and then nothing at all.
+        let (key, range_end) = (Bytes::from("\0"), Bytes::from("\0"));
+        kv.delete_range(DeleteRangeRequest { key, range_end, prev_kv: false }).await.expect("deleted");
+        for name in ["deleted.snap", "compacted.snap"] {
+            let third = import::Options::new(folder.path().join(name), vec![url(&etcd)]);
+            let imported = import::run(&third, |_| {}).await.expect("imported");
+            assert_eq!((imported.summary.revision, imported.summary.keys), (122, 0));
+            kv.compact(CompactionRequest { revision: 122, physical: true }).await.ok();
+        }
     });
     let cluster = restored(&file, 1);
     let handle = cluster.handle(0);

@@ -97,6 +97,17 @@ pub enum Error {
         /// The limit.
         bytes_max: usize,
     },
+    /// What the revision deleted does not fit into memory.
+    #[error(
+        "the source's newest change, at revision {revision}, deletes keys of more than {bytes_max} bytes in all: change any key there \
+         and run the command again"
+    )]
+    ManyDeletions {
+        /// The revision.
+        revision: i64,
+        /// The limit.
+        bytes_max: usize,
+    },
     /// Fewer or more keys than the source counted.
     #[error(
         "the source counted {expected} keys at its revision and gave {found}: remove {} and run the command again to begin anew",

@@ -63,7 +63,7 @@ mod tests {
     /// With a key for each of the leases.
     fn draft(folder: &Path, leases: &[i64]) -> Draft {
         let mut draft = Draft::open(&folder.join("draft"), usize::MAX).expect("opens");
-        draft.begin(CLUSTER, 9, leases.len() as u64).expect("begins");
+        draft.begin(CLUSTER, 9, leases.len() as u64, &[]).expect("begins");
         for lease in leases {
             let pair = KeyValue {
                 key: format!("{lease}").into(),

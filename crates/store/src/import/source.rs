@@ -23,9 +23,9 @@ pub(super) const ANSWER_BYTES_MAX: usize = 64 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
 /// Everything from the first key that there can be.
-const ALL: &[u8] = b"\0";
+pub(super) const ALL: &[u8] = b"\0";
 
-type Token = MetadataValue<Ascii>;
+pub(super) type Token = MetadataValue<Ascii>;
 
 /// Clients of all endpoints.
 pub(super) struct Source {
@@ -143,7 +143,7 @@ impl Source {
     }
 
     /// Asks the endpoints in turn until one answers or refuses, or each was asked and none has answered for long.
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         what: &'static str,
         ask: impl AsyncFn(Channel, Option<Token>) -> Result<T, Status>,
@@ -187,7 +187,7 @@ impl Source {
 }
 
 /// What the last endpoint said that was asked.
-struct Failed {
+pub(super) struct Failed {
     endpoint: String,
     status: Status,
 }
@@ -197,7 +197,7 @@ impl Failed {
         self.status.message().contains(words)
     }
 
-    fn told(self, what: &'static str) -> Error {
+    pub(super) fn told(self, what: &'static str) -> Error {
         let message = self.status.message().to_owned();
         match self.endpoint {
             endpoint if may_pass(&self.status) => Error::Unreachable { endpoint, what, message },
@@ -222,7 +222,8 @@ async fn log_in(channel: Channel, name: &str, password: &str) -> Result<Token, S
     token.parse().map_err(|_| Status::unauthenticated("the token that was given is not text"))
 }
 
-fn with<T>(token: Option<Token>, message: T) -> Request<T> {
+/// A request with the token in it.
+pub(super) fn with<T>(token: Option<Token>, message: T) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(token) = token {
         request.metadata_mut().insert("token", token);

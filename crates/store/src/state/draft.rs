@@ -10,8 +10,8 @@
 //! **Invariant**: keys and the row that counts them become durable together, since each batch has both and a flush takes all
 //! column families at once. So whatever a crash leaves can be gone on with.
 //!
-//! What comes out is a store that was compacted at its revision: of each key that lives, the newest version, and of the
-//! index by revision the changes at that revision alone, where a watch may still start.
+//! What comes out is a store that was compacted at its revision: of each key that lives, the newest version, the tombstones of that
+//! revision, and of the index by revision its changes alone, where a watch may still start.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -114,13 +114,31 @@ impl Draft {
         self.progress.as_ref()
     }
 
-    /// Notes, durably, what is to be imported.
+    /// Notes, durably, what is to be imported, and which keys the source deleted at the revision itself.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(crate) fn begin(&mut self, cluster_id: u64, revision: i64, keys_total: u64) -> Result<(), Error> {
-        let progress = Progress { cluster_id, revision, keys_total, ..Progress::default() };
-        self.write(WriteBatch::default(), progress)?;
+    pub(crate) fn begin(
+        &mut self,
+        cluster_id: u64,
+        revision: i64,
+        keys_total: u64,
+        deleted: &[Bytes],
+    ) -> Result<(), Error> {
+        let mut progress = Progress { cluster_id, revision, keys_total, ..Progress::default() };
+        let columns = Columns::of(&self.db)?;
+        let mut batch = WriteBatch::default();
+        let mut value = Vec::new();
+        for user_key in deleted {
+            let mut data_key = key::prefix(user_key);
+            key::push_revision(&mut data_key, revision);
+            Header::DELETED.encode(b"", &mut value);
+            batch.put_cf(columns.data, data_key, &value);
+            encode_rev(Kind::Delete, user_key, &mut value);
+            batch.put_cf(columns.rev, key::rev(revision, progress.changes), &value);
+            progress.changes += 1;
+        }
+        self.write(batch, progress)?;
         self.flush()
     }
 
@@ -285,7 +303,7 @@ mod tests {
             ..KeyValue::default()
         };
         let mut draft = Draft::open(&path, usize::MAX).expect("opens");
-        draft.begin(7, 9, 3).expect("begins");
+        draft.begin(7, 9, 3, &[]).expect("begins");
         draft.add(&[pair("a")]).expect("adds");
         draft.flush().expect("flushes");
         let kept = draft.progress().cloned();
@@ -308,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("draft");
         let mut draft = Draft::open(&path, usize::MAX).expect("opens");
-        draft.begin(7, 9, 0).expect("begins");
+        draft.begin(7, 9, 0, &[]).expect("begins");
         draft.finish(&folder.path().join("copy")).expect("finishes");
         assert!(Draft::open(&path, usize::MAX).is_err(), "it is held");
         drop(draft);
