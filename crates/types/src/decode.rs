@@ -66,7 +66,7 @@ pub(crate) fn value(
     check: Check,
 ) -> Result<Decoded, field::Error> {
     if !value.is_object() {
-        return Err(field::Error::type_invalid(&Path::ROOT, value, "must be an object"));
+        return Err(field::Error::type_invalid(&Path::ROOT, Value::Null, "must be an object"));
     }
     json::drop_empty(&mut value);
     if let Some(of) = of {

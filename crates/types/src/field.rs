@@ -75,6 +75,8 @@ pub enum Reason {
     Required,
     Duplicate,
     Invalid,
+    /// The same for a value that is too large to be shown.
+    InvalidUnshown,
     NotSupported,
     Forbidden,
     TooLong,
@@ -90,7 +92,7 @@ impl Reason {
             Reason::NotFound => "FieldValueNotFound",
             Reason::Required => "FieldValueRequired",
             Reason::Duplicate => "FieldValueDuplicate",
-            Reason::Invalid => "FieldValueInvalid",
+            Reason::Invalid | Reason::InvalidUnshown => "FieldValueInvalid",
             Reason::NotSupported => "FieldValueNotSupported",
             Reason::Forbidden => "FieldValueForbidden",
             Reason::TooLong => "FieldValueTooLong",
@@ -105,7 +107,7 @@ impl Reason {
             Reason::NotFound => "Not found",
             Reason::Required => "Required value",
             Reason::Duplicate => "Duplicate value",
-            Reason::Invalid | Reason::TypeInvalid => "Invalid value",
+            Reason::Invalid | Reason::InvalidUnshown | Reason::TypeInvalid => "Invalid value",
             Reason::NotSupported => "Unsupported value",
             Reason::Forbidden => "Forbidden",
             Reason::TooLong => "Too long",
@@ -135,6 +137,11 @@ impl Error {
 
     pub fn invalid(path: &Path<'_>, bad_value: impl Into<Value>, detail: impl Into<String>) -> Self {
         Self::new(path, Reason::Invalid, bad_value, detail)
+    }
+
+    /// For objects and lists, which may be too large to be shown.
+    pub fn invalid_unshown(path: &Path<'_>, detail: impl Into<String>) -> Self {
+        Self::new(path, Reason::InvalidUnshown, Value::Null, detail)
     }
 
     pub fn duplicate(path: &Path<'_>, bad_value: impl Into<Value>) -> Self {
@@ -177,9 +184,11 @@ impl Error {
     pub fn body(&self) -> String {
         let text = self.reason.text();
         let shown = match self.reason {
-            Reason::Required | Reason::Forbidden | Reason::TooLong | Reason::InternalError | Reason::TypeInvalid => {
+            Reason::Required | Reason::Forbidden | Reason::TooLong | Reason::InternalError | Reason::InvalidUnshown => {
                 text.to_owned()
             }
+            // What was found is not always known.
+            Reason::TypeInvalid if self.bad_value.is_null() => text.to_owned(),
             _ => match &self.bad_value {
                 Value::Null => format!("{text}: \"null\""),
                 value => format!("{text}: {value}"),
@@ -223,6 +232,9 @@ mod tests {
             (Error::duplicate(&spec.child("c").index(1), "x"), "spec.c[1]: Duplicate value: \"x\""),
             (Error::forbidden(&spec, "may not change"), "spec: Forbidden: may not change"),
             (Error::too_many(&spec, 5, 3), "spec: Too many: 5: must have at most 3 items"),
+            (Error::type_invalid(&spec, "string", "no"), "spec: Invalid value: \"string\": no"),
+            (Error::type_invalid(&spec, Value::Null, "no"), "spec: Invalid value: no"),
+            (Error::invalid_unshown(&spec, "no"), "spec: Invalid value: no"),
         ];
         for (error, text) in table {
             assert_eq!(error.to_string(), text);

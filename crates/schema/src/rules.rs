@@ -1,0 +1,3 @@
+//! The rules of `x-kubernetes-validations`.
+
+pub(crate) mod syntax;

@@ -1,0 +1,3 @@
+//! Tests of schemas from the outside, as the API uses them.
+
+mod validate;
