@@ -1,0 +1,204 @@
+//! helm 3 and helm 4 with the chart in `chart`: it has hooks, a `lookup`, a schema of its values and a test. Each step goes to another
+//! member than the one before it.
+
+use std::cell::Cell;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::{MEMBERS, Program, beside, cluster, text, tool};
+
+/// What may take so long on a busy machine at most.
+const PATIENCE: &str = "120s";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn charts_live_their_life_by_helm_3_and_helm_4() {
+    let cluster = cluster().await;
+    // They wait most of the time, so they do it together.
+    let life = |name: &'static str| {
+        let helm = Helm {
+            program: Program { path: tool(name), cluster: &cluster },
+            kubectl: Program { path: tool("kubectl-1.36"), cluster: &cluster },
+            namespace: name,
+            chart: beside("chart").to_string_lossy().into_owned(),
+            steps: Cell::new(0),
+        };
+        helm.lives_and_goes();
+        helm.refuses();
+        helm.fails_and_recovers();
+        helm.meets_other_writers();
+        helm.renders();
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| life("helm-3"));
+        life("helm-4");
+    });
+}
+
+struct Helm<'a> {
+    program: Program<'a>,
+    kubectl: Program<'a>,
+    namespace: &'static str,
+    chart: String,
+    steps: Cell<usize>,
+}
+
+impl Helm<'_> {
+    /// The words of a line; `CHART` is the chart.
+    fn words<'a>(&'a self, line: &'a str) -> Vec<&'a str> {
+        let step = self.steps.replace(self.steps.get() + 1);
+        let place = ["--namespace", self.namespace, "--kube-context", MEMBERS[step % MEMBERS.len()]];
+        let words = line.split(' ').map(|word| if word == "CHART" { &self.chart } else { word });
+        words.chain(place).collect()
+    }
+
+    #[track_caller]
+    fn run(&self, line: &str) -> String {
+        self.program.run(&self.words(line))
+    }
+
+    #[track_caller]
+    fn waits(&self, line: &str) -> String {
+        self.run(&format!("{line} --wait --timeout {PATIENCE}"))
+    }
+
+    #[track_caller]
+    fn fails(&self, line: &str, why: &str) {
+        self.program.fails(&self.words(line), why);
+    }
+
+    fn json(&self, line: &str) -> Value {
+        serde_json::from_str(&self.run(&format!("{line} --output json"))).expect("prints JSON")
+    }
+
+    /// The status of each revision, oldest first.
+    fn history(&self, release: &str) -> Vec<String> {
+        let history = self.json(&format!("history {release}"));
+        let revisions = history.as_array().expect("a list").iter();
+        revisions.map(|revision| revision["status"].as_str().expect("a string").to_owned()).collect()
+    }
+
+    /// A part of an object in the cluster.
+    #[track_caller]
+    fn get(&self, object: &str, path: &str) -> String {
+        self.kubectl.run(&["--namespace", self.namespace, "get", object, "-o", &format!("jsonpath={{{path}}}")])
+    }
+
+    #[track_caller]
+    fn says(&self, object: &str, path: &str, expected: &str) {
+        assert_eq!(self.get(object, path), expected, "{}: {object} {path}", self.namespace);
+    }
+
+    /// Installed, upgraded, rolled back, tested, removed.
+    fn lives_and_goes(&self) {
+        let installed = self.waits("install g CHART --create-namespace");
+        assert!(installed.contains("STATUS: deployed") && installed.contains("greets with hello"), "{installed}");
+        self.says("deployment/g", ".status.readyReplicas", "2");
+        self.says("pod/g-pre-install", ".status.phase", "Succeeded");
+        self.says("configmap/g", ".data.api", "true");
+        let password = self.get("secret/g", ".data.password");
+        assert!(password.len() >= 16, "{password:?}");
+
+        let upgraded = self.waits("upgrade g CHART --set replicas=3,greeting=ahoy");
+        assert!(upgraded.contains("REVISION: 2") && upgraded.contains("greets with ahoy"), "{upgraded}");
+        self.says("deployment/g", ".status.readyReplicas", "3");
+        self.says("configmap/g", ".data.greeting", "ahoy");
+        self.says("pod/g-post-upgrade", ".status.phase", "Succeeded");
+        // The chart looks it up, so an upgrade makes no new one.
+        self.says("secret/g", ".data.password", &password);
+        let values = self.json("get values g");
+        assert_eq!(values["greeting"], "ahoy");
+
+        self.waits("rollback g 1");
+        assert_eq!(self.history("g"), ["superseded", "superseded", "deployed"]);
+        self.says("deployment/g", ".status.readyReplicas", "2");
+        self.says("configmap/g", ".data.greeting", "hello");
+
+        let tested = self.run(&format!("test g --timeout {PATIENCE}"));
+        assert!(tested.contains("Phase:          Succeeded"), "{tested}");
+        let listed = self.json("list");
+        assert_eq!(listed[0]["name"], "g");
+        assert_eq!(listed[0]["revision"], "3");
+        assert!(self.run("get all g").contains("kind: RoleBinding"));
+        let status = self.run("status g");
+        assert!(status.contains("STATUS: deployed"), "{status}");
+
+        let removed = self.waits("uninstall g");
+        assert!(removed.contains("release \"g\" uninstalled"), "{removed}");
+        assert_eq!(self.json("list"), serde_json::json!([]));
+        let left =
+            self.kubectl.run(&["--namespace", self.namespace, "get", "-l", "app.kubernetes.io/instance=g", KINDS]);
+        assert_eq!(left, "", "only the pods of its hooks stay, which are nobody's");
+    }
+
+    fn refuses(&self) {
+        self.fails("install r CHART --set replicas=none", "values don't meet the specifications of the schema");
+        // Past helm, the server looks.
+        let refused = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+        self.fails("install r CHART --skip-schema-validation --set replicas=-1", refused);
+        assert_eq!(self.history("r"), ["failed"]);
+        self.run("uninstall r");
+        self.fails("upgrade none CHART", "has no deployed releases");
+        self.waits("install r CHART");
+        self.fails("install r CHART", "name that is still in use");
+        self.run("uninstall r --keep-history");
+        assert_eq!(self.history("r"), ["uninstalled"]);
+        self.run("uninstall r");
+    }
+
+    fn fails_and_recovers(&self) {
+        self.waits("install f CHART");
+        self.fails(
+            &format!("upgrade f CHART --atomic --timeout {PATIENCE} --set hookExitCode=1,greeting=never"),
+            "pod f-post-upgrade failed",
+        );
+        assert_eq!(self.history("f"), ["superseded", "failed", "deployed"]);
+        self.says("configmap/f", ".data.greeting", "hello");
+        self.fails("upgrade f CHART --set hookExitCode=1", "pod f-post-upgrade failed");
+        self.fails(&format!("test f --timeout {PATIENCE}"), "pod f-test failed");
+        self.waits("upgrade f CHART --install");
+        assert_eq!(self.history("f").last().map(String::as_str), Some("deployed"));
+        let tried = self.run("upgrade f CHART --dry-run=server --set greeting=maybe");
+        assert!(tried.contains("greets with maybe"), "{tried}");
+        self.says("configmap/f", ".data.greeting", "hello");
+        self.run("uninstall f");
+    }
+
+    /// Between two upgrades somebody else writes.
+    fn meets_other_writers(&self) {
+        self.waits("install o CHART");
+        self.kubectl.run(&["--namespace", self.namespace, "scale", "deployment/o", "--replicas=5"]);
+        self.kubectl.run(&["--namespace", self.namespace, "label", "deployment/o", "whose=theirs"]);
+        if self.namespace == "helm-4" {
+            // It applies on the server's side.
+            self.fails("upgrade o CHART --set replicas=3", ".spec.replicas");
+            self.waits("upgrade o CHART --set replicas=3 --force-conflicts");
+        } else {
+            // It patches what differs from what it has put there before.
+            self.waits("upgrade o CHART --set replicas=3");
+        }
+        self.says("deployment/o", ".spec.replicas", "3");
+        self.says("deployment/o", ".metadata.labels.whose", "theirs");
+        self.run("uninstall o");
+    }
+
+    /// What helm only renders, kubectl applies.
+    fn renders(&self) {
+        let rendered = self.run("template t CHART --set greeting=rendered --no-hooks");
+        for arguments in [&["apply", "-f", "-"][..], &["delete", "-f", "-"]] {
+            let mut command = self.kubectl.command(&["--namespace", self.namespace]);
+            let piped = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut kubectl = piped.spawn().expect("kubectl runs");
+            kubectl.stdin.take().expect("is piped").write_all(rendered.as_bytes()).expect("is read");
+            let output = kubectl.wait_with_output().expect("ends");
+            assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+            if arguments[0] == "apply" {
+                self.says("configmap/t", ".data.greeting", "rendered");
+            }
+        }
+    }
+}
+
+/// Kinds that the chart has, but for pods.
+const KINDS: &str = "deployments,replicasets,services,configmaps,secrets,serviceaccounts,roles,rolebindings";
