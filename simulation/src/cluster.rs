@@ -90,6 +90,7 @@ impl Cluster {
             options.log_entries_to_keep = tuning.number(0..=100);
             options.flush_interval = tuning.millis(1000..=30_000);
             options.log_cache_bytes = 1 << tuning.number(10..=20);
+            options.log_segment_bytes = 1 << tuning.number(10..=20);
             options.block_cache_bytes = 1 << 20;
             options.write_buffer_bytes = 1 << 20;
             Member { options, disk, world, running: Mutex::new(None) }

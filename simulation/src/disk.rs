@@ -1,12 +1,13 @@
 //! A member's disk: syncs that take time, stall or fail, and what a crash leaves of the files.
 //!
-//! The files are real, in a folder that lives in memory where there is one. A crash takes an image of them, from which the
-//! last batch of the log is torn when nobody was told of its sync, before the member's databases are dropped: closing
-//! them would write what a crash does not.
+//! The files are real, in a folder that lives in memory where there is one. A crash takes an image of them before the member's
+//! database is dropped, since closing it would write what a crash does not. Of the last write to the log, when nobody was told of its
+//! sync, each sector is in the image or not.
 
 mod image;
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,10 +40,17 @@ struct State {
     fails: bool,
     /// It has answered with an error since the last start.
     has_failed: bool,
-    /// The length of the log's file before the batch that is being synced.
-    unsynced_from: Option<u64>,
-    /// Its length after each sync since the start.
-    synced: Vec<u64>,
+    /// The write to the log that is being synced.
+    unsynced: Option<Write>,
+    /// Those that were synced since the start.
+    synced: Vec<Write>,
+}
+
+/// A part of a file of the log.
+#[derive(Clone, Debug)]
+struct Write {
+    file: PathBuf,
+    range: Range<u64>,
 }
 
 impl Disk {
@@ -83,7 +91,8 @@ impl Disk {
     }
 
     /// See [`keelson_store::machine::World::before_sync`].
-    pub async fn before_sync(&self, bytes: usize) -> io::Result<()> {
+    pub async fn before_sync(&self, file: PathBuf, range: Range<u64>) -> io::Result<()> {
+        let bytes = range.end - range.start;
         self.trace.line(format_args!("disk {} writes {bytes} bytes", self.member));
         self.wait().await;
         let mut state = self.state.lock();
@@ -91,7 +100,7 @@ impl Disk {
             state.has_failed = true;
             return Err(io::Error::other("an error of the disk"));
         }
-        state.unsynced_from = Some(image::log_length(&self.folder));
+        state.unsynced = Some(Write { file, range });
         Ok(())
     }
 
@@ -99,8 +108,8 @@ impl Disk {
     pub async fn after_sync(&self) -> io::Result<()> {
         self.wait().await;
         let mut state = self.state.lock();
-        state.unsynced_from = None;
-        state.synced.push(image::log_length(&self.folder));
+        let write = state.unsynced.take();
+        state.synced.extend(write);
         Ok(())
     }
 
@@ -127,21 +136,16 @@ impl Disk {
         let state = std::mem::take(&mut *self.state.lock());
         self.state.lock().sync_max_ms = state.sync_max_ms;
         if self.mutant == Some(Mutant::AckBeforeSync) {
-            let kept = state.synced.len().checked_sub(LOST_BY_A_LIE).and_then(|place| state.synced.get(place));
-            return match kept {
-                Some(length) => image::truncate_log(&self.folder, *length, *length, false),
-                None => Ok(()),
-            };
+            let lost = state.synced.len().saturating_sub(LOST_BY_A_LIE);
+            // What a purge has removed was not lost.
+            let first = state.synced[lost..].iter().find(|write| write.file.exists());
+            return first.map_or(Ok(()), image::lose_all_from);
         }
-        let Some(from) = state.unsynced_from else { return Ok(()) };
-        let length = image::log_length(&self.folder);
-        let keep = match self.random.below(3) {
-            0 => length,
-            1 => from,
-            _ => self.random.number(from.min(length)..=length),
-        };
-        self.trace.line(format_args!("disk {} keeps {} of {} unsynced bytes", self.member, keep - from, length - from));
-        image::truncate_log(&self.folder, keep, from, self.random.chance(5000))
+        let Some(write) = state.unsynced else { return Ok(()) };
+        let bytes = write.range.end - write.range.start;
+        let lost_of_3 = self.random.below(4);
+        self.trace.line(format_args!("disk {} loses {lost_of_3} of 3 of {bytes} unsynced bytes", self.member));
+        image::lose_sectors(&write, || self.random.below(3) < lost_of_3)
     }
 
     /// Loses everything.

@@ -1,6 +1,8 @@
 //! What surrounds one member's machine.
 
 use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -53,9 +55,9 @@ impl World for MemberWorld {
         Box::pin(std::future::pending())
     }
 
-    fn before_sync(&self, bytes: usize) -> BoxFuture<'static, io::Result<()>> {
-        let disk = Arc::clone(&self.disk);
-        Box::pin(async move { disk.before_sync(bytes).await })
+    fn before_sync(&self, file: &Path, range: Range<u64>) -> BoxFuture<'static, io::Result<()>> {
+        let (disk, file) = (Arc::clone(&self.disk), file.to_owned());
+        Box::pin(async move { disk.before_sync(file, range).await })
     }
 
     fn after_sync(&self) -> BoxFuture<'static, io::Result<()>> {

@@ -21,16 +21,5 @@ pub(crate) fn file(error: &rocksdb::Error, folder: &Path) -> Option<PathBuf> {
     let words = text.split([' ', ',', ';', '\'', '"']).map(|word| word.trim_end_matches(['.', ':']));
     let named = words.map(Path::new).find(|word| word.starts_with(folder) && *word != folder);
     let pointed = || pointer.then(|| folder.join("CURRENT"));
-    Some(named.map(Path::to_owned).or_else(pointed).or_else(|| only_log(folder)).unwrap_or_else(|| folder.to_owned()))
-}
-
-/// RocksDB names any damaged file but its write-ahead log, of which there is mostly one with something in it.
-fn only_log(folder: &Path) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(folder).ok()?.filter_map(Result::ok);
-    let mut logs = entries.filter(|entry| {
-        let is_log = entry.path().extension().is_some_and(|extension| extension == "log");
-        is_log && entry.metadata().is_ok_and(|metadata| metadata.len() > 0)
-    });
-    let only = logs.next()?;
-    logs.next().is_none().then(|| only.path())
+    Some(named.map(Path::to_owned).or_else(pointed).unwrap_or_else(|| folder.to_owned()))
 }

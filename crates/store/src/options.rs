@@ -12,6 +12,7 @@ use std::time::Duration;
 use sha2::Digest as _;
 use sha2::Sha256;
 
+use crate::raft::log;
 use crate::{auth, etcd_v3};
 
 #[doc(hidden)]
@@ -90,6 +91,8 @@ pub struct Options {
     pub flush_interval: Duration,
     /// Bound of the log's cache of recent entries, in bytes.
     pub log_cache_bytes: usize,
+    /// The log goes on in a new file when the last one has grown to this.
+    pub log_segment_bytes: u64,
     /// Bound of the state database's block cache, in bytes.
     pub block_cache_bytes: usize,
     /// Bound of the state database's memtables, in bytes.
@@ -149,6 +152,7 @@ impl Options {
             snapshot_every_entries: 10_000,
             flush_interval: Duration::from_secs(30),
             log_cache_bytes: 32 << 20,
+            log_segment_bytes: log::SEGMENT_BYTES,
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             auth: auth::Options::default(),

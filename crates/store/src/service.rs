@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::peers::{ClusterId, Connector, Peers};
 use crate::propose::answers::Answers;
 use crate::raft::gate::Gate;
-use crate::raft::log::{Identity, Log};
+use crate::raft::log::{self, Identity, Log};
 use crate::raft::network::Factory;
 use crate::raft::state_machine::StateMachine;
 use crate::raft::{Raft, config};
@@ -69,7 +69,7 @@ impl Store {
         let snapshots_dir = options.data_dir.join("snapshots");
         let (log, state, identity) = open_folder(&options, joined).await?;
         log.stall_by(options.stall.clone());
-        let gate = Arc::new(Gate::new(log.clone(), options.join).map_err(Error::log)?);
+        let gate = Arc::new(Gate::new(log.clone(), options.join));
         let peers = Peers::new(&options, identity, connector).map_err(Error::Peers)?;
         let known = state.reader().cluster();
         peers.follow(if known.members.is_empty() { &members } else { &known.members }, &[], &BTreeSet::new());
@@ -123,7 +123,7 @@ impl Store {
 async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log, State, Identity), Error> {
     let folder = options.data_dir.clone();
     let identity = Identity { cluster_id: options.cluster_id(), member_id: options.member_id() };
-    let cache_bytes = options.log_cache_bytes;
+    let sizes = log::Sizes { cache_bytes: options.log_cache_bytes, segment_bytes: options.log_segment_bytes };
     let state_options = state::Options {
         block_cache_bytes: options.block_cache_bytes,
         memtable_bytes: options.write_buffer_bytes,
@@ -134,7 +134,7 @@ async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log
         let at = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(at)?;
         // The log has the lock and knows whose folder it is, so it comes first.
-        let (log, identity) = Log::open_as(&folder.join("log"), identity, joined, cache_bytes).map_err(Error::log)?;
+        let (log, identity) = Log::open(&folder.join("log"), identity, joined, sizes).map_err(Error::log)?;
         // Whatever was under way when the member stopped is sent again.
         match std::fs::remove_dir_all(folder.join("snapshots")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(at(error)),

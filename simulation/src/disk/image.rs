@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+
+use super::Write;
 
 /// Files that change while they are copied are copied again; background work of the databases is over soon.
 const ATTEMPTS_MAX: usize = 1000;
@@ -49,7 +52,7 @@ fn listing(folder: &Path) -> io::Result<Vec<(PathBuf, u64)>> {
 /// RocksDB's own reports and locks do not.
 fn matters(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    !name.starts_with("LOG") && name != "LOCK"
+    !name.starts_with("LOG") && name != "LOCK" && name != "lock"
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -69,31 +72,36 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The file that the newest batches of the Raft log are in.
-fn log_file(folder: &Path) -> Option<PathBuf> {
-    let files = fs::read_dir(folder.join("log")).ok()?;
-    let files = files.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).max()
-}
-
-/// Its length.
-pub(super) fn log_length(folder: &Path) -> u64 {
-    log_file(folder).and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
-}
-
 /// A disk writes a sector whole or not at all.
 const SECTOR_BYTES: u64 = 512;
 
-/// Leaves the first `length` bytes of it, of which those before `synced` are sure; with `zeros`, what follows is there but
-/// was not written, from the beginning of a sector.
-pub(super) fn truncate_log(folder: &Path, length: u64, synced: u64, zeros: bool) -> io::Result<()> {
-    let Some(path) = log_file(folder) else { return Ok(()) };
-    let length = if zeros { (length / SECTOR_BYTES * SECTOR_BYTES).max(synced) } else { length };
-    let file = fs::OpenOptions::new().write(true).open(path)?;
-    let before = file.metadata()?.len();
-    file.set_len(length.min(before))?;
-    if zeros {
-        file.set_len(before)?;
+/// Takes those sectors of a write back for which `lost` says so.
+pub(super) fn lose_sectors(write: &Write, mut lost: impl FnMut() -> bool) -> io::Result<()> {
+    let file = fs::OpenOptions::new().write(true).open(&write.file)?;
+    let end = write.range.end.min(file.metadata()?.len());
+    let mut begin = write.range.start;
+    while begin < end {
+        let behind = end.min((begin / SECTOR_BYTES + 1) * SECTOR_BYTES);
+        if lost() {
+            let zeros = [0; SECTOR_BYTES as usize];
+            file.write_all_at(&zeros[..usize::try_from(behind - begin).unwrap_or(zeros.len())], begin)?;
+        }
+        begin = behind;
     }
     Ok(())
+}
+
+/// Takes a write back, and all that came after it.
+pub(super) fn lose_all_from(write: &Write) -> io::Result<()> {
+    let folder = write.file.parent().unwrap_or(&write.file);
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension() == write.file.extension() && path > write.file {
+            fs::remove_file(path)?;
+        }
+    }
+    let file = fs::OpenOptions::new().write(true).open(&write.file)?;
+    let length = file.metadata()?.len();
+    file.set_len(write.range.start)?;
+    file.set_len(length)
 }

@@ -75,7 +75,8 @@ pub fn restore(options: &Restore) -> Result<Summary, Error> {
         ),
         member_id: options::member_id(&options.cluster_token, &options.name),
     };
-    log::found(&folder.path().join("log"), identity, types::log_id(0, PURGED_INDEX)).map_err(Error::log)?;
+    let purged = types::log_id(0, PURGED_INDEX);
+    log::found(&folder.path().join("log"), identity, purged, log::SEGMENT_BYTES).map_err(Error::log)?;
     // An empty folder may be in the way of the rename.
     match fs::remove_dir(&options.data_dir) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

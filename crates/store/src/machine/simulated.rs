@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -37,11 +39,11 @@ pub trait World: Send + Sync + 'static {
     /// Lets peers reach `services`, until the future is dropped.
     fn serve(&self, services: Channel) -> BoxFuture<'static, ()>;
 
-    /// Waits before a batch of the log is written. Nothing of it is on disk when the machine stops here.
-    fn before_sync(&self, bytes: usize) -> BoxFuture<'static, io::Result<()>>;
+    /// Waits before `range` of `file`, a part of the log, is written. Nothing of it is on disk when the machine stops here.
+    fn before_sync(&self, file: &Path, range: Range<u64>) -> BoxFuture<'static, io::Result<()>>;
 
-    /// Waits after a batch of the log was written, and before that is known. All of it, a part or nothing is on disk when
-    /// the machine stops here.
+    /// Waits after that was written, and before it is known. Of each sector, all or nothing is on disk when the machine stops
+    /// here.
     fn after_sync(&self) -> BoxFuture<'static, io::Result<()>>;
 
     /// Takes note that the encoded `entry` was applied.

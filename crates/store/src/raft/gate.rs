@@ -81,11 +81,9 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// # Errors
-    /// When the stored decision cannot be read.
-    pub(crate) fn new(log: Log, joins: bool) -> Result<Self, super::log::Error> {
-        let state = RwLock::new(log.gate()?);
-        Ok(Self { log, state, joins })
+    pub(crate) fn new(log: Log, joins: bool) -> Self {
+        let state = RwLock::new(log.gate());
+        Self { log, state, joins }
     }
 
     /// Whether this member may vote, and stand for election.

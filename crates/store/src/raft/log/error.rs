@@ -41,24 +41,44 @@ pub(crate) enum Error {
         /// The newest one known here.
         known: u32,
     },
-    /// RocksDB failed.
-    #[error("{operation} failed in the log database")]
-    Rocks {
+    /// Written by a version whose format is not read any more.
+    #[error(
+        "the log in {} has the first format, which this version does not read: make a backup with the version that wrote it, and \
+         restore that; or move the data folders of one member after the other away, and let each get its data from the others",
+        .path.display()
+    )]
+    OlderFormat {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Where a log was to be made.
+    #[error("there is a log in {}", .path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The disk failed.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
         /// What was tried.
-        operation: &'static str,
+        action: &'static str,
+        /// On which file or folder.
+        path: PathBuf,
         /// Why it failed.
         #[source]
-        source: rocksdb::Error,
+        source: io::Error,
     },
     /// A file is not what was written.
-    #[error("{} is damaged: {}", .file.display(), damage::ADVICE)]
+    #[error("{} is damaged: {what}: {}", .file.display(), damage::ADVICE)]
     DamagedFile {
-        /// The file, or the folder when RocksDB does not say which.
+        /// The file, or the folder when it is about more than one.
         file: PathBuf,
         /// What is wrong with it.
-        #[source]
-        source: rocksdb::Error,
+        what: &'static str,
     },
+    /// An entry of 4 GiB.
+    #[error("an entry is longer than any can be")]
+    TooLong,
     /// Something stored cannot be read.
     #[error("the log is damaged: {what}")]
     Damaged {
@@ -81,24 +101,18 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    /// For `map_err` after a RocksDB call.
-    pub(super) fn rocks(operation: &'static str) -> impl Fn(rocksdb::Error) -> Error {
-        move |source| Error::Rocks { operation, source }
+    /// For `map_err` after a call on `path`.
+    pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
     }
 
-    /// For `map_err` after opening the database.
-    pub(super) fn opening(path: &Path) -> impl Fn(rocksdb::Error) -> Error {
-        move |source| {
-            // RocksDB has no code of its own for a lock that is held.
-            let text = source.to_string();
-            if text.contains("lock hold by current process") || text.contains("While lock file") {
-                return Error::InUse { path: path.to_owned() };
-            }
-            match damage::file(&source, path) {
-                Some(file) => Error::DamagedFile { file, source },
-                None => Error::Rocks { operation: "opening", source },
-            }
-        }
+    pub(super) fn damaged_file(file: PathBuf, what: &'static str) -> Self {
+        Self::DamagedFile { file, what }
+    }
+
+    pub(super) fn missing_file(file: PathBuf) -> Self {
+        Self::DamagedFile { file, what: "it is missing" }
     }
 }
 

@@ -1,12 +1,30 @@
-//! Opening the log's database, and making sure that it is this member's.
+//! Opening the log's folder, and making sure that it is this member's.
+//!
+//! ```text
+//! lock                       held while the log is open
+//! identity                   whose log it is; see `format.rs`. There from when the log is whole
+//! 0000000000000001.segment   see `record.rs`
+//! …
+//! ```
 
-use std::path::Path;
-
-use rocksdb::{DB, DBCompressionType, DBRecoveryMode, ErrorKind, Options, ReadOptions, WriteBatch, WriteOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::{format, torn};
+use super::files::restate;
+use super::format::{self, OddOwner, Owner};
+use super::record::Round;
+use super::replay::{self, Kept, Replayed};
+use super::segment::{self, Newest};
 use crate::raft::types::LogId;
+
+const LOCK: &str = "lock";
+const IDENTITY: &str = "identity";
+/// What a log of the first format has.
+const ROCKSDB: &str = "CURRENT";
+/// A log's first segment.
+const FIRST: u64 = 1;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,110 +35,107 @@ pub(crate) struct Identity {
     pub(crate) member_id: u64,
 }
 
-/// Memory for entries that are not in sorted files yet; three times as much at most.
-const MEMTABLE_BYTES: usize = 16 << 20;
-/// The log is read from disk rarely: by a restart, and by a follower that lags behind the cache.
-const OPEN_FILES_MAX: i32 = 64;
+/// A folder that no other process writes to.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
 
 /// Makes a log in `path` that begins after `purged`.
 ///
 /// # Errors
 /// When it cannot be written, or there is one.
-pub(crate) fn found(path: &Path, identity: Identity, purged: LogId) -> Result<(), Error> {
-    let (db, _) = open(path, identity, None)?;
-    let mut batch = WriteBatch::default();
-    batch.put(format::PURGED, format::encode_purged(&purged));
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
-    db.write_opt(batch, &synced).map_err(Error::rocks("writing a new log"))
+pub(crate) fn found(path: &Path, identity: Identity, purged: LogId, segment_bytes: u64) -> Result<(), Error> {
+    let folder = Folder::lock(path)?;
+    if is_owned(path) {
+        return Err(Error::Exists { path: path.to_owned() });
+    }
+    let owner = Owner { identity, id_by_name: identity.member_id };
+    folder.create(&owner, &Kept { purged: Some(purged), ..Kept::default() }, segment_bytes)
 }
 
-/// Whether the log in `path` says whose it is, or cannot be read. Changes nothing, and may be asked while another process has
-/// the log open.
+/// Whether the log in `path` says whose it is.
 pub(super) fn is_owned(path: &Path) -> bool {
-    let mut options = Options::default();
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    let Ok(db) = DB::open_for_read_only(&options, path, false) else { return true };
-    !matches!(db.get_pinned(format::CLUSTER), Ok(None))
+    path.join(IDENTITY).exists() || path.join(ROCKSDB).exists()
 }
 
-pub(super) fn open(path: &Path, identity: Identity, joined: Option<Identity>) -> Result<(DB, Identity), Error> {
-    let mut options = Options::default();
-    options.create_if_missing(true);
-    options.set_write_buffer_size(MEMTABLE_BYTES);
-    options.set_max_write_buffer_number(3);
-    options.set_max_open_files(OPEN_FILES_MAX);
-    options.set_keep_log_file_num(3);
-    // Entries live shortly and are compressed on their way to the state.
-    options.set_compression_type(DBCompressionType::None);
-    // Only the torn end of an unsynced write may be dropped. Damage before it loses acknowledged entries: better not start.
-    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    let db = open_torn(&options, path).map_err(Error::opening(path))?;
-    verify(&db).map_err(Error::opening(path))?;
-    check_format(&db)?;
-    let identity = check_identity(&db, path, identity, joined)?;
-    Ok((db, identity))
-}
-
-/// Opens the database, also after a power failure in the middle of a write.
-fn open_torn(options: &Options, path: &Path) -> Result<DB, rocksdb::Error> {
-    let damaged = match DB::open(options, path) {
-        Err(error) if error.kind() == ErrorKind::Corruption => error,
-        other => return other,
-    };
-    let Ok(Some(cut)) = torn::cut(path) else { return Err(damaged) };
-    DB::open(options, path).map_err(|_| {
-        // It was not that. Whoever looks into it should find the files as they were.
-        if let Err(error) = cut.undo() {
-            tracing::warn!(%error, folder = %path.display(), "zeros that were cut from the end of a damaged log are not put back");
+/// Opens the log in `path`, or makes it there; says whose it is.
+pub(super) fn open(
+    path: &Path,
+    own: Identity,
+    joined: Option<Identity>,
+    segment_bytes: u64,
+) -> Result<(Folder, Replayed, Identity), Error> {
+    let folder = Folder::lock(path)?;
+    let owner = match folder.owner()? {
+        Some(owner) => owner,
+        None => {
+            let owner = Owner { identity: joined.unwrap_or(own), id_by_name: own.member_id };
+            folder.create(&owner, &Kept::default(), segment_bytes)?;
+            owner
         }
-        damaged
-    })
-}
-
-/// Reads all of it, which checks every block against its checksum. A log holds some ten thousand entries.
-fn verify(db: &DB) -> Result<(), rocksdb::Error> {
-    let mut options = ReadOptions::default();
-    options.set_verify_checksums(true);
-    options.fill_cache(false);
-    let mut all = db.raw_iterator_opt(options);
-    all.seek_to_first();
-    while all.valid() {
-        all.next();
-    }
-    all.status()
-}
-
-fn check_format(db: &DB) -> Result<(), Error> {
-    let Some(bytes) = db.get(format::FORMAT).map_err(Error::rocks("reading the format"))? else {
-        return Ok(());
     };
-    let found = bytes.try_into().map_err(|_| Error::Damaged { what: "the format version".to_owned() })?;
-    match u32::from_be_bytes(found) {
-        found if found > format::FORMAT_VERSION => Err(Error::NewerFormat { found, known: format::FORMAT_VERSION }),
-        _ => Ok(()),
+    let Owner { identity, id_by_name } = owner;
+    if identity.member_id != own.member_id && id_by_name != own.member_id {
+        return Err(Error::Foreign {
+            path: path.to_owned(),
+            found_cluster: identity.cluster_id,
+            found_member: identity.member_id,
+            cluster: own.cluster_id,
+            member: own.member_id,
+        });
     }
+    let replayed = replay::replay(path, segment_bytes)?;
+    let replayed = replayed.ok_or_else(|| Error::missing_file(segment::path(path, FIRST)))?;
+    Ok((folder, replayed, identity))
 }
 
-fn check_identity(db: &DB, path: &Path, own: Identity, joined: Option<Identity>) -> Result<Identity, Error> {
-    if let Some(bytes) = db.get(format::CLUSTER).map_err(Error::rocks("reading the cluster id"))? {
-        let (found_cluster, found_member) = format::decode_pair(&bytes, "the cluster id")?;
-        let by_name = db.get(format::JOINED).map_err(Error::rocks("reading the member's name"))?;
-        if found_member == own.member_id || by_name.is_some_and(|id| id == own.member_id.to_be_bytes()) {
-            return Ok(Identity { cluster_id: found_cluster, member_id: found_member });
+impl Folder {
+    fn lock(path: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(path).map_err(Error::io("create", path))?;
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            segment::sync_folder(parent)?;
         }
-        let (cluster, member) = (own.cluster_id, own.member_id);
-        return Err(Error::Foreign { path: path.to_owned(), found_cluster, found_member, cluster, member });
+        let lock = path.join(LOCK);
+        let file = OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
+        let file = file.map_err(Error::io("open", &lock))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
+            Err(TryLockError::WouldBlock) => Err(Error::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => Err(Error::io("lock", &lock)(source)),
+        }
     }
-    let mut batch = WriteBatch::default();
-    let identity = joined.unwrap_or(own);
-    batch.put(format::CLUSTER, format::encode_pair(identity.cluster_id, identity.member_id));
-    if joined.is_some() {
-        batch.put(format::JOINED, own.member_id.to_be_bytes());
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
-    batch.put(format::FORMAT, format::FORMAT_VERSION.to_be_bytes());
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
-    db.write_opt(batch, &synced).map_err(Error::rocks("writing the cluster id"))?;
-    Ok(identity)
+
+    fn owner(&self) -> Result<Option<Owner>, Error> {
+        let path = self.path.join(IDENTITY);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("read", &path)(error)),
+            Err(_) if self.path.join(ROCKSDB).exists() => return Err(Error::OlderFormat { path: self.path.clone() }),
+            Err(_) => return Ok(None),
+        };
+        match format::decode_owner(&bytes) {
+            Ok(owner) => Ok(Some(owner)),
+            Err(OddOwner::Newer { found }) => Err(Error::NewerFormat { found, known: format::FORMAT_VERSION }),
+            Err(OddOwner::Damaged) => Err(Error::damaged_file(path, "it does not say whose log it is")),
+        }
+    }
+
+    /// Makes a log that has no entries. Whose it is comes last: without that, what is there was left by a crash in the middle.
+    fn create(&self, owner: &Owner, kept: &Kept, segment_bytes: u64) -> Result<(), Error> {
+        for number in segment::list(&self.path)? {
+            segment::remove(&self.path, number)?;
+        }
+        let mut round = Round::default();
+        round.begin(FIRST, 1);
+        restate(&mut round, kept);
+        Newest::create(&self.path, FIRST, segment_bytes, round.finish())?;
+        segment::publish(&self.path, &self.path.join(IDENTITY), &format::encode_owner(owner), 0)?;
+        Ok(())
+    }
 }

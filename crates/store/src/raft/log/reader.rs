@@ -1,22 +1,39 @@
-//! Reading entries: from the cache where it has them, else from the database.
+//! Reading entries: from the cache where it has them, else from the segments.
 
 use std::fmt::Debug;
+use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
 use bytes::Bytes;
 use futures::Stream;
 use openraft::storage::RaftLogReader;
-use rocksdb::{Direction, IteratorMode, ReadOptions};
 
 use super::cache::weight;
 use super::error::Error;
-use super::{Log, format};
+use super::places::Place;
+use super::record::Record;
+use super::{Log, format, segment};
 use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 /// What one read hands out: a fraction of a second of writes.
 const READ_BYTES_MAX: usize = 4 << 20;
+
+/// Reads the entry that is at `place` of `file`.
+pub(super) fn read_entry(folder: &Path, place: Place, file: &File, index: u64) -> Result<Entry, Error> {
+    let path = || segment::path(folder, place.segment);
+    let mut bytes = vec![0; place.length];
+    file.read_exact_at(&mut bytes, place.offset).map_err(|error| Error::io("read", &path())(error))?;
+    let bytes = Bytes::from(bytes);
+    let record = Record::read(&bytes, place.segment).and_then(|record| format::split_entry(record.body));
+    let changed = || Error::damaged_file(path(), "an entry in it is not what was written");
+    let (id, entry) = record.filter(|(id, _)| id.index == index).ok_or_else(changed)?;
+    let entry = codec::decode_entry(bytes.slice_ref(entry))?;
+    if entry.log_id == id { Ok(entry) } else { Err(changed()) }
+}
 
 impl Log {
     /// Entries from `start` on, before `end`, as many as [`READ_BYTES_MAX`] allows but at least one, if there are any. None when
@@ -33,21 +50,17 @@ impl Log {
             }
             cache.first()
         };
-        let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(format::entry_key(end.min(cached_from)));
-        let from = format::entry_key(start);
-        let found = self.shared.db.iterator_opt(IteratorMode::From(&from, Direction::Forward), options);
         let mut entries = Vec::new();
         let mut bytes = 0;
-        for (found, index) in found.zip(start..) {
-            let (key, value) = found.map_err(Error::rocks("reading entries"))?;
-            if *key != format::entry_key(index) {
+        for index in start..end.min(cached_from) {
+            let found = self.shared.places.lock().get(index);
+            let Some((place, file)) = found else {
                 if index == start && self.is_purged(index) {
                     break;
                 }
                 return Err(Error::Damaged { what: format!("entry {index} is missing") });
-            }
-            let entry = codec::decode_entry(Bytes::from(value))?;
+            };
+            let entry = read_entry(self.shared.folder.path(), place, &file, index)?;
             bytes += weight(&entry);
             entries.push(entry);
             if bytes >= READ_BYTES_MAX {
@@ -63,7 +76,7 @@ impl Log {
     }
 
     fn is_purged(&self, index: u64) -> bool {
-        self.shared.ends.lock().purged.is_some_and(|purged| index <= purged.index)
+        self.shared.ends.lock().kept.purged.is_some_and(|purged| index <= purged.index)
     }
 
     /// The bounds of `range` as start and end, the end exclusive and within the log.
@@ -100,7 +113,7 @@ impl RaftLogReader<TypeConfig> for Log {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.shared.ends.lock().vote)
+        Ok(self.shared.ends.lock().kept.vote)
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {

@@ -1,4 +1,4 @@
-//! The thread that writes: whatever has queued up becomes one RocksDB batch and one sync.
+//! The thread that writes: whatever has queued up becomes one round of records and one sync.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -7,21 +7,19 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use openraft::storage::IOFlushed;
-use prost::Message as _;
-use rocksdb::{WriteBatch, WriteOptions};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Shared;
 use super::error::Error;
+use super::files::Files;
 use super::format::GateState;
-use super::{Shared, format};
 use crate::machine::{self, Machine};
-use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 /// Writes that may wait. openraft rarely has more than a few dozens under way.
 const QUEUE_MAX: usize = 1024;
-/// A batch is written when it has grown to this: more would only delay those at its head.
-const BATCH_BYTES_MAX: usize = 8 << 20;
+/// A round is written when it has grown to this: more would only delay those at its head.
+const ROUND_BYTES_MAX: usize = 8 << 20;
 
 type Done = oneshot::Sender<io::Result<()>>;
 
@@ -51,7 +49,7 @@ pub(super) enum Write {
     },
 }
 
-/// Who to tell when the batch is durable.
+/// Who to tell when the round is durable.
 enum Waiting {
     Callback(IOFlushed<TypeConfig>),
     Done(Done),
@@ -69,8 +67,8 @@ impl Waiting {
 
 /// Where writes are queued, and the thread that takes them.
 ///
-/// Dropping the last clone waits until the thread has written what is queued and has let go of the database: a process
-/// whose runtime is gone must have no thread left inside RocksDB, which does not survive the end of `main`.
+/// Dropping the last clone waits until the thread has written what is queued and has let go of the folder, so that it can be
+/// opened again.
 #[derive(Clone)]
 pub(super) struct Sender(Arc<Thread>);
 
@@ -105,27 +103,25 @@ pub(super) fn stopped() -> io::Error {
     io::Error::other("the log is not written any more")
 }
 
-pub(super) fn spawn(shared: Arc<Shared>) -> Result<Sender, Error> {
+pub(super) fn spawn(shared: Arc<Shared>, files: Files) -> Result<Sender, Error> {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
     if let Some(machine) = machine::current() {
-        machine::spawn(run_simulated(machine, shared, queue));
+        machine::spawn(run_simulated(machine, shared, files, queue));
         return Ok(Sender(Arc::new(Thread { queue: Some(sender), thread: None })));
     }
     let thread = std::thread::Builder::new().name("raft-log".to_owned());
-    let thread = thread.spawn(move || run(&shared, queue)).map_err(Error::Thread)?;
+    let thread = thread.spawn(move || run(&shared, files, queue)).map_err(Error::Thread)?;
     Ok(Sender(Arc::new(Thread { queue: Some(sender), thread: Some(thread) })))
 }
 
-fn run(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
+fn run(shared: &Shared, mut files: Files, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.blocking_recv() {
-        let mut round = Round::gather(first, &mut queue);
         shared.syncs.begin();
+        let round = Round::gather(first, &mut queue, &mut files, shared);
         shared.syncs.pass();
-        let result = round.write(shared, &synced);
+        let result = write(&mut files, shared);
         shared.syncs.end();
-        if round.tell(shared, result).is_break() {
+        if round.tell(&mut files, shared, result).is_break() {
             break;
         }
     }
@@ -134,29 +130,36 @@ fn run(shared: &Shared, mut queue: mpsc::Receiver<Write>) {
 }
 
 /// As [`run`], on a machine that says how long a sync takes and whether it succeeds.
-async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut queue: mpsc::Receiver<Write>) {
-    let mut synced = WriteOptions::default();
-    synced.set_sync(true);
+async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut files: Files, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.recv().await {
-        let mut round = Round::gather(first, &mut queue);
         shared.syncs.begin();
+        let round = Round::gather(first, &mut queue, &mut files, &shared);
         let result = async {
             let failed = |source| Error::Simulated { source };
-            machine.world().before_sync(round.batch.size_in_bytes()).await.map_err(failed)?;
-            round.write(&shared, &synced)?;
+            let (file, range) = files.target();
+            machine.world().before_sync(&file, range).await.map_err(failed)?;
+            write(&mut files, &shared)?;
             machine.world().after_sync().await.map_err(failed)
         };
         let result = result.await;
         shared.syncs.end();
-        if round.tell(&shared, result).is_break() {
+        if round.tell(&mut files, &shared, result).is_break() {
             break;
         }
     }
 }
 
-/// Writes that share one sync.
+fn write(files: &mut Files, shared: &Shared) -> Result<(), Error> {
+    let bytes = files.round_bytes();
+    let begin = Instant::now();
+    files.write()?;
+    shared.figures.sync_seconds.observe(begin.elapsed().as_secs_f64());
+    shared.figures.written_bytes.inc_by(bytes as u64);
+    Ok(())
+}
+
+/// Who waits for the round that is under way.
 struct Round {
-    batch: WriteBatch,
     waiting: Vec<Waiting>,
     /// Entries before this index are durable after it.
     durable_end: Option<u64>,
@@ -164,36 +167,62 @@ struct Round {
 
 impl Round {
     /// All that is queued, within bounds.
-    fn gather(first: Write, queue: &mut mpsc::Receiver<Write>) -> Self {
-        let mut round = Self { batch: WriteBatch::default(), waiting: Vec::new(), durable_end: None };
+    fn gather(first: Write, queue: &mut mpsc::Receiver<Write>, files: &mut Files, shared: &Shared) -> Self {
+        let mut round = Self { waiting: Vec::new(), durable_end: None };
+        files.begin(&shared.places);
         let mut next = Some(first);
         while let Some(write) = next {
-            let waiting = add(&mut round.batch, &mut round.durable_end, write);
+            let waiting = round.add(files, write);
             round.waiting.push(waiting);
-            next = if round.batch.size_in_bytes() < BATCH_BYTES_MAX { queue.try_recv().ok() } else { None };
+            next = if files.round_bytes() < ROUND_BYTES_MAX { queue.try_recv().ok() } else { None };
         }
         round
     }
 
-    fn write(&mut self, shared: &Shared, synced: &WriteOptions) -> Result<(), Error> {
-        let batch = std::mem::take(&mut self.batch);
-        shared.figures.written_bytes.inc_by(batch.size_in_bytes() as u64);
-        let begin = Instant::now();
-        let written = shared.db.write_opt(batch, synced).map_err(Error::rocks("writing"));
-        shared.figures.sync_seconds.observe(begin.elapsed().as_secs_f64());
-        written
+    /// Adds one write to the files' round and says who waits for it.
+    fn add(&mut self, files: &mut Files, write: Write) -> Waiting {
+        match write {
+            Write::Append { entries, callback } => {
+                for entry in &entries {
+                    files.append(entry);
+                }
+                if let Some(last) = entries.last() {
+                    self.durable_end = Some(last.log_id.index + 1);
+                }
+                Waiting::Callback(callback)
+            }
+            Write::Vote { vote, done } => {
+                files.vote(vote);
+                Waiting::Done(done)
+            }
+            Write::Truncate { from, done } => {
+                files.truncate(from);
+                self.durable_end = self.durable_end.map(|end| end.min(from));
+                Waiting::Done(done)
+            }
+            Write::Purge { upto, done } => {
+                files.purge(upto);
+                Waiting::Done(done)
+            }
+            Write::Gate { state, done } => {
+                files.gate(state);
+                Waiting::Done(done)
+            }
+        }
     }
 
     /// Ends a round with its outcome.
-    fn tell(self, shared: &Shared, result: Result<(), Error>) -> ControlFlow<()> {
+    fn tell(self, files: &mut Files, shared: &Shared, result: Result<(), Error>) -> ControlFlow<()> {
         match result {
             Ok(()) => {
+                files.publish(&shared.places);
                 if let Some(end) = self.durable_end {
                     shared.cache.lock().durable(end);
                 }
                 for one in self.waiting {
                     one.complete(Ok(()));
                 }
+                files.remove_unneeded(&shared.places);
                 ControlFlow::Continue(())
             }
             Err(error) => {
@@ -203,39 +232,6 @@ impl Round {
                 }
                 ControlFlow::Break(())
             }
-        }
-    }
-}
-
-/// Adds one write to the batch and says who waits for it.
-fn add(batch: &mut WriteBatch, durable_end: &mut Option<u64>, write: Write) -> Waiting {
-    match write {
-        Write::Append { entries, callback } => {
-            for entry in &entries {
-                batch.put(format::entry_key(entry.log_id.index), codec::from_entry(entry).encode_to_vec());
-            }
-            if let Some(last) = entries.last() {
-                *durable_end = Some(last.log_id.index + 1);
-            }
-            Waiting::Callback(callback)
-        }
-        Write::Vote { vote, done } => {
-            batch.put(format::VOTE, format::encode_vote(&vote));
-            Waiting::Done(done)
-        }
-        Write::Truncate { from, done } => {
-            batch.delete_range(format::entry_key(from).as_slice(), format::entries_end());
-            *durable_end = durable_end.map(|end| end.min(from));
-            Waiting::Done(done)
-        }
-        Write::Purge { upto, done } => {
-            batch.delete_range(format::entry_key(0).as_slice(), format::entry_key(upto.index + 1).as_slice());
-            batch.put(format::PURGED, format::encode_purged(&upto));
-            Waiting::Done(done)
-        }
-        Write::Gate { state, done } => {
-            batch.put(format::GATE, format::encode_gate(state));
-            Waiting::Done(done)
         }
     }
 }

@@ -1,0 +1,223 @@
+//! The files that the log is in, and the newest of them, which is written.
+//!
+//! A segment is made in advance, in steps, of zeros: a sync of bytes that replace others costs half the processor's time and a fifth
+//! less of the disk's than one that makes the file longer, since the file system has nothing else to note. And whether a sector
+//! was written at all can be seen after a power failure; see [`super::replay`].
+//!
+//! A segment appears by a rename, synced, with its header and with all that is no entry restated: so older ones can go as soon
+//! as no entry of theirs is needed.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::error::Error;
+use super::record;
+
+/// The newest segment is made longer by so many zeros at a time: some thousand writes.
+const STEP_BYTES_MAX: u64 = 512 << 10;
+/// What a new segment is called until it is whole.
+const NEW: &str = "new";
+const EXTENSION: &str = "segment";
+
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// The file of that number.
+pub(super) fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:016x}.{EXTENSION}"))
+}
+
+/// The numbers of all segments in order. Removes what a crash has left of one that was being made.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        let found = entry.map_err(Error::io("list", folder))?.path();
+        let extension = found.extension().and_then(|extension| extension.to_str());
+        let number = found.file_stem().and_then(|stem| u64::from_str_radix(stem.to_str()?, 16).ok());
+        match (extension, number) {
+            (Some(EXTENSION), Some(number)) if path(folder, number) == found => numbers.push(number),
+            (Some(NEW), _) => fs::remove_file(&found).map_err(Error::io("remove", &found))?,
+            _ => {}
+        }
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Removes a segment so that none behind it can be gone before it, whenever the power fails.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn remove(folder: &Path, number: u64) -> Result<(), Error> {
+    let path = path(folder, number);
+    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    sync_folder(folder)
+}
+
+/// Writes a file whole, under a name that nothing has.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn publish(folder: &Path, target: &Path, content: &[u8], zeros_to: u64) -> Result<File, Error> {
+    let new = target.with_extension(NEW);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new);
+    let file = file.map_err(Error::io("create", &new))?;
+    file.write_all_at(content, 0).map_err(Error::io("write", &new))?;
+    write_zeros(&file, content.len() as u64..zeros_to).map_err(Error::io("write", &new))?;
+    file.sync_all().map_err(Error::io("sync", &new))?;
+    fs::rename(&new, target).map_err(Error::io("rename", &new))?;
+    sync_folder(folder)?;
+    Ok(file)
+}
+
+/// Makes names in `folder` durable.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))
+}
+
+fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
+    let mut begin = range.start;
+    while begin < range.end {
+        let length = (range.end - begin).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..usize::try_from(length).unwrap_or(ZEROS.len())], begin)?;
+        begin += length;
+    }
+    Ok(())
+}
+
+/// The newest segment.
+#[derive(Debug)]
+pub(super) struct Newest {
+    folder: PathBuf,
+    number: u64,
+    file: Arc<File>,
+    /// Where the next record begins.
+    end: u64,
+    /// Zeros reach from `end` to here.
+    made: u64,
+    /// A segment that has grown to this is followed by the next one.
+    segment_bytes: u64,
+}
+
+impl Newest {
+    /// Makes a segment that begins with `restated`, a round of records for its number.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn create(folder: &Path, number: u64, segment_bytes: u64, restated: &[u8]) -> Result<Self, Error> {
+        let content = [&record::segment_header(number)[..], restated].concat();
+        let end = content.len() as u64;
+        let made = end.next_multiple_of(step(segment_bytes));
+        let file = Arc::new(publish(folder, &path(folder, number), &content, made)?);
+        Ok(Self { folder: folder.to_owned(), number, file, end, made, segment_bytes })
+    }
+
+    /// Goes on with a segment whose records end at `end`, and which is zeros from there.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn go_on(
+        folder: &Path,
+        number: u64,
+        segment_bytes: u64,
+        file: Arc<File>,
+        end: u64,
+    ) -> Result<Self, Error> {
+        let made = file.metadata().map_err(Error::io("look at", &path(folder, number)))?.len();
+        Ok(Self { folder: folder.to_owned(), number, file, end, made, segment_bytes })
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the next record begins.
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        path(&self.folder, self.number)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.end >= self.segment_bytes
+    }
+
+    /// The next segment.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn next(&self, restated: &[u8]) -> Result<Self, Error> {
+        Self::create(&self.folder, self.number + 1, self.segment_bytes, restated)
+    }
+
+    /// Writes `bytes`, and returns when they are durable.
+    ///
+    /// # Errors
+    /// When the disk fails. What is there then is not known.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let failed = |action| Error::io(action, &path(&self.folder, self.number));
+        let end = self.end + bytes.len() as u64;
+        if end > self.made {
+            let made = end.next_multiple_of(step(self.segment_bytes));
+            write_zeros(&self.file, end..made).map_err(failed("write"))?;
+            self.made = made;
+        }
+        self.file.write_all_at(bytes, self.end).map_err(failed("write"))?;
+        self.file.sync_data().map_err(failed("sync"))?;
+        self.end = end;
+        Ok(())
+    }
+}
+
+fn step(segment_bytes: u64) -> u64 {
+    segment_bytes.clamp(1, STEP_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_segment_is_longer_than_what_is_in_it_and_the_rest_is_zeros() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut newest = Newest::create(folder.path(), 3, 4096, b"restated").expect("creates");
+        let expected = |written: &[u8], made: usize| {
+            let mut content = [&record::segment_header(3)[..], b"restated", written].concat();
+            content.resize(made, 0);
+            content
+        };
+        let content = || fs::read(path(folder.path(), 3)).expect("reads");
+        assert_eq!(content(), expected(b"", 4096));
+        newest.write(&[7; 4000]).expect("writes");
+        assert_eq!(content(), expected(&[7; 4000], 4096));
+        assert!(!newest.is_full());
+        newest.write(&[7; 4000]).expect("writes");
+        assert_eq!(content(), expected(&[7; 8000], 8192));
+        assert!(newest.is_full());
+        let next = newest.next(b"").expect("creates");
+        assert_eq!((next.number(), next.end()), (4, record::SEGMENT_HEADER_BYTES as u64));
+        fs::write(folder.path().join("0000000000000005.new"), "half").expect("writes");
+        assert_eq!(list(folder.path()).expect("lists"), [3, 4]);
+        remove(folder.path(), 3).expect("removes");
+        assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1, "nothing but the last is left");
+    }
+}
