@@ -351,12 +351,13 @@ fn a_joiner_that_crashed_while_it_made_its_folder_joins_at_the_next_start() {
         |_| {},
         |log| {
             std::fs::create_dir_all(log).expect("makes");
-            std::fs::write(log.join("LOCK"), "").expect("writes");
+            std::fs::write(log.join("lock"), "").expect("writes");
         },
         |log| {
-            let mut options = rocksdb::Options::default();
-            options.create_if_missing(true);
-            drop(rocksdb::DB::open(&options, log).expect("opens"));
+            // A segment, and half of what says whose it is.
+            std::fs::create_dir_all(log).expect("makes");
+            std::fs::write(log.join("0000000000000001.segment"), [0; 4096]).expect("writes");
+            std::fs::write(log.join("identity.new"), "keelson raft").expect("writes");
         },
     ];
     for crash in crashes {
