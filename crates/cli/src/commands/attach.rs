@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::exec::{start, terminal};
+use super::exec::Joined;
 use crate::Error;
 use crate::context::Context;
 use crate::sessions;
@@ -16,28 +16,15 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Attach {
-    /// A pod, or KIND/NAME of something that has pods: one of them is chosen
-    #[arg(value_name = "POD")]
-    pod: String,
-
-    /// Which container; the first one without it
-    #[arg(short, long, value_name = "NAME")]
-    container: Option<String>,
-
-    /// Pass standard input on
-    #[arg(short = 'i', long)]
-    stdin: bool,
-
-    /// As a terminal
-    #[arg(short, long)]
-    tty: bool,
+    #[command(flatten)]
+    joined: Joined,
 }
 
 impl Attach {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let tty = terminal(self.tty, self.stdin, context);
-        let session = start(&self.pod, self.container.as_deref(), (self.stdin, tty), context).await?;
+        let session = self.joined.session(context).await?;
+        let (stdin, tty) = (session.stdin, session.tty);
         let opened = context.client()?.pods_attach(session).await?;
-        sessions::run(context, opened, self.stdin, tty).await
+        sessions::run(context, opened, stdin, tty).await
     }
 }

@@ -19,6 +19,27 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Exec {
+    #[command(flatten)]
+    joined: Joined,
+
+    /// The command, after --
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Exec {
+    pub async fn run(self, context: &mut Context) -> Result<(), Error> {
+        let session = self.joined.session(context).await?;
+        let (stdin, tty) = (session.stdin, session.tty);
+        let start = proto::ExecStart { session: Some(session), command: self.command };
+        let opened = context.client()?.pods_exec(start).await?;
+        sessions::run(context, opened, stdin, tty).await
+    }
+}
+
+/// A container, and how a session with it looks from here.
+#[derive(Debug, Args)]
+pub(super) struct Joined {
     /// A pod, or KIND/NAME of something that has pods: one of them is chosen
     #[arg(value_name = "POD")]
     pod: String,
@@ -34,29 +55,18 @@ pub(crate) struct Exec {
     /// As a terminal
     #[arg(short, long)]
     tty: bool,
-
-    /// The command, after --
-    #[arg(required = true, last = true, value_name = "COMMAND")]
-    command: Vec<String>,
 }
 
-impl Exec {
-    pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let tty = terminal(self.tty, self.stdin, context);
-        let session = start(&self.pod, self.container.as_deref(), (self.stdin, tty), context).await?;
-        let start = proto::ExecStart { session: Some(session), command: self.command };
-        let opened = context.client()?.pods_exec(start).await?;
-        sessions::run(context, opened, self.stdin, tty).await
+impl Joined {
+    /// What to ask for. A terminal is used only when there is one.
+    pub(super) async fn session(&self, context: &mut Context) -> Result<proto::SessionStart, Error> {
+        let there = self.stdin && sessions::is_terminal();
+        if self.tty && self.stdin && !there {
+            context.note("Unable to use a TTY - input is not a terminal or the right kind of file");
+        }
+        let tty = self.tty && (there || !self.stdin);
+        start(&self.pod, self.container.as_deref(), (self.stdin, tty), context).await
     }
-}
-
-/// A terminal is used only when there is one.
-pub(super) fn terminal(asked: bool, stdin: bool, context: &mut Context) -> bool {
-    let there = stdin && sessions::is_terminal();
-    if asked && stdin && !there {
-        context.note("Unable to use a TTY - input is not a terminal or the right kind of file");
-    }
-    asked && (there || !stdin)
 }
 
 /// Which container of which pod, with which streams.

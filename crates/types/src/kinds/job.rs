@@ -4,11 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use serde_json::{Value, json};
 
-use super::{pod, workload};
+use super::workload;
 use crate::duration_human;
 use crate::json::{child, default_text, default_to, entries, items, items_mut, set, text};
 use crate::kind::{Behaviour, Kind};
-use crate::merge::{Rules, by};
 use crate::meta;
 use crate::table::{self, Column};
 
@@ -34,10 +33,7 @@ pub static KIND: Kind = Kind {
         workload::SELECTOR,
     ],
     selectable_fields: &[("status.successful", "0")],
-    merge_rules: &[
-        Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
-        Rules { prefix: "status", rules: &[("conditions", by("type"))] },
-    ],
+    merge_rules: workload::MERGE_RULES,
     behaviour: Behaviour {
         counts_generation: true,
         default,

@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use serde_json::{Value, json};
 
-use super::{check, pod, workload};
+use super::{check, workload};
 use crate::field::{Error, Path};
 use crate::json::{child, default_to};
 use crate::kind::{Behaviour, Kind, Served};
-use crate::merge::{Rules, by};
 use crate::table::{self, Column};
 
 pub static KIND: Kind = Kind {
@@ -39,10 +38,7 @@ pub static KIND: Kind = Kind {
         workload::SELECTOR,
     ],
     selectable_fields: &[("status.replicas", "0")],
-    merge_rules: &[
-        Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
-        Rules { prefix: "status", rules: &[("conditions", by("type"))] },
-    ],
+    merge_rules: workload::MERGE_RULES,
     behaviour: Behaviour {
         counts_generation: true,
         default,

@@ -8,7 +8,6 @@ use super::{check, pod, workload};
 use crate::field::{Error, Path};
 use crate::json::{child, default_to, entries, set};
 use crate::kind::{Behaviour, Kind};
-use crate::merge::{Rules, by};
 use crate::meta;
 use crate::table::{self, Column};
 
@@ -28,10 +27,7 @@ pub static KIND: Kind = Kind {
         workload::SELECTOR,
     ],
     selectable_fields: &[("status.replicas", "0")],
-    merge_rules: &[
-        Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
-        Rules { prefix: "status", rules: &[("conditions", by("type"))] },
-    ],
+    merge_rules: workload::MERGE_RULES,
     behaviour: Behaviour {
         counts_generation: true,
         default,

@@ -4,11 +4,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use serde_json::{Value, json};
 
-use super::{check, persistent_volume_claim, pod, workload};
+use super::{check, persistent_volume_claim, workload};
 use crate::field::{Error, Path};
 use crate::json::{child, default_text, default_to, items, items_mut, text};
 use crate::kind::{Behaviour, Kind};
-use crate::merge::{Rules, by};
 use crate::table::{self, Column};
 
 /// What may change after the creation.
@@ -34,10 +33,7 @@ pub static KIND: Kind = Kind {
         workload::CONTAINERS,
         workload::IMAGES,
     ],
-    merge_rules: &[
-        Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
-        Rules { prefix: "status", rules: &[("conditions", by("type"))] },
-    ],
+    merge_rules: workload::MERGE_RULES,
     behaviour: Behaviour {
         counts_generation: true,
         default,

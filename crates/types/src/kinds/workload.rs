@@ -1,10 +1,11 @@
-//! What the kinds that make pods from a template share: Deployment, ReplicaSet, StatefulSet, DaemonSet.
+//! What the kinds that make pods from a template share: Deployment, ReplicaSet, StatefulSet, DaemonSet, Job, ReplicationController.
 
 use serde_json::{Value, json};
 
 use super::{check, pod};
 use crate::field::{Error, Path};
 use crate::json::{child, items, text};
+use crate::merge::{Rules, by};
 use crate::meta;
 use crate::table::Column;
 
@@ -12,6 +13,12 @@ pub(crate) const CONTAINERS: Column = Column::string("Containers", "Names of eac
 pub(crate) const IMAGES: Column =
     Column::string("Images", "Images referenced by each container in the template.").wide();
 pub(crate) const SELECTOR: Column = Column::string("Selector", "Label selector for pods.").wide();
+
+/// How lists of the template and of the status are merged.
+pub(crate) const MERGE_RULES: &[Rules] = &[
+    Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
+    Rules { prefix: "status", rules: &[("conditions", by("type"))] },
+];
 
 pub(crate) fn default_template(spec: &mut Value) {
     if let Some(pod) = child(spec, "template").and_then(|template| child(template, "spec")) {
