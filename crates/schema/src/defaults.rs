@@ -3,7 +3,7 @@
 use keelson_types::field::{Error, Path};
 
 use crate::node::Node;
-use crate::{prune, validate};
+use crate::{prune, rules, validate};
 
 pub(crate) fn check(node: &Node, path: &Path<'_>, errors: &mut Vec<Error>) {
     if let Some(default) = &node.default {
@@ -16,6 +16,9 @@ pub(crate) fn check(node: &Node, path: &Path<'_>, errors: &mut Vec<Error>) {
         let mut found = validate::embedded::check(default, node, &path);
         if found.is_empty() {
             found = validate::value(default, None, node, &path.to_string());
+        }
+        if found.is_empty() {
+            rules::evaluate::within(default, node, &path, &mut found);
         }
         errors.extend(found);
     }

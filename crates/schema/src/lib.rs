@@ -5,6 +5,7 @@
 //!
 //! Pure: no I/O, no clock. What is not supported is refused when a schema is read, never ignored when an object is checked.
 
+mod cel;
 mod default;
 mod defaults;
 mod facts;
@@ -52,6 +53,7 @@ impl Structural {
         errors.extend(standard::check(schema, &path));
         fail(errors)?;
         let root = read::node(schema);
+        fail(rules::check::check(&root, &path))?;
         let mut errors = Vec::new();
         defaults::check(&root, &path, &mut errors);
         fail(errors)?;
@@ -75,6 +77,8 @@ impl Structural {
         let mut errors = validate::value(new, old, &self.root, "");
         embedded::within(new, &self.root, &Path::ROOT, &mut errors);
         errors.extend(self.doubles(new, old));
+        errors.truncate(MAX_ERRORS);
+        rules::evaluate::object(new, old, &self.root, &mut errors);
         errors.truncate(MAX_ERRORS);
         errors
     }

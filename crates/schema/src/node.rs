@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Number, Value};
 
+use crate::cel::Expression;
 use crate::pattern::Pattern;
 
 /// A schema whose shape was checked. The schemas within `allOf` and the like are nodes too, with few of the fields set.
@@ -31,6 +32,8 @@ pub(crate) struct Node {
     pub one_of: Vec<Node>,
     pub not: Option<Box<Node>>,
     pub rules: Vec<Rule>,
+    /// The least that a value takes in a request.
+    pub min_bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +122,18 @@ pub(crate) struct Limits {
     pub required: Vec<String>,
 }
 
-/// An entry of `x-kubernetes-validations`, as it is written.
-#[derive(Clone, Debug, Default)]
+/// An entry of `x-kubernetes-validations`.
+#[derive(Debug)]
 pub(crate) struct Rule {
+    /// As it is written.
+    pub source: Value,
     pub rule: String,
     pub message: String,
-    pub message_expression: String,
+    /// The rule, parsed, or why it cannot be. Once the schema was accepted, it is there.
+    pub expression: Option<Result<Expression, String>>,
+    /// The rule compares the value with what it was.
+    pub uses_old: bool,
+    pub message_expression: Option<Result<Expression, String>>,
     pub reason: String,
     pub field_path: String,
     pub optional_old_self: Option<bool>,

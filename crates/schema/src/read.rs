@@ -2,6 +2,7 @@
 
 use serde_json::{Number, Value};
 
+use crate::cel::{self, min_bytes};
 use crate::json::{entries, flag, get, items, text, texts};
 use crate::node::{Additional, Kind, Limits, ListType, Node, Rule};
 use crate::pattern;
@@ -11,7 +12,7 @@ pub(crate) fn node(schema: &Value) -> Node {
     let nodes = |keyword: &str| items(schema, keyword).map(|(_, schema)| node(schema)).collect();
     let one =
         |keyword: &str| get(schema, keyword).filter(|value| value.is_object()).map(|schema| Box::new(node(schema)));
-    Node {
+    let mut place = Node {
         kind: Kind::from_word(text(schema, "type")),
         nullable: flag(schema, "nullable"),
         default: get(schema, "default").cloned(),
@@ -39,7 +40,10 @@ pub(crate) fn node(schema: &Value) -> Node {
         one_of: nodes("oneOf"),
         not: one("not"),
         rules: items(schema, "x-kubernetes-validations").map(|(_, value)| rule(value)).collect(),
-    }
+        min_bytes: 0,
+    };
+    place.min_bytes = min_bytes(&place);
+    place
 }
 
 fn limits(schema: &Value) -> Limits {
@@ -72,10 +76,17 @@ fn limits(schema: &Value) -> Limits {
 
 fn rule(value: &Value) -> Rule {
     let text = |keyword: &str| text(value, keyword).to_owned();
+    let parsed =
+        |keyword: &str| Some(text(keyword)).filter(|text| !text.trim().is_empty()).map(|text| cel::parse(&text));
+    let expression = parsed("rule");
+    let uses_old = matches!(&expression, Some(Ok(expression)) if cel::names(&expression.root, "oldSelf"));
     Rule {
+        source: value.clone(),
         rule: text("rule"),
         message: text("message"),
-        message_expression: text("messageExpression"),
+        expression,
+        uses_old,
+        message_expression: parsed("messageExpression"),
         reason: text("reason"),
         field_path: text("fieldPath"),
         optional_old_self: value.get("optionalOldSelf").and_then(Value::as_bool),

@@ -15,6 +15,7 @@ mod tell;
 pub(crate) use correlate::Correlated;
 use keelson_types::field::{Error, Path};
 use serde_json::{Map, Value};
+pub(crate) use tell::NOWHERE;
 use tell::Told;
 
 use crate::json::equal;

@@ -134,6 +134,11 @@ pub(crate) fn is_duration(text: &str) -> bool {
         })
 }
 
+/// The counts of a duration with their units in lower case.
+pub(crate) fn duration_parts(text: &str) -> Vec<(u64, String)> {
+    DURATION_PART.captures_iter(text).filter_map(|part| Some((part[1].parse().ok()?, part[2].to_lowercase()))).collect()
+}
+
 fn is_email(text: &str) -> bool {
     // `Name <mail@host>` is an address too.
     let address = match text.trim_end().strip_suffix('>') {

@@ -34,7 +34,7 @@ pub(super) enum Told<'a> {
 }
 
 /// Where Kubernetes says that an error is when it does not say where.
-const NOWHERE: &str = "<nil>";
+pub(crate) const NOWHERE: &str = "<nil>";
 
 impl Told<'_> {
     /// The error at `path` below `base`.

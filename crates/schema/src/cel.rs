@@ -1,0 +1,23 @@
+//! CEL, the language of rules, as Kubernetes speaks it: parsed by the crate `cel`, then typed, priced and evaluated here,
+//! because Kubernetes promises more than an interpreter gives. Names and types are checked when a rule is written, its cost
+//! is estimated from the bounds of the schema, and an evaluation is ended when it costs more than it may.
+//!
+//! A function that is not in [`functions`] is undeclared: the rule that names it is refused. Of Kubernetes' library these are
+//! not here: `format` of texts, `quote`, named formats (`format.dns1123Label()` and the like), `semver`, macros with two
+//! variables, moments in other time zones than UTC, and `authorizer`, which rules of schemas do not have anyway.
+
+pub(crate) mod check;
+mod evaluate;
+mod functions;
+mod library;
+mod operators;
+mod parse;
+mod scope;
+mod types;
+mod value;
+
+pub(crate) use check::{Checked, check};
+pub(crate) use evaluate::{Budget, Fault, Variables, evaluate};
+pub(crate) use parse::{Expression, names, parse};
+pub(crate) use types::{MAX_REQUEST_BYTES, Type, min_bytes};
+pub(crate) use value::Value;

@@ -1,0 +1,149 @@
+//! Texts and regular expressions. Positions count characters.
+
+use super::Answer;
+use crate::cel::value::Value;
+use crate::pattern;
+
+pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<Answer<'a>> {
+    if let [receiver, rest @ ..] = arguments
+        && name == "join"
+        && let Some(elements) = receiver.elements()
+    {
+        return Some(join(&elements, rest));
+    }
+    let [Value::Text(text), rest @ ..] = arguments else { return None };
+    let text = text.as_ref();
+    Some(match (name, rest) {
+        ("contains", [Value::Text(part)]) => Ok(Value::Bool(text.contains(part.as_ref()))),
+        ("startsWith", [Value::Text(part)]) => Ok(Value::Bool(text.starts_with(part.as_ref()))),
+        ("endsWith", [Value::Text(part)]) => Ok(Value::Bool(text.ends_with(part.as_ref()))),
+        ("matches", [Value::Text(expression)]) => {
+            pattern::compile(expression).map(|expression| Value::Bool(expression.matches(text)))
+        }
+        ("find", [Value::Text(expression)]) => pattern::compile(expression).map(|expression| {
+            Value::text(expression.regex().find(text).map_or(String::new(), |found| found.as_str().to_owned()))
+        }),
+        ("findAll", [Value::Text(expression)]) => find_all(text, expression, -1),
+        ("findAll", [Value::Text(expression), Value::Int(most)]) => find_all(text, expression, *most),
+        ("charAt", [Value::Int(index)]) => char_at(text, *index),
+        ("indexOf", [Value::Text(part)]) => Ok(Value::Int(find_from(text, part, 0))),
+        ("indexOf", [Value::Text(part), Value::Int(from)]) => {
+            position(text, *from).map(|from| Value::Int(find_from(text, part, from)))
+        }
+        ("lastIndexOf", [Value::Text(part)]) => Ok(Value::Int(find_back(text, part, text.chars().count()))),
+        ("lastIndexOf", [Value::Text(part), Value::Int(from)]) => {
+            position(text, *from).map(|from| Value::Int(find_back(text, part, from)))
+        }
+        ("lowerAscii", []) => Ok(Value::text(text.to_ascii_lowercase())),
+        ("upperAscii", []) => Ok(Value::text(text.to_ascii_uppercase())),
+        ("trim", []) => Ok(Value::text(text.trim().to_owned())),
+        ("replace", [Value::Text(old), Value::Text(new)]) => replace(text, old, new, -1),
+        ("replace", [Value::Text(old), Value::Text(new), Value::Int(most)]) => replace(text, old, new, *most),
+        ("split", [Value::Text(separator)]) => Ok(split(text, separator, -1)),
+        ("split", [Value::Text(separator), Value::Int(most)]) => Ok(split(text, separator, *most)),
+        ("substring", [Value::Int(from)]) => substring(text, *from, None),
+        ("substring", [Value::Int(from), Value::Int(to)]) => substring(text, *from, Some(*to)),
+        _ => return None,
+    })
+}
+
+fn join<'a>(elements: &[Value<'a>], separator: &[Value<'a>]) -> Answer<'a> {
+    let separator = match separator {
+        [Value::Text(text)] => text.as_ref(),
+        _ => "",
+    };
+    let text = |value: &Value<'a>| match value {
+        Value::Text(text) => Ok(text.clone().into_owned()),
+        _ => Err("no such overload".to_owned()),
+    };
+    Ok(Value::text(elements.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(separator)))
+}
+
+/// The most that a rule makes of one text by replacing.
+const MAX_MADE_BYTES: usize = 8 * 1024 * 1024;
+
+fn replace<'a>(text: &str, old: &str, new: &str, most: i64) -> Answer<'a> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let times = if old.is_empty() { text.chars().count() + 1 } else { text.matches(old).count() }.min(most);
+    if times.saturating_mul(new.len()).saturating_add(text.len()) > MAX_MADE_BYTES {
+        return Err("the text would be too long".to_owned());
+    }
+    Ok(Value::text(text.replacen(old, new, most)))
+}
+
+fn split<'a>(text: &str, separator: &str, most: i64) -> Value<'a> {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let owned = |text: &str| Value::text(text.to_owned());
+    let parts: Vec<Value<'a>> = if most == 0 {
+        Vec::new()
+    } else if separator.is_empty() {
+        // One text for each character, and the rest in the last.
+        let mut parts: Vec<Value<'a>> = Vec::new();
+        let mut rest = text;
+        while let Some(character) = rest.chars().next() {
+            if parts.len() + 1 == most {
+                break;
+            }
+            let (one, tail) = rest.split_at(character.len_utf8());
+            parts.push(owned(one));
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            parts.push(owned(rest));
+        }
+        parts
+    } else {
+        text.splitn(most, separator).map(owned).collect()
+    };
+    Value::list(parts)
+}
+
+fn find_all<'a>(text: &str, expression: &str, most: i64) -> Answer<'a> {
+    let expression = pattern::compile(expression)?;
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let found = expression.regex().find_iter(text).take(most).map(|found| Value::text(found.as_str().to_owned()));
+    Ok(Value::list(found.collect()))
+}
+
+fn char_at<'a>(text: &str, index: i64) -> Answer<'a> {
+    let index = position(text, index)?;
+    Ok(Value::text(text.chars().nth(index).map(String::from).unwrap_or_default()))
+}
+
+fn position(text: &str, index: i64) -> Result<usize, String> {
+    usize::try_from(index)
+        .ok()
+        .filter(|index| *index <= text.chars().count())
+        .ok_or_else(|| format!("index out of range: {index}"))
+}
+
+/// The byte at which a character starts.
+fn byte(text: &str, index: usize) -> usize {
+    text.char_indices().nth(index).map_or(text.len(), |(byte, _)| byte)
+}
+
+fn characters(text: &str) -> i64 {
+    i64::try_from(text.chars().count()).unwrap_or(i64::MAX)
+}
+
+fn find_from(text: &str, part: &str, from: usize) -> i64 {
+    let start = byte(text, from);
+    text[start..].find(part).map_or(-1, |at| characters(&text[..start + at]))
+}
+
+/// The last place that is not after `from`.
+fn find_back(text: &str, part: &str, from: usize) -> i64 {
+    let end = byte(text, from).saturating_add(part.len()).min(text.len());
+    // The end may be within a character of the text; then the part does not end there.
+    let end = (0..=end).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    text[..end].rfind(part).map_or(-1, |at| characters(&text[..at]))
+}
+
+fn substring<'a>(text: &str, from: i64, to: Option<i64>) -> Answer<'a> {
+    let start = position(text, from)?;
+    let end = to.map_or(Ok(text.chars().count()), |to| position(text, to))?;
+    if start > end {
+        return Err(format!("invalid substring range. start: {start}, end: {end}"));
+    }
+    Ok(Value::text(text[byte(text, start)..byte(text, end)].to_owned()))
+}
