@@ -86,7 +86,12 @@ impl Checking<'_> {
             Some(Kind::Boolean) => value.is_boolean(),
         };
         if !fits {
-            self.tell(path, Told::Type { expected: expected(node), found: type_word(value) });
+            // Where there is a format, Kubernetes compares formats instead, of which texts and lists have none.
+            let format = node.limits.format.as_str();
+            let by_format = format::restricts(format, node.kind) && !value.is_string() && !value.is_array();
+            let (expected, found) =
+                if by_format { (format, format_word(value)) } else { (expected(node), type_word(value)) };
+            self.tell(path, Told::Type { expected, found });
         } else {
             self.places += 1;
         }
@@ -173,6 +178,15 @@ fn is_integer(value: &Value) -> bool {
 
 fn expected(node: &Node) -> &'static str {
     node.kind.map_or("integer,string", Kind::as_str)
+}
+
+/// The format that a value has by itself.
+fn format_word(value: &Value) -> &'static str {
+    match type_word(value) {
+        "integer" => "int64",
+        "number" => "float64",
+        _ => "",
+    }
 }
 
 /// The type of a value, as it stands in an error.

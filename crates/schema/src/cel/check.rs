@@ -85,7 +85,7 @@ impl<'a> Checking<'_, 'a> {
             return Ok(Checked { of: of.clone(), cost: 1 });
         }
         if operators::type_name(name).is_some() {
-            return Ok(Checked { of: Type::Type, cost: 1 });
+            return Ok(Checked { of: Type::OfTypes, cost: 1 });
         }
         Err(self.undeclared(name, id))
     }

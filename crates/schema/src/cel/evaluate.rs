@@ -1,5 +1,6 @@
 //! Evaluates an expression, within a budget.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use cel::IdedExpr;
@@ -7,11 +8,12 @@ use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, ListExpr, LiteralValue, SelectExpr, operators as o,
 };
 
-use super::functions;
+use super::functions::{self, Price};
 use super::library;
 use super::operators;
 use super::parse::Expression;
 use super::value::Value;
+use crate::pattern::{self, Pattern};
 
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,13 +26,34 @@ pub(crate) enum Fault {
 
 pub(crate) type Outcome<'a> = Result<Value<'a>, Fault>;
 
-/// What an evaluation may still cost.
-#[derive(Debug)]
+/// How many regular expressions are kept compiled, and what it costs to compile one more.
+const PATTERNS_MAX: usize = 100;
+const COMPILE_COST: u64 = 1000;
+
+/// What an evaluation may still cost. With it go the regular expressions that were compiled: doing that anew for every
+/// element of a list would cost far more than Kubernetes' price of a match.
+#[derive(Debug, Default)]
 pub(crate) struct Budget {
     pub left: u64,
+    patterns: HashMap<String, Rc<Pattern>>,
 }
 
 impl Budget {
+    fn pattern(&mut self, text: &str) -> Result<Rc<Pattern>, Fault> {
+        if let Some(pattern) = self.patterns.get(text) {
+            return Ok(Rc::clone(pattern));
+        }
+        // A rule has a handful of its own. One that makes others pays for them.
+        if self.patterns.len() >= PATTERNS_MAX {
+            self.spend(COMPILE_COST)?;
+        }
+        let pattern = Rc::new(pattern::compile(text).map_err(Fault::Error)?);
+        if self.patterns.len() < PATTERNS_MAX {
+            self.patterns.insert(text.to_owned(), Rc::clone(&pattern));
+        }
+        Ok(pattern)
+    }
+
     fn spend(&mut self, cost: u64) -> Result<(), Fault> {
         match self.left.checked_sub(cost) {
             Some(left) => {
@@ -170,7 +193,14 @@ impl<'a> Evaluating<'_, 'a> {
             return error("no such overload");
         };
         self.budget.spend(price.of(&types))?;
-        let value = library::call(name, target.is_some(), &values).map_err(Fault::Error)?;
+        let value = match (price, values.get(1)) {
+            (Price::Match, Some(Value::Text(pattern))) => {
+                let pattern = self.budget.pattern(pattern)?;
+                library::texts::with_pattern(name, &values, &pattern)
+            }
+            _ => library::call(name, target.is_some(), &values),
+        };
+        let value = value.map_err(Fault::Error)?;
         // What was made is paid for: it is read again by whoever gets it, and takes memory.
         if matches!(value, Value::Text(_) | Value::Bytes(_) | Value::List(_)) {
             self.budget.spend(functions::tenth(value.size()))?;

@@ -1,12 +1,13 @@
 //! What the functions do. Their arguments were checked: each call is one of the table in `functions`.
 
+mod format;
 mod lists;
 mod network;
 pub(super) mod operate;
 mod optional;
 mod quantities;
 mod scalars;
-mod texts;
+pub(super) mod texts;
 pub(super) mod time;
 mod urls;
 
@@ -22,6 +23,7 @@ type Answer<'a> = Result<Value<'a>, String>;
 pub(super) fn call<'a>(name: &str, with_receiver: bool, arguments: &[Value<'a>]) -> Answer<'a> {
     scalars::call(name, with_receiver, arguments)
         .or_else(|| texts::call(name, with_receiver, arguments))
+        .or_else(|| format::call(name, with_receiver, arguments))
         .or_else(|| lists::call(name, with_receiver, arguments))
         .or_else(|| time::call(name, with_receiver, arguments))
         .or_else(|| optional::call(name, with_receiver, arguments))

@@ -34,7 +34,7 @@ pub(crate) enum Type<'a> {
     Metadata,
     Optional(Box<Type<'a>>),
     /// Of a type itself.
-    Type,
+    OfTypes,
     Url,
     Quantity,
     Ip,
@@ -180,7 +180,7 @@ impl std::fmt::Display for Type<'_> {
             Type::Map(key, value, _) => write!(f, "map({key}, {value})"),
             Type::Object { .. } | Type::Metadata => f.write_str("object"),
             Type::Optional(of) => write!(f, "optional_type({of})"),
-            Type::Type => f.write_str("type"),
+            Type::OfTypes => f.write_str("type"),
             Type::Url => f.write_str("kubernetes.URL"),
             Type::Quantity => f.write_str("kubernetes.Quantity"),
             Type::Ip => f.write_str("net.IP"),

@@ -158,7 +158,7 @@ impl<'a> Value<'a> {
             Value::Map(_) | Value::Fields(..) => Type::Map(any(), any(), self.size()),
             Value::Metadata(_) => Type::Metadata,
             Value::Optional(_) => Type::Optional(any()),
-            Value::Type(_) => Type::Type,
+            Value::Type(_) => Type::OfTypes,
             Value::Url(_) => Type::Url,
             Value::Quantity(_) => Type::Quantity,
             Value::Ip(_) => Type::Ip,

@@ -40,7 +40,7 @@ pub(crate) fn object(new: &Json, old: Option<&Json>, root: &Node, errors: &mut V
         return;
     }
     let before = errors.len();
-    let mut walk = Walk { left: OBJECT_COST_MAX, errors };
+    let mut walk = Walk { left: OBJECT_COST_MAX, budget: Budget::default(), errors };
     // Whether the budget lasted shows in the errors.
     let _ = walk.value(new, At { old, unchanged: old.map(|old| (new, old)), whole: true }, root, &Path::ROOT);
     for error in errors.iter_mut().skip(before).filter(|error| error.path.is_empty()) {
@@ -51,7 +51,7 @@ pub(crate) fn object(new: &Json, old: Option<&Json>, root: &Node, errors: &mut V
 /// The same for a value of a place, such as a default.
 pub(crate) fn within(value: &Json, node: &Node, path: &Path<'_>, errors: &mut Vec<Error>) {
     if has_rules(node) {
-        let mut walk = Walk { left: OBJECT_COST_MAX, errors };
+        let mut walk = Walk { left: OBJECT_COST_MAX, budget: Budget::default(), errors };
         let _ = walk.value(value, At { old: None, unchanged: None, whole: node.embedded }, node, path);
     }
 }
@@ -81,6 +81,7 @@ impl<'a> At<'a> {
 
 struct Walk<'e> {
     left: u64,
+    budget: Budget,
     errors: &'e mut Vec<Error>,
 }
 
@@ -189,9 +190,9 @@ impl Walk<'_> {
 
     fn evaluate<'a>(&mut self, expression: &Expression, variables: Variables<'a>) -> Result<Value<'a>, Fault> {
         let given = self.left.min(CALL_COST_MAX);
-        let mut budget = Budget { left: given };
-        let outcome = cel::evaluate(expression, variables, &mut budget);
-        self.left -= given - budget.left;
+        self.budget.left = given;
+        let outcome = cel::evaluate(expression, variables, &mut self.budget);
+        self.left -= given - self.budget.left;
         outcome
     }
 

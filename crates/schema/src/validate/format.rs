@@ -74,8 +74,18 @@ pub(crate) fn fits(format: &str, kind: Option<Kind>, text: &str) -> bool {
     check(format).is_none_or(|check| check(text))
 }
 
+/// Whether a format restricts the values of a type.
+pub(crate) fn restricts(format: &str, kind: Option<Kind>) -> bool {
+    match kind {
+        None | Some(Kind::String) => !format.is_empty() && check(format).is_some(),
+        Some(Kind::Integer) => matches!(format, "int32" | "int64"),
+        Some(Kind::Number) => matches!(format, "float" | "double"),
+        Some(Kind::Object | Kind::Array | Kind::Boolean) => false,
+    }
+}
+
 /// The check of a format that restricts texts.
-pub(crate) fn check(format: &str) -> Option<Check> {
+fn check(format: &str) -> Option<Check> {
     let format = format.replace('-', "");
     FORMATS.iter().find(|(name, _)| *name == format).map(|(_, check)| *check)
 }
@@ -83,7 +93,7 @@ pub(crate) fn check(format: &str) -> Option<Check> {
 fn is_base64(text: &str) -> bool {
     let digits = text.trim_end_matches('=');
     !text.is_empty()
-        && text.len() % 4 == 0
+        && text.len().is_multiple_of(4)
         && text.len() - digits.len() <= 2
         && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/')
 }
@@ -201,7 +211,7 @@ fn is_isbn10(text: &str) -> bool {
     };
     let front = digits(front);
     let sum: u32 = (1..).zip(&front).map(|(place, digit)| place * digit).sum();
-    front.len() == 9 && (sum + 10 * last) % 11 == 0
+    front.len() == 9 && (sum + 10 * last).is_multiple_of(11)
 }
 
 fn is_isbn13(text: &str) -> bool {
@@ -209,7 +219,7 @@ fn is_isbn13(text: &str) -> bool {
     let digits = digits(&text);
     let sum: u32 =
         digits.iter().enumerate().map(|(place, digit)| if place % 2 == 0 { *digit } else { 3 * digit }).sum();
-    text.len() == 13 && digits.len() == 13 && sum % 10 == 0
+    text.len() == 13 && digits.len() == 13 && sum.is_multiple_of(10)
 }
 
 fn is_credit_card(text: &str) -> bool {
@@ -217,7 +227,7 @@ fn is_credit_card(text: &str) -> bool {
     let doubled = |digit: u32| if digit > 4 { 2 * digit - 9 } else { 2 * digit };
     let from_the_right = digits(&number).into_iter().rev().enumerate();
     let sum: u32 = from_the_right.map(|(place, digit)| if place % 2 == 0 { digit } else { doubled(digit) }).sum();
-    CREDIT_CARD.is_match(&number) && sum % 10 == 0
+    CREDIT_CARD.is_match(&number) && sum.is_multiple_of(10)
 }
 
 fn version(text: &str) -> Option<char> {

@@ -42,9 +42,9 @@ impl Checking<'_> {
             (Some(Kind::Integer), "int32") => {
                 ("integer", whole(number).is_some_and(|whole| i32::try_from(whole).is_ok()), format)
             }
-            (Some(Kind::Integer), _) => {
-                let fits = whole(number).is_some_and(|whole| i64::try_from(whole).is_ok());
-                ("integer", fits || number.as_f64().is_some_and(|float| float.fract() != 0.0), "")
+            (Some(Kind::Integer), format) => {
+                let format = if format == "int64" { format } else { "" };
+                ("integer", whole(number).is_some_and(|whole| i64::try_from(whole).is_ok()), format)
             }
             (Some(Kind::Number), "float") => {
                 ("number", number.as_f64().is_some_and(|number| number.abs() <= f64::from(f32::MAX)), format)

@@ -84,6 +84,8 @@ fn rules_that_hold_of_an_object() {
         "'abc 123 de 45'.find('[0-9]+') == '123' && 'abc 123 de 45'.findAll('[0-9]+') == ['123', '45']",
         "'1 2 3'.findAll('[0-9]', 2) == ['1', '2'] && 'x'.find('y') == ''",
         "type(self.port) == string ? self.port.endsWith('%') : self.port > 0",
+        "'%s has %d, %.1f, %x, %b, 100%%'.format([self.text, self.count, self.share, 255, true]) == 'Hello World has 3, 0.5, ff, 1, 100%'",
+        "'%s %s'.format([self.names, self.labels]) == '[a, b, c] {app: web, tier: front}'",
         "int('42') == 42 && string(42) == '42' && double('1.5') == 1.5 && uint(3) == 3u && int(2.9) == 2 && bool('true')",
         "self.when.getFullYear() == 2024 && self.when.getMonth() == 1 && self.when.getDate() == 29",
         "self.when < timestamp('2024-03-01T00:00:00Z') && self.when + duration('12h') > self.day",
@@ -161,6 +163,10 @@ fn a_rule_names_its_message_its_reason_and_the_field_it_blames() {
             json!({"rule": "false", "messageExpression": "'count is ' + string(self.count)"}),
             "spec: Invalid value: count is 3",
         ),
+        (
+            json!({"rule": "false", "messageExpression": "'count: %d'.format([self.count])"}),
+            "spec: Invalid value: count: 3",
+        ),
         (json!({"rule": "false", "message": "no", "messageExpression": "self.other"}), "spec: Invalid value: no"),
         (json!({"rule": "false", "message": "no", "reason": "FieldValueForbidden"}), "spec: Forbidden: no"),
         (
@@ -183,7 +189,7 @@ fn rules_that_mean_nothing_refuse_the_schema() {
         ("self.nothing == 1", "undefined field 'nothing'"),
         ("nothing == 1", "undeclared reference to 'nothing' (in container '')"),
         ("self.text.nothing()", "undeclared reference to 'nothing' (in container '')"),
-        ("self.text.format([1]) == ''", "undeclared reference to 'format' (in container '')"),
+        ("strings.quote(self.text) == ''", "undeclared reference to 'quote' (in container '')"),
         ("self.count == 'x'", "found no matching overload for '_==_' applied to '(int, string)'"),
         ("self.count + 1.0 > 1.0", "found no matching overload for '_+_' applied to '(int, double)'"),
         ("self.text.startsWith(1)", "found no matching overload for 'startsWith' applied to 'string.(int)'"),

@@ -1,8 +1,10 @@
 //! Texts and regular expressions. Positions count characters.
 
+use regex::Match;
+
 use super::Answer;
 use crate::cel::value::Value;
-use crate::pattern;
+use crate::pattern::Pattern;
 
 pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<Answer<'a>> {
     if let [receiver, rest @ ..] = arguments
@@ -17,14 +19,6 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
         ("contains", [Value::Text(part)]) => Ok(Value::Bool(text.contains(part.as_ref()))),
         ("startsWith", [Value::Text(part)]) => Ok(Value::Bool(text.starts_with(part.as_ref()))),
         ("endsWith", [Value::Text(part)]) => Ok(Value::Bool(text.ends_with(part.as_ref()))),
-        ("matches", [Value::Text(expression)]) => {
-            pattern::compile(expression).map(|expression| Value::Bool(expression.matches(text)))
-        }
-        ("find", [Value::Text(expression)]) => pattern::compile(expression).map(|expression| {
-            Value::text(expression.regex().find(text).map_or(String::new(), |found| found.as_str().to_owned()))
-        }),
-        ("findAll", [Value::Text(expression)]) => find_all(text, expression, -1),
-        ("findAll", [Value::Text(expression), Value::Int(most)]) => find_all(text, expression, *most),
         ("charAt", [Value::Int(index)]) => char_at(text, *index),
         ("indexOf", [Value::Text(part)]) => Ok(Value::Int(find_from(text, part, 0))),
         ("indexOf", [Value::Text(part), Value::Int(from)]) => {
@@ -98,11 +92,20 @@ fn split<'a>(text: &str, separator: &str, most: i64) -> Value<'a> {
     Value::list(parts)
 }
 
-fn find_all<'a>(text: &str, expression: &str, most: i64) -> Answer<'a> {
-    let expression = pattern::compile(expression)?;
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let found = expression.regex().find_iter(text).take(most).map(|found| Value::text(found.as_str().to_owned()));
-    Ok(Value::list(found.collect()))
+/// The functions of a regular expression, which the caller compiled.
+pub(crate) fn with_pattern<'a>(name: &str, arguments: &[Value<'a>], pattern: &Pattern) -> Answer<'a> {
+    let owned = |found: Match<'_>| Value::text(found.as_str().to_owned());
+    let all = |text: &str, most: i64| {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Value::list(pattern.regex().find_iter(text).take(most).map(owned).collect())
+    };
+    match (name, arguments) {
+        ("matches", [Value::Text(text), ..]) => Ok(Value::Bool(pattern.matches(text))),
+        ("find", [Value::Text(text), ..]) => Ok(pattern.regex().find(text).map_or(Value::text(""), owned)),
+        ("findAll", [Value::Text(text), _]) => Ok(all(text, -1)),
+        ("findAll", [Value::Text(text), _, Value::Int(most)]) => Ok(all(text, *most)),
+        _ => Err("no such overload".to_owned()),
+    }
 }
 
 fn char_at<'a>(text: &str, index: i64) -> Answer<'a> {
