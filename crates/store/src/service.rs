@@ -133,6 +133,10 @@ async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log
     let open = move || {
         let at = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(at)?;
+        if let Some(parent) = folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // What is synced in a folder is lost with the folder's name.
+            std::fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(at)?;
+        }
         // The log has the lock and knows whose folder it is, so it comes first.
         let (log, identity) = Log::open(&folder.join("log"), identity, joined, sizes).map_err(Error::log)?;
         // Whatever was under way when the member stopped is sent again.

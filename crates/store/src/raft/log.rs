@@ -96,7 +96,8 @@ impl Log {
         let kept = replayed.kept;
         let (files, places) = Files::new(replayed);
         let newest = places.end().checked_sub(1).and_then(|index| Some((index, places.get(index)?)));
-        let newest = newest.map(|(index, (place, file))| reader::read_entry(path, place, &file, index)).transpose()?;
+        let newest =
+            newest.map(|(index, (place, segment))| reader::read_entry(path, place, &segment, index)).transpose()?;
         let last = newest.map(|entry| entry.log_id).max(kept.purged);
         let shared = Arc::new(Shared {
             folder,
@@ -201,12 +202,13 @@ impl RaftLogStorage<TypeConfig> for Log {
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        self.shared.cache.lock().purge(upto.index);
         {
+            // Before the entries go: a reader that misses one looks here why.
             let mut ends = self.shared.ends.lock();
             ends.kept.purged = ends.kept.purged.max(Some(upto));
             ends.last = ends.last.max(Some(upto));
         }
+        self.shared.cache.lock().purge(upto.index);
         self.write(|done| Write::Purge { upto, done }).await
     }
 }

@@ -20,12 +20,15 @@ pub(super) struct Cache {
     bytes_max: usize,
     /// Entries before this index are on disk.
     durable_end: u64,
+    /// Where the log was truncated by writes that are not done yet. What rounds before them made durable behind there is gone.
+    truncations: VecDeque<u64>,
 }
 
 impl Cache {
     /// An empty cache before the entry at `next`.
     pub(super) fn new(bytes_max: usize, next: u64) -> Self {
-        Self { entries: VecDeque::new(), first: next, bytes: 0, bytes_max, durable_end: next }
+        let (entries, truncations) = (VecDeque::new(), VecDeque::new());
+        Self { entries, first: next, bytes: 0, bytes_max, durable_end: next, truncations }
     }
 
     /// The first index that is here; everything after it is, too.
@@ -41,7 +44,7 @@ impl Cache {
         let Some(next) = entries.first().map(|entry| entry.log_id.index) else { return };
         if next != self.end() {
             // After a snapshot the log goes on elsewhere.
-            *self = Self::new(self.bytes_max, next);
+            self.begin_anew(next);
         }
         for entry in entries {
             self.bytes += weight(entry);
@@ -50,16 +53,25 @@ impl Cache {
         self.evict();
     }
 
-    /// Entries before `end` are on disk from now on.
-    pub(super) fn durable(&mut self, end: u64) {
-        self.durable_end = end;
-        self.evict();
+    /// A round is done, with so many truncations in it; entries before `end` are on disk from now on.
+    pub(super) fn durable(&mut self, truncations: usize, end: Option<u64>) {
+        self.truncations.drain(..truncations.min(self.truncations.len()));
+        if let Some(end) = end {
+            self.durable_end = self.truncations.iter().fold(end, |end, from| end.min(*from));
+            self.evict();
+        }
+    }
+
+    fn begin_anew(&mut self, next: u64) {
+        let truncations = std::mem::take(&mut self.truncations);
+        *self = Self { truncations, ..Self::new(self.bytes_max, next) };
     }
 
     /// Drops the entries at `from` and after it.
     pub(super) fn truncate(&mut self, from: u64) {
+        self.truncations.push_back(from);
         if from < self.first {
-            *self = Self::new(self.bytes_max, from);
+            self.begin_anew(from);
             return;
         }
         while self.end() > from {
@@ -76,7 +88,7 @@ impl Cache {
             self.pop_front();
         }
         if self.entries.is_empty() && self.first <= upto {
-            *self = Self::new(self.bytes_max, upto + 1);
+            self.begin_anew(upto + 1);
         }
     }
 
@@ -143,9 +155,22 @@ mod tests {
         let mut cache = Cache::new(3000, 0);
         cache.append(&entries(0..10));
         assert_eq!(cache.first(), 0);
-        cache.durable(10);
+        cache.durable(0, Some(10));
         assert_eq!(indexes(cache.read(8, 10, usize::MAX)), Some(vec![8, 9]));
         assert_eq!(indexes(cache.read(7, 10, usize::MAX)), None);
+    }
+
+    #[test]
+    fn what_was_durable_before_a_truncation_is_not_what_was_appended_after_it() {
+        let mut cache = Cache::new(3000, 0);
+        cache.append(&entries(0..10));
+        cache.truncate(2);
+        cache.append(&entries(2..10));
+        // The round of the first ten ends only now.
+        cache.durable(0, Some(10));
+        assert_eq!(cache.first(), 2);
+        cache.durable(1, Some(10));
+        assert_eq!(cache.first(), 8);
     }
 
     #[test]
@@ -162,7 +187,7 @@ mod tests {
     fn truncated_and_purged_entries_are_gone() {
         let mut cache = Cache::new(1 << 20, 0);
         cache.append(&entries(0..10));
-        cache.durable(10);
+        cache.durable(0, Some(10));
         cache.truncate(8);
         cache.append(&entries(8..9));
         cache.purge(6);

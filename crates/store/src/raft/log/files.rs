@@ -16,6 +16,9 @@ use super::segment::{self, Newest};
 use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, Vote};
 
+/// Segments removed after one round, since the next one waits.
+const REMOVED_MAX: usize = 4;
+
 /// What readers must know once a round is durable.
 #[derive(Debug)]
 enum Change {
@@ -34,6 +37,8 @@ pub(super) struct Files {
     last_round: u64,
     round: Round,
     changes: Vec<Change>,
+    /// There may be segments of which nothing is needed.
+    removes: bool,
     /// Why the round cannot be written.
     failed: Option<Error>,
 }
@@ -42,8 +47,8 @@ impl Files {
     /// Those that were read at the start, and where entries are in them.
     pub(super) fn new(replayed: Replayed) -> (Self, Places) {
         let Replayed { kept, places, newest, round: last_round } = replayed;
-        let (round, changes, failed) = (Round::default(), Vec::new(), None);
-        (Self { newest, kept, last_round, round, changes, failed }, places)
+        let (round, changes) = (Round::default(), Vec::new());
+        (Self { newest, kept, last_round, round, changes, removes: true, failed: None }, places)
     }
 
     /// Begins a round, in the next segment when this one is full.
@@ -53,19 +58,14 @@ impl Files {
         {
             self.failed = Some(error);
         }
-        self.round.begin(self.newest.number(), self.last_round + 1);
+        self.round.begin(self.newest.readable().seed, self.last_round + 1);
         self.changes.clear();
     }
 
     fn next_segment(&mut self, places: &Mutex<Places>) -> Result<(), Error> {
-        let number = self.newest.number() + 1;
-        self.round.begin(number, self.last_round + 1);
-        restate(&mut self.round, &self.kept);
-        self.newest = self.newest.next(self.round.finish())?;
-        if self.round.len() > 0 {
-            self.last_round += 1;
-        }
-        places.lock().add_segment(number, Arc::clone(self.newest.file()));
+        self.newest = self.newest.next(self.last_round + 1, &self.kept)?;
+        self.last_round += u64::from(self.kept != Kept::default());
+        places.lock().add_segment(self.newest.number(), Arc::clone(self.newest.readable()));
         Ok(())
     }
 
@@ -98,6 +98,7 @@ impl Files {
         self.kept.purged = self.kept.purged.max(Some(upto));
         self.add(Kind::Purge, |bytes| bytes.extend_from_slice(&format::encode_purge(&upto)));
         self.changes.push(Change::Purge { upto: upto.index });
+        self.removes = true;
     }
 
     pub(super) fn gate(&mut self, state: GateState) {
@@ -132,8 +133,10 @@ impl Files {
         if let Some(error) = self.failed.take() {
             return Err(error);
         }
-        self.newest.write(self.round.finish())?;
-        self.last_round = self.round.number();
+        if self.round.len() > 0 {
+            self.newest.write(self.round.finish())?;
+            self.last_round = self.round.number();
+        }
         Ok(())
     }
 
@@ -149,32 +152,27 @@ impl Files {
         }
     }
 
-    /// Removes the segments of which nothing is needed any more. One that cannot be removed is tried again at the next time.
-    pub(super) fn remove_unneeded(&self, places: &Mutex<Places>) {
-        loop {
-            let Some(number) = places.lock().unneeded() else { return };
-            if let Err(error) = segment::remove(self.newest.folder(), number) {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "a part of the log that is not needed stays on disk"
-                );
+    /// Removes segments of which nothing is needed any more, some at a time. What cannot be removed is tried again after the
+    /// next purge.
+    pub(super) fn remove_unneeded(&mut self, places: &Mutex<Places>) {
+        for _ in 0..REMOVED_MAX {
+            if !self.removes {
                 return;
             }
-            places.lock().remove_segment(number);
+            let unneeded = places.lock().unneeded();
+            let Some(number) = unneeded else {
+                self.removes = false;
+                return;
+            };
+            if let Err(error) = segment::remove(self.newest.folder(), number) {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "a part of the log that is not needed stays on disk");
+                self.removes = false;
+                return;
+            }
+            // Closed when the lock is free again: readers wait for that.
+            let removed = places.lock().remove_segment(number);
+            drop(removed);
         }
-    }
-}
-
-/// All that is no entry.
-pub(super) fn restate(round: &mut Round, kept: &Kept) {
-    let Kept { vote, gate, purged } = kept;
-    if let Some(vote) = vote {
-        round.add(Kind::Vote, |bytes| bytes.extend_from_slice(&format::encode_vote(vote)));
-    }
-    if let Some(gate) = gate {
-        round.add(Kind::Gate, |bytes| bytes.extend_from_slice(&format::encode_gate(*gate)));
-    }
-    if let Some(purged) = purged {
-        round.add(Kind::Purge, |bytes| bytes.extend_from_slice(&format::encode_purge(purged)));
     }
 }

@@ -12,9 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
-use super::files::restate;
 use super::format::{self, OddOwner, Owner};
-use super::record::Round;
 use super::replay::{self, Kept, Replayed};
 use super::segment::{self, Newest};
 use crate::raft::types::LogId;
@@ -24,7 +22,7 @@ const IDENTITY: &str = "identity";
 /// What a log of the first format has.
 const ROCKSDB: &str = "CURRENT";
 /// A log's first segment.
-const FIRST: u64 = 1;
+pub(super) const FIRST: u64 = 1;
 
 /// Whose log it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +55,8 @@ pub(crate) fn found(path: &Path, identity: Identity, purged: LogId, segment_byte
 
 /// Whether the log in `path` says whose it is.
 pub(super) fn is_owned(path: &Path) -> bool {
-    path.join(IDENTITY).exists() || path.join(ROCKSDB).exists()
+    // What cannot be looked at is there: opening it says why.
+    [IDENTITY, ROCKSDB].iter().any(|name| path.join(name).try_exists().unwrap_or(true))
 }
 
 /// Opens the log in `path`, or makes it there; says whose it is.
@@ -113,11 +112,15 @@ impl Folder {
 
     fn owner(&self) -> Result<Option<Owner>, Error> {
         let path = self.path.join(IDENTITY);
+        let rocksdb = self.path.join(ROCKSDB);
+        // Beside a log of this format, too: an older version has made it since, and has voted by it.
+        if rocksdb.try_exists().map_err(Error::io("look for", &rocksdb))? {
+            return Err(Error::OlderFormat { path: self.path.clone() });
+        }
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::io("read", &path)(error)),
-            Err(_) if self.path.join(ROCKSDB).exists() => return Err(Error::OlderFormat { path: self.path.clone() }),
-            Err(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path)(error)),
         };
         match format::decode_owner(&bytes) {
             Ok(owner) => Ok(Some(owner)),
@@ -131,10 +134,7 @@ impl Folder {
         for number in segment::list(&self.path)? {
             segment::remove(&self.path, number)?;
         }
-        let mut round = Round::default();
-        round.begin(FIRST, 1);
-        restate(&mut round, kept);
-        Newest::create(&self.path, FIRST, segment_bytes, round.finish())?;
+        Newest::create(&self.path, FIRST, segment_bytes, 1, kept)?;
         segment::publish(&self.path, &self.path.join(IDENTITY), &format::encode_owner(owner), 0)?;
         Ok(())
     }

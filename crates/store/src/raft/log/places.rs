@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 
+use super::record::Seed;
+
 /// Where a record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -15,18 +17,25 @@ pub(super) struct Place {
     pub(super) length: usize,
 }
 
+/// A segment's file, to read from.
+#[derive(Debug)]
+pub(super) struct Readable {
+    pub(super) file: File,
+    pub(super) seed: Seed,
+}
+
 /// The entries of a log, one behind the other, and the files that they are in.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// The index of the first entry, or of the next one when there is none.
     first: u64,
     places: VecDeque<Place>,
-    segments: BTreeMap<u64, Arc<File>>,
+    segments: BTreeMap<u64, Arc<Readable>>,
 }
 
 impl Places {
-    pub(super) fn add_segment(&mut self, number: u64, file: Arc<File>) {
-        self.segments.insert(number, file);
+    pub(super) fn add_segment(&mut self, number: u64, segment: Arc<Readable>) {
+        self.segments.insert(number, segment);
     }
 
     /// The entry at `index` is at `place` now; what was there and behind it is gone.
@@ -64,8 +73,8 @@ impl Places {
         self.first + self.places.len() as u64
     }
 
-    /// Where the entry at `index` is, and the file to read it from.
-    pub(super) fn get(&self, index: u64) -> Option<(Place, Arc<File>)> {
+    /// Where the entry at `index` is, and what to read it from.
+    pub(super) fn get(&self, index: u64) -> Option<(Place, Arc<Readable>)> {
         let place = *self.places.get(usize::try_from(index.checked_sub(self.first)?).ok()?)?;
         Some((place, Arc::clone(self.segments.get(&place.segment)?)))
     }
@@ -77,20 +86,24 @@ impl Places {
         (oldest < needed).then_some(oldest)
     }
 
-    pub(super) fn remove_segment(&mut self, number: u64) {
-        self.segments.remove(&number);
+    /// Forgets a segment. Closing its file, which frees the disk's space, is for the caller.
+    #[must_use]
+    pub(super) fn remove_segment(&mut self, number: u64) -> Option<Arc<Readable>> {
+        self.segments.remove(&number)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::log::record::segment_header;
 
     fn places(indexes: std::ops::Range<u64>, per_segment: u64) -> Places {
         let mut places = Places::default();
         for index in indexes {
             let segment = index / per_segment;
-            places.add_segment(segment, Arc::new(tempfile::tempfile().expect("a file")));
+            let file = tempfile::tempfile().expect("a file");
+            places.add_segment(segment, Arc::new(Readable { file, seed: segment_header(segment, 0).1 }));
             places.append(index, at(segment, index));
         }
         places
@@ -130,11 +143,11 @@ mod tests {
         assert_eq!(places.unneeded(), None);
         places.purge(9);
         assert_eq!(places.unneeded(), Some(0));
-        places.remove_segment(0);
+        drop(places.remove_segment(0));
         assert_eq!(places.unneeded(), None);
         places.purge(100);
         assert_eq!(places.unneeded(), Some(1));
-        places.remove_segment(1);
+        drop(places.remove_segment(1));
         assert_eq!(places.unneeded(), None, "the newest one stays");
     }
 }

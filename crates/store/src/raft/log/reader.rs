@@ -1,7 +1,6 @@
 //! Reading entries: from the cache where it has them, else from the segments.
 
 use std::fmt::Debug;
-use std::fs::File;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::os::unix::fs::FileExt as _;
@@ -13,22 +12,22 @@ use openraft::storage::RaftLogReader;
 
 use super::cache::weight;
 use super::error::Error;
-use super::places::Place;
+use super::places::{Place, Readable};
 use super::record::Record;
-use super::{Log, format, segment};
+use super::{Log, format};
 use crate::raft::codec;
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 
 /// What one read hands out: a fraction of a second of writes.
 const READ_BYTES_MAX: usize = 4 << 20;
 
-/// Reads the entry that is at `place` of `file`.
-pub(super) fn read_entry(folder: &Path, place: Place, file: &File, index: u64) -> Result<Entry, Error> {
-    let path = || segment::path(folder, place.segment);
+/// Reads the entry that is at `place` of its segment.
+pub(super) fn read_entry(folder: &Path, place: Place, segment: &Readable, index: u64) -> Result<Entry, Error> {
+    let path = || super::segment::path(folder, place.segment);
     let mut bytes = vec![0; place.length];
-    file.read_exact_at(&mut bytes, place.offset).map_err(|error| Error::io("read", &path())(error))?;
+    segment.file.read_exact_at(&mut bytes, place.offset).map_err(|error| Error::io("read", &path())(error))?;
     let bytes = Bytes::from(bytes);
-    let record = Record::read(&bytes, place.segment).and_then(|record| format::split_entry(record.body));
+    let record = Record::read(&bytes, segment.seed).and_then(|record| format::split_entry(record.body));
     let changed = || Error::damaged_file(path(), "an entry in it is not what was written");
     let (id, entry) = record.filter(|(id, _)| id.index == index).ok_or_else(changed)?;
     let entry = codec::decode_entry(bytes.slice_ref(entry))?;
@@ -54,13 +53,14 @@ impl Log {
         let mut bytes = 0;
         for index in start..end.min(cached_from) {
             let found = self.shared.places.lock().get(index);
-            let Some((place, file)) = found else {
-                if index == start && self.is_purged(index) {
+            let Some((place, segment)) = found else {
+                // Perhaps just now.
+                if self.is_purged(index) {
                     break;
                 }
                 return Err(Error::Damaged { what: format!("entry {index} is missing") });
             };
-            let entry = read_entry(self.shared.folder.path(), place, &file, index)?;
+            let entry = read_entry(self.shared.folder.path(), place, &segment, index)?;
             bytes += weight(&entry);
             entries.push(entry);
             if bytes >= READ_BYTES_MAX {

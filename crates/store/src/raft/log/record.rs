@@ -3,6 +3,7 @@
 //! ```text
 //! "keelson segment" 00   what it is (16)
 //! number                 of this segment, which is in its name, too (8)
+//! salt                   a random number (8)
 //! checksum               CRC-32C of the above (4)
 //! zeros                  (4)
 //! record …
@@ -12,7 +13,7 @@
 //! A record begins at a multiple of 8:
 //!
 //! ```text
-//! header checksum        CRC-32C of the segment's number (8) and of the rest of the header (4)
+//! header checksum        CRC-32C of the segment's number (8), of its salt (8) and of the rest of the header (4)
 //! body checksum          CRC-32C of the body and the padding (4)
 //! length                 of the body (4)
 //! kind                   01 entry, 02 vote, 03 truncate, 04 purge, 05 gate (1)
@@ -25,6 +26,7 @@
 //!
 //! The header has a checksum of its own, so that it says how long the body should have been that is not there. None of a
 //! record's words is zero but those of its body: so a sector of zeros was not written, unless some value has 512 of them.
+//! With the salt, nobody who chooses a body can make something in it look like a record.
 //!
 //! Integers are big-endian.
 
@@ -45,8 +47,9 @@ impl Kind {
 }
 
 /// What a segment begins with.
-pub(super) const SEGMENT_HEADER_BYTES: usize = 32;
+pub(super) const SEGMENT_HEADER_BYTES: usize = 40;
 const SEGMENT_MAGIC: &[u8; 16] = b"keelson segment\0";
+
 /// What a record begins with.
 pub(super) const HEADER_BYTES: usize = 24;
 /// Where records begin.
@@ -58,13 +61,26 @@ pub(super) const fn size(body: usize) -> usize {
     (HEADER_BYTES + body + 1).next_multiple_of(ALIGNMENT)
 }
 
-pub(super) fn segment_header(number: u64) -> [u8; SEGMENT_HEADER_BYTES] {
+/// What the checksums of a segment's records begin with, so that none is one of another segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seed(u32);
+
+/// What the segment of that number begins with.
+pub(super) fn segment_header(number: u64, salt: u64) -> ([u8; SEGMENT_HEADER_BYTES], Seed) {
     let mut bytes = [0; SEGMENT_HEADER_BYTES];
     bytes[..16].copy_from_slice(SEGMENT_MAGIC);
     bytes[16..24].copy_from_slice(&number.to_be_bytes());
-    let checksum = crc32c::crc32c(&bytes[..24]);
-    bytes[24..28].copy_from_slice(&checksum.to_be_bytes());
-    bytes
+    bytes[24..32].copy_from_slice(&salt.to_be_bytes());
+    let checksum = crc32c::crc32c(&bytes[..32]);
+    bytes[32..36].copy_from_slice(&checksum.to_be_bytes());
+    (bytes, Seed(crc32c::crc32c(&bytes[16..32])))
+}
+
+/// The seed of the segment of that number, which `bytes` begin with. None when they do not.
+pub(super) fn read_segment_header(bytes: &[u8], number: u64) -> Option<Seed> {
+    let salt = bytes.get(24..32)?.try_into().ok()?;
+    let (header, seed) = segment_header(number, u64::from_be_bytes(salt));
+    bytes.starts_with(&header).then_some(seed)
 }
 
 /// What a record says of itself.
@@ -79,8 +95,8 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header at the beginning of `bytes`, in the segment of that number. None when what is there is not one.
-    pub(super) fn read(bytes: &[u8], segment: u64) -> Option<Self> {
+    /// The header at the beginning of `bytes`, in the segment with that seed. None when what is there is not one.
+    pub(super) fn read(bytes: &[u8], seed: Seed) -> Option<Self> {
         let (checksum, rest) = bytes.get(..HEADER_BYTES)?.split_first_chunk::<4>()?;
         let (body_checksum, rest) = rest.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
@@ -97,17 +113,17 @@ impl Header {
             end,
             round: u64::from_be_bytes(round.try_into().ok()?),
         };
-        (header.encode(segment)[..4] == *checksum).then_some(header)
+        (header.encode(seed)[..4] == *checksum).then_some(header)
     }
 
-    fn encode(&self, segment: u64) -> [u8; HEADER_BYTES] {
+    fn encode(&self, seed: Seed) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         bytes[4..8].copy_from_slice(&self.body_checksum.to_be_bytes());
         bytes[8..12].copy_from_slice(&self.length.to_be_bytes());
         bytes[12] = self.kind as u8;
         bytes[13] = u8::from(self.end);
         bytes[16..].copy_from_slice(&self.round.to_be_bytes());
-        let checksum = crc32c::crc32c_append(crc32c::crc32c(&segment.to_be_bytes()), &bytes[4..]);
+        let checksum = crc32c::crc32c_append(seed.0, &bytes[4..]);
         bytes[..4].copy_from_slice(&checksum.to_be_bytes());
         bytes
     }
@@ -128,9 +144,9 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
-    /// The record at the beginning of `bytes`, in the segment of that number. None when what is there is not one, whole.
-    pub(super) fn read(bytes: &'a [u8], segment: u64) -> Option<Self> {
-        let header = Header::read(bytes, segment)?;
+    /// The record at the beginning of `bytes`, in the segment with that seed. None when what is there is not one, whole.
+    pub(super) fn read(bytes: &'a [u8], seed: Seed) -> Option<Self> {
+        let header = Header::read(bytes, seed)?;
         let padded = bytes.get(HEADER_BYTES..header.size())?;
         if crc32c::crc32c(padded) != header.body_checksum {
             return None;
@@ -147,18 +163,18 @@ const BUFFER_KEPT_BYTES: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Round {
     bytes: Vec<u8>,
-    segment: u64,
+    seed: Option<Seed>,
     number: u64,
     /// The record that may be the last, and where it begins.
     newest: Option<(usize, Header)>,
 }
 
 impl Round {
-    /// Begins the round of that number.
-    pub(super) fn begin(&mut self, segment: u64, number: u64) {
+    /// Begins the round of that number, in the segment with that seed.
+    pub(super) fn begin(&mut self, seed: Seed, number: u64) {
         self.bytes.clear();
         self.bytes.shrink_to(BUFFER_KEPT_BYTES);
-        (self.segment, self.number, self.newest) = (segment, number, None);
+        (self.seed, self.number, self.newest) = (Some(seed), number, None);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -191,8 +207,8 @@ impl Round {
     }
 
     fn seal(&mut self, end: bool) {
-        if let Some((begin, header)) = self.newest.take() {
-            let header = Header { end, ..header }.encode(self.segment);
+        if let (Some((begin, header)), Some(seed)) = (self.newest.take(), self.seed) {
+            let header = Header { end, ..header }.encode(seed);
             self.bytes[begin..begin + HEADER_BYTES].copy_from_slice(&header);
         }
     }
@@ -202,9 +218,13 @@ impl Round {
 mod tests {
     use super::*;
 
+    fn seed(number: u64) -> Seed {
+        segment_header(number, 9).1
+    }
+
     fn round(bodies: &[&[u8]]) -> Vec<u8> {
         let mut round = Round::default();
-        round.begin(3, 7);
+        round.begin(seed(3), 7);
         for body in bodies {
             round.add(Kind::Vote, |bytes| bytes.extend_from_slice(body)).expect("it is short");
         }
@@ -214,8 +234,12 @@ mod tests {
     /// Stored bytes must be readable for ever.
     #[test]
     fn golden_bytes() {
-        assert_eq!(segment_header(258), *b"keelson segment\0\0\0\0\0\0\0\x01\x02\x2d\xea\x3d\xaf\0\0\0\0");
-        let header = b"\x5d\xe0\x5e\x19\x73\x71\xd7\xf9\0\0\0\x05\x02\x01\0\0\0\0\0\0\0\0\0\x07";
+        let header = b"keelson segment\0\0\0\0\0\0\0\x01\x02\0\0\0\0\0\0\0\x09\x7d\xde\xdb\x82\0\0\0\0";
+        let (bytes, seed) = segment_header(258, 9);
+        assert_eq!(bytes, *header);
+        assert_eq!(read_segment_header(header, 258), Some(seed));
+        assert_eq!(read_segment_header(header, 259), None);
+        let header = b"\x3f\xc8\x80\x8e\x73\x71\xd7\xf9\0\0\0\x05\x02\x01\0\0\0\0\0\0\0\0\0\x07";
         assert_eq!(round(&[b"abcde"]), [&header[..], b"abcde\xff\xff\xff"].concat());
     }
 
@@ -223,17 +247,17 @@ mod tests {
     fn what_was_written_is_read_and_nothing_else() {
         let bytes = round(&[b"first", b""]);
         let first = Record { round: 7, kind: Kind::Vote, end: false, body: b"first" };
-        assert_eq!(Record::read(&bytes, 3), Some(first));
-        assert_eq!(Record::read(&bytes[size(5)..], 3), Some(Record { end: true, body: b"", ..first }));
-        assert_eq!(Record::read(&bytes, 4), None, "it is of another segment");
+        assert_eq!(Record::read(&bytes, seed(3)), Some(first));
+        assert_eq!(Record::read(&bytes[size(5)..], seed(3)), Some(Record { end: true, body: b"", ..first }));
+        assert_eq!(Record::read(&bytes, seed(4)), None, "it is of another segment");
         for place in 0..size(5) {
             for bit in 0..8 {
                 let mut damaged = bytes.clone();
                 damaged[place] ^= 1 << bit;
-                assert_eq!(Record::read(&damaged, 3), None, "bit {bit} of byte {place}");
+                assert_eq!(Record::read(&damaged, seed(3)), None, "bit {bit} of byte {place}");
             }
-            assert_eq!(Record::read(&bytes[..place], 3), None, "{place} bytes of it");
+            assert_eq!(Record::read(&bytes[..place], seed(3)), None, "{place} bytes of it");
         }
-        assert_eq!(Record::read(&[0; 64], 0), None, "zeros");
+        assert_eq!(Record::read(&[0; 64], seed(0)), None, "zeros");
     }
 }

@@ -9,17 +9,20 @@
 //! - none of its sectors is zeros. A disk writes a sector whole or not at all, and a segment is zeros before it is written. So
 //!   nothing was left out when it was written, and what is wrong with it came later.
 //!
-//! What cannot be told: a synced last round of which a whole sector has become zeros, or was zeros and something else has changed.
+//! What cannot be told: synced rounds at the end that are gone altogether, with the file's end or because all their sectors have become
+//! zeros; and a synced last round of which one sector has become zeros, or was zeros and something else has changed.
 
 use std::fs::OpenOptions;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::folder::FIRST;
 use super::format::{self, GateState};
-use super::places::{Place, Places};
-use super::record::{self, Header, Kind, Record};
+use super::places::{Place, Places, Readable};
+use super::record::{self, Header, Kind, Record, Round, Seed};
 use super::segment::{self, Newest};
 use crate::raft::types::{LogId, Vote};
 
@@ -32,6 +35,21 @@ pub(super) struct Kept {
     pub(super) vote: Option<Vote>,
     pub(super) gate: Option<GateState>,
     pub(super) purged: Option<LogId>,
+}
+
+impl Kept {
+    /// Says all of it again.
+    pub(super) fn restate(&self, round: &mut Round) {
+        if let Some(vote) = &self.vote {
+            round.add(Kind::Vote, |bytes| bytes.extend_from_slice(&format::encode_vote(vote)));
+        }
+        if let Some(gate) = self.gate {
+            round.add(Kind::Gate, |bytes| bytes.extend_from_slice(&format::encode_gate(gate)));
+        }
+        if let Some(purged) = &self.purged {
+            round.add(Kind::Purge, |bytes| bytes.extend_from_slice(&format::encode_purge(purged)));
+        }
+    }
 }
 
 /// A log that was read.
@@ -50,11 +68,11 @@ pub(super) struct Replayed {
 /// When one is damaged or missing, or the disk fails.
 pub(super) fn replay(folder: &Path, segment_bytes: u64) -> Result<Option<Replayed>, Error> {
     let numbers = segment::list(folder)?;
-    let Some((newest, older)) = numbers.split_last() else { return Ok(None) };
-    let (mut kept, mut places, mut rounds) = (Kept::default(), Places::default(), Rounds::default());
-    let mut end = 0;
-    let mut newest_file = None;
-    for (number, expected) in numbers.iter().zip(numbers[0]..) {
+    let (Some(oldest), Some(newest)) = (numbers.first(), numbers.last()) else { return Ok(None) };
+    // What was renamed and removed by a process that was killed may not be durable.
+    segment::sync_folder(folder)?;
+    let (mut kept, mut places, mut last_round) = (Kept::default(), Places::default(), 0);
+    for (number, expected) in numbers.iter().zip(*oldest..) {
         if *number != expected {
             return Err(Error::missing_file(segment::path(folder, expected)));
         }
@@ -64,35 +82,42 @@ pub(super) fn replay(folder: &Path, segment_bytes: u64) -> Result<Option<Replaye
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
         let damaged = |what| Error::damaged_file(path.clone(), what);
-        let file = Arc::new(file);
-        places.add_segment(*number, Arc::clone(&file));
-        let read = Segment { number: *number, bytes: &bytes };
-        let written = read.rounds(&mut rounds, |place, record| take(&mut kept, &mut places, place, record));
+        let seed =
+            record::read_segment_header(&bytes, *number).ok_or_else(|| damaged("it does not begin as it should"))?;
+        let readable = Arc::new(Readable { file, seed });
+        places.add_segment(*number, Arc::clone(&readable));
+        let read = Segment { number: *number, seed, bytes: &bytes };
+        let written = read.rounds(&mut last_round, |place, record| take(&mut kept, &mut places, place, record));
         let written = written.map_err(damaged)?;
-        let rest_is_zeros = bytes[written..].iter().all(|byte| *byte == 0);
-        if !rest_is_zeros {
-            if older.contains(number) {
+        let rest_is_zeros = bytes[written.end..].iter().all(|byte| *byte == 0);
+        if number != newest {
+            if !rest_is_zeros {
                 return Err(damaged("something in it is not what was written, and there is a later segment"));
             }
-            read.interrupted(written, rounds.last + 1).map_err(damaged)?;
-            tracing::warn!(file = %path.display(), at = written, "a write that was interrupted is taken back");
-            file.set_len(written as u64).map_err(Error::io("shorten", &path))?;
+            continue;
         }
-        if number == newest {
-            // What a process wrote that was killed may not be synced.
-            file.sync_all().map_err(Error::io("sync", &path))?;
-            end = written as u64;
-            newest_file = Some(file);
+        if !rest_is_zeros {
+            read.interrupted(written.end, last_round + 1).map_err(damaged)?;
+            tracing::warn!(file = %path.display(), at = written.end, "a write that was interrupted is taken back");
+            readable.file.set_len(written.end as u64).map_err(Error::io("shorten", &path))?;
         }
+        // Of the last round it is not known that it was synced. It may even be that a sync has failed: then it is in memory and
+        // not on disk, and no later sync would write it.
+        let last = &bytes[written.clone()];
+        readable.file.write_all_at(last, written.start as u64).map_err(Error::io("write", &path))?;
+        readable.file.sync_all().map_err(Error::io("sync", &path))?;
+        check_beginning(folder, *oldest, &kept, &places)?;
+        let newest = Newest::go_on(folder, *newest, segment_bytes, readable, written.end as u64)?;
+        return Ok(Some(Replayed { kept, places, newest, round: last_round }));
     }
-    check_beginning(folder, &kept, &places)?;
-    let Some(file) = newest_file else { return Ok(None) };
-    let newest = Newest::go_on(folder, *newest, segment_bytes, file, end)?;
-    Ok(Some(Replayed { kept, places, newest, round: rounds.last }))
+    Ok(None)
 }
 
-/// Entries begin behind what was purged.
-fn check_beginning(folder: &Path, kept: &Kept, places: &Places) -> Result<(), Error> {
+/// Entries begin behind what was purged, and only what was purged is removed.
+fn check_beginning(folder: &Path, oldest: u64, kept: &Kept, places: &Places) -> Result<(), Error> {
+    if oldest != FIRST && kept.purged.is_none() {
+        return Err(Error::missing_file(segment::path(folder, FIRST)));
+    }
     let expected = kept.purged.map_or(0, |purged| purged.index + 1);
     if places.first() == places.end() || places.first() == expected {
         return Ok(());
@@ -116,43 +141,34 @@ fn take(kept: &mut Kept, places: &mut Places, place: Place, record: Record<'_>) 
     Some(())
 }
 
-/// How far rounds were read. They go on from segment to segment.
-#[derive(Default)]
-struct Rounds {
-    /// The last one; 0 before the first.
-    last: u64,
-}
-
 /// A segment in memory.
 struct Segment<'a> {
     number: u64,
+    seed: Seed,
     bytes: &'a [u8],
 }
 
 impl Segment<'_> {
-    /// Hands out the records of all rounds that are whole; gives where those end.
+    /// Hands out the records of all rounds that are whole, which go on from segment to segment; gives where the last one is, or an
+    /// empty place behind the header. `last` is the number of the last round, 0 before the first.
     fn rounds(
         &self,
-        rounds: &mut Rounds,
+        last: &mut u64,
         mut take: impl FnMut(Place, Record<'_>) -> Option<()>,
-    ) -> Result<usize, &'static str> {
-        let header = record::segment_header(self.number);
-        if !self.bytes.starts_with(&header) {
-            return Err("it does not begin as it should");
-        }
-        let mut begin = header.len();
-        while let Some((records, end, round)) = self.round(begin) {
+    ) -> Result<Range<usize>, &'static str> {
+        let mut place = record::SEGMENT_HEADER_BYTES..record::SEGMENT_HEADER_BYTES;
+        while let Some((records, end, round)) = self.round(place.end) {
             // The oldest segment that is left may begin with any.
-            if rounds.last != 0 && round != rounds.last + 1 {
+            if *last != 0 && round != *last + 1 {
                 return Err("rounds are missing in it");
             }
             for (place, record) in records {
                 take(place, record).ok_or("something in it makes no sense")?;
             }
-            rounds.last = round;
-            begin = end;
+            *last = round;
+            place = place.end..end;
         }
-        Ok(begin)
+        Ok(place)
     }
 
     /// The records of the round that begins at `begin`, where it ends, and its number. None when it is not all there.
@@ -160,7 +176,7 @@ impl Segment<'_> {
     fn round(&self, begin: usize) -> Option<(Vec<(Place, Record<'_>)>, usize, u64)> {
         let (mut records, mut at, mut number) = (Vec::new(), begin, None);
         loop {
-            let record = Record::read(self.bytes.get(at..)?, self.number)?;
+            let record = Record::read(self.bytes.get(at..)?, self.seed)?;
             if *number.get_or_insert(record.round) != record.round {
                 return None;
             }
@@ -177,12 +193,12 @@ impl Segment<'_> {
     fn interrupted(&self, begin: usize, number: u64) -> Result<(), &'static str> {
         let later = (begin..self.bytes.len())
             .step_by(record::ALIGNMENT)
-            .any(|at| Record::read(&self.bytes[at..], self.number).is_some_and(|record| record.round > number));
+            .any(|at| Record::read(&self.bytes[at..], self.seed).is_some_and(|record| record.round > number));
         if later {
             return Err("something in it is not what was written, and there is more behind it");
         }
         let mut bad = begin;
-        while let Some(record) = self.bytes.get(bad..).and_then(|bytes| Record::read(bytes, self.number))
+        while let Some(record) = self.bytes.get(bad..).and_then(|bytes| Record::read(bytes, self.seed))
             && record.round == number
         {
             bad += record::size(record.body.len());
@@ -193,7 +209,7 @@ impl Segment<'_> {
     /// Whether a sector with some of the record at `begin` was never written. What is behind the file's end was not.
     fn has_unwritten_sector(&self, begin: usize) -> bool {
         let rest = self.bytes.get(begin..).unwrap_or_default();
-        let length = Header::read(rest, self.number).map_or(record::HEADER_BYTES, |header| header.size());
+        let length = Header::read(rest, self.seed).map_or(record::HEADER_BYTES, |header| header.size());
         let end = begin.saturating_add(length);
         if end > self.bytes.len() {
             return true;

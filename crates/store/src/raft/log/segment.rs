@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::Error;
-use super::record;
+use super::places::Readable;
+use super::record::{self, Round};
+use super::replay::Kept;
 
 /// The newest segment is made longer by so many zeros at a time: some thousand writes.
 const STEP_BYTES_MAX: u64 = 512 << 10;
@@ -56,7 +58,11 @@ pub(super) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
 /// When the disk fails.
 pub(super) fn remove(folder: &Path, number: u64) -> Result<(), Error> {
     let path = path(folder, number);
-    fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+    match fs::remove_file(&path) {
+        // It went before, and the power may fail before that is durable.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        removed => removed.map_err(Error::io("remove", &path))?,
+    }
     sync_folder(folder)
 }
 
@@ -99,7 +105,7 @@ fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
 pub(super) struct Newest {
     folder: PathBuf,
     number: u64,
-    file: Arc<File>,
+    readable: Arc<Readable>,
     /// Where the next record begins.
     end: u64,
     /// Zeros reach from `end` to here.
@@ -109,16 +115,27 @@ pub(super) struct Newest {
 }
 
 impl Newest {
-    /// Makes a segment that begins with `restated`, a round of records for its number.
+    /// Makes a segment that begins with what is `kept`, as the round of that number.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn create(folder: &Path, number: u64, segment_bytes: u64, restated: &[u8]) -> Result<Self, Error> {
-        let content = [&record::segment_header(number)[..], restated].concat();
+    pub(super) fn create(
+        folder: &Path,
+        number: u64,
+        segment_bytes: u64,
+        round: u64,
+        kept: &Kept,
+    ) -> Result<Self, Error> {
+        let (header, seed) = record::segment_header(number, rand::random());
+        let mut restated = Round::default();
+        restated.begin(seed, round);
+        kept.restate(&mut restated);
+        let content = [&header[..], restated.finish()].concat();
         let end = content.len() as u64;
         let made = end.next_multiple_of(step(segment_bytes));
-        let file = Arc::new(publish(folder, &path(folder, number), &content, made)?);
-        Ok(Self { folder: folder.to_owned(), number, file, end, made, segment_bytes })
+        let file = publish(folder, &path(folder, number), &content, made)?;
+        let readable = Arc::new(Readable { file, seed });
+        Ok(Self { folder: folder.to_owned(), number, readable, end, made, segment_bytes })
     }
 
     /// Goes on with a segment whose records end at `end`, and which is zeros from there.
@@ -129,19 +146,19 @@ impl Newest {
         folder: &Path,
         number: u64,
         segment_bytes: u64,
-        file: Arc<File>,
+        readable: Arc<Readable>,
         end: u64,
     ) -> Result<Self, Error> {
-        let made = file.metadata().map_err(Error::io("look at", &path(folder, number)))?.len();
-        Ok(Self { folder: folder.to_owned(), number, file, end, made, segment_bytes })
+        let metadata = readable.file.metadata().map_err(Error::io("look at", &path(folder, number)))?;
+        Ok(Self { folder: folder.to_owned(), number, readable, end, made: metadata.len(), segment_bytes })
     }
 
     pub(super) fn number(&self) -> u64 {
         self.number
     }
 
-    pub(super) fn file(&self) -> &Arc<File> {
-        &self.file
+    pub(super) fn readable(&self) -> &Arc<Readable> {
+        &self.readable
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -161,12 +178,12 @@ impl Newest {
         self.end >= self.segment_bytes
     }
 
-    /// The next segment.
+    /// The next segment, which begins with what is `kept`.
     ///
     /// # Errors
     /// When the disk fails.
-    pub(super) fn next(&self, restated: &[u8]) -> Result<Self, Error> {
-        Self::create(&self.folder, self.number + 1, self.segment_bytes, restated)
+    pub(super) fn next(&self, round: u64, kept: &Kept) -> Result<Self, Error> {
+        Self::create(&self.folder, self.number + 1, self.segment_bytes, round, kept)
     }
 
     /// Writes `bytes`, and returns when they are durable.
@@ -178,11 +195,11 @@ impl Newest {
         let end = self.end + bytes.len() as u64;
         if end > self.made {
             let made = end.next_multiple_of(step(self.segment_bytes));
-            write_zeros(&self.file, end..made).map_err(failed("write"))?;
+            write_zeros(&self.readable.file, end..made).map_err(failed("write"))?;
             self.made = made;
         }
-        self.file.write_all_at(bytes, self.end).map_err(failed("write"))?;
-        self.file.sync_data().map_err(failed("sync"))?;
+        self.readable.file.write_all_at(bytes, self.end).map_err(failed("write"))?;
+        self.readable.file.sync_data().map_err(failed("sync"))?;
         self.end = end;
         Ok(())
     }
@@ -195,29 +212,35 @@ fn step(segment_bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::raft::log::GateState;
 
     #[test]
     fn a_segment_is_longer_than_what_is_in_it_and_the_rest_is_zeros() {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut newest = Newest::create(folder.path(), 3, 4096, b"restated").expect("creates");
+        let kept = Kept { gate: Some(GateState::Open), ..Kept::default() };
+        let mut newest = Newest::create(folder.path(), 3, 4096, 1, &kept).expect("creates");
+        let content = || fs::read(path(folder.path(), 3)).expect("reads");
+        let begin = content();
+        let end = usize::try_from(newest.end()).expect("it is small");
+        assert_eq!(end, record::SEGMENT_HEADER_BYTES + record::size(1));
+        assert_eq!((begin.len(), &begin[end..]), (4096, &vec![0; 4096 - end][..]));
         let expected = |written: &[u8], made: usize| {
-            let mut content = [&record::segment_header(3)[..], b"restated", written].concat();
+            let mut content = [&begin[..end], written].concat();
             content.resize(made, 0);
             content
         };
-        let content = || fs::read(path(folder.path(), 3)).expect("reads");
-        assert_eq!(content(), expected(b"", 4096));
         newest.write(&[7; 4000]).expect("writes");
         assert_eq!(content(), expected(&[7; 4000], 4096));
         assert!(!newest.is_full());
         newest.write(&[7; 4000]).expect("writes");
         assert_eq!(content(), expected(&[7; 8000], 8192));
         assert!(newest.is_full());
-        let next = newest.next(b"").expect("creates");
+        let next = newest.next(2, &Kept::default()).expect("creates");
         assert_eq!((next.number(), next.end()), (4, record::SEGMENT_HEADER_BYTES as u64));
         fs::write(folder.path().join("0000000000000005.new"), "half").expect("writes");
         assert_eq!(list(folder.path()).expect("lists"), [3, 4]);
         remove(folder.path(), 3).expect("removes");
+        remove(folder.path(), 3).expect("it may be gone");
         assert_eq!(fs::read_dir(folder.path()).expect("lists").count(), 1, "nothing but the last is left");
     }
 }

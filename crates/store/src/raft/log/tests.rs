@@ -90,6 +90,12 @@ async fn a_folder_of_somebody_else_or_of_a_newer_format_is_refused() {
     std::fs::write(folder.path().join("CURRENT"), "MANIFEST-000005").expect("writes");
     let refused = Log::open(folder.path(), OWN, None, SIZES).err();
     assert!(matches!(refused, Some(Error::OlderFormat { .. })), "{refused:?}");
+    // Also when it was made later, by an older version.
+    std::fs::remove_file(folder.path().join("CURRENT")).expect("removes");
+    drop(reopen(folder.path()));
+    std::fs::write(folder.path().join("CURRENT"), "MANIFEST-000005").expect("writes");
+    let refused = Log::open(folder.path(), OWN, None, SIZES).err();
+    assert!(matches!(refused, Some(Error::OlderFormat { .. })), "{refused:?}");
 }
 
 #[tokio::test]

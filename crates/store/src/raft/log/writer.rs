@@ -117,11 +117,13 @@ pub(super) fn spawn(shared: Arc<Shared>, files: Files) -> Result<Sender, Error> 
 fn run(shared: &Shared, mut files: Files, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.blocking_recv() {
         shared.syncs.begin();
+        let begin = Instant::now();
         let round = Round::gather(first, &mut queue, &mut files, shared);
         shared.syncs.pass();
-        let result = write(&mut files, shared);
+        let result = write(&mut files, shared, begin);
+        let flow = round.tell(&mut files, shared, result);
         shared.syncs.end();
-        if round.tell(&mut files, shared, result).is_break() {
+        if flow.is_break() {
             break;
         }
     }
@@ -133,25 +135,27 @@ fn run(shared: &Shared, mut files: Files, mut queue: mpsc::Receiver<Write>) {
 async fn run_simulated(machine: Machine, shared: Arc<Shared>, mut files: Files, mut queue: mpsc::Receiver<Write>) {
     while let Some(first) = queue.recv().await {
         shared.syncs.begin();
+        let begin = Instant::now();
         let round = Round::gather(first, &mut queue, &mut files, &shared);
         let result = async {
             let failed = |source| Error::Simulated { source };
             let (file, range) = files.target();
             machine.world().before_sync(&file, range).await.map_err(failed)?;
-            write(&mut files, &shared)?;
+            write(&mut files, &shared, begin)?;
             machine.world().after_sync().await.map_err(failed)
         };
         let result = result.await;
+        let flow = round.tell(&mut files, &shared, result);
         shared.syncs.end();
-        if round.tell(&mut files, &shared, result).is_break() {
+        if flow.is_break() {
             break;
         }
     }
 }
 
-fn write(files: &mut Files, shared: &Shared) -> Result<(), Error> {
+/// Writes the round that was begun at `begin`, perhaps with a new segment.
+fn write(files: &mut Files, shared: &Shared, begin: Instant) -> Result<(), Error> {
     let bytes = files.round_bytes();
-    let begin = Instant::now();
     files.write()?;
     shared.figures.sync_seconds.observe(begin.elapsed().as_secs_f64());
     shared.figures.written_bytes.inc_by(bytes as u64);
@@ -163,12 +167,13 @@ struct Round {
     waiting: Vec<Waiting>,
     /// Entries before this index are durable after it.
     durable_end: Option<u64>,
+    truncations: usize,
 }
 
 impl Round {
     /// All that is queued, within bounds.
     fn gather(first: Write, queue: &mut mpsc::Receiver<Write>, files: &mut Files, shared: &Shared) -> Self {
-        let mut round = Self { waiting: Vec::new(), durable_end: None };
+        let mut round = Self { waiting: Vec::new(), durable_end: None, truncations: 0 };
         files.begin(&shared.places);
         let mut next = Some(first);
         while let Some(write) = next {
@@ -197,6 +202,7 @@ impl Round {
             }
             Write::Truncate { from, done } => {
                 files.truncate(from);
+                self.truncations += 1;
                 self.durable_end = self.durable_end.map(|end| end.min(from));
                 Waiting::Done(done)
             }
@@ -216,9 +222,7 @@ impl Round {
         match result {
             Ok(()) => {
                 files.publish(&shared.places);
-                if let Some(end) = self.durable_end {
-                    shared.cache.lock().durable(end);
-                }
+                shared.cache.lock().durable(self.truncations, self.durable_end);
                 for one in self.waiting {
                     one.complete(Ok(()));
                 }

@@ -72,8 +72,8 @@ impl Written {
         let (files, places) = Files::new(replayed);
         let mut model = Model { kept, next: places.end(), ..Model::default() };
         for index in places.first()..places.end() {
-            let (place, file) = places.get(index).expect("it is there");
-            model.entries.insert(index, reader::read_entry(path, place, &file, index)?);
+            let (place, segment) = places.get(index).expect("it is there");
+            model.entries.insert(index, reader::read_entry(path, place, &segment, index)?);
         }
         Ok(Self { files, places: Mutex::new(places), model, _folder: folder })
     }
@@ -241,4 +241,72 @@ fn a_segment_that_is_gone_or_shorter_is_missed() {
         fs::write(&path, content).expect("writes");
     }
     Written::open(folder.path()).expect("opens");
+}
+
+/// A log of some rounds in one segment; gives the segment's path, its content, and where each round begins.
+fn rounds_in_one_segment(folder: &Path) -> (PathBuf, Vec<u8>, Vec<usize>) {
+    let mut log = Written::open(folder).expect("opens");
+    let mut begins = Vec::new();
+    for _ in 0..5 {
+        begins.push(usize::try_from(log.files.target().1.start).expect("it is small"));
+        log.round(&[Operation::Append { count: 1, length: 1500 }], 1);
+    }
+    drop(log);
+    let path = segment::path(folder, folder::FIRST);
+    let content = fs::read(&path).expect("reads");
+    (path, content, begins)
+}
+
+#[test]
+fn a_sector_that_is_lost_from_a_round_with_others_behind_it_is_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, content, begins) = rounds_in_one_segment(folder.path());
+    for round in 0..begins.len() {
+        let mut changed = content.clone();
+        let sector = (begins[round] + 600) / 512 * 512;
+        changed[sector..sector + 512].fill(0);
+        fs::write(&path, &changed).expect("writes");
+        match Written::open(folder.path()) {
+            // As if the power had failed while it was written.
+            Ok(log) => assert_eq!((round, log.model.entries.len()), (4, 4)),
+            Err(Error::DamagedFile { file, .. }) => assert!(round < 4 && file == path, "round {round}"),
+            Err(other) => panic!("{other:?}"),
+        }
+        fs::write(&path, &content).expect("writes");
+    }
+    // A file that ends in the middle of a round.
+    for cut in [begins[4] + 1, begins[4] + 100, begins[4] + 1499] {
+        fs::write(&path, &content[..cut]).expect("writes");
+        assert_eq!(Written::open(folder.path()).expect("opens").model.entries.len(), 4, "cut at {cut}");
+    }
+}
+
+#[test]
+fn nothing_in_a_value_is_taken_for_a_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, content, begins) = rounds_in_one_segment(folder.path());
+    let seed = record::segment_header(folder::FIRST, 0).1;
+    let mut forged = record::Round::default();
+    forged.begin(seed, u64::MAX);
+    forged.add(Kind::Gate, |_| {}).expect("it is short");
+    let forged = forged.finish();
+    let mut changed = content;
+    // In the last round, which was interrupted.
+    changed[begins[4]..begins[4] + 512].fill(0);
+    let at = (begins[4] + 520) / 8 * 8;
+    changed[at..at + forged.len()].copy_from_slice(forged);
+    fs::write(&path, &changed).expect("writes");
+    assert_eq!(Written::open(folder.path()).expect("opens").model.entries.len(), 4);
+}
+
+#[test]
+fn segments_that_are_gone_are_missed_when_no_entry_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut log = Written::open(folder.path()).expect("opens");
+    log.round(&[Operation::Append { count: 6, length: 1900 }], 1);
+    log.round(&[Operation::Vote { term: 3 }], 1);
+    drop(log);
+    assert_eq!(segment::list(folder.path()).expect("lists"), [1, 2]);
+    fs::remove_file(segment::path(folder.path(), 1)).expect("removes");
+    assert!(matches!(Written::open(folder.path()).err(), Some(Error::DamagedFile { .. })));
 }
