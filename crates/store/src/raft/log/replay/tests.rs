@@ -261,9 +261,9 @@ fn rounds_in_one_segment(folder: &Path) -> (PathBuf, Vec<u8>, Vec<usize>) {
 fn a_sector_that_is_lost_from_a_round_with_others_behind_it_is_damage() {
     let folder = tempfile::tempdir().expect("a folder");
     let (path, content, begins) = rounds_in_one_segment(folder.path());
-    for round in 0..begins.len() {
+    for (round, begin) in begins.iter().enumerate() {
         let mut changed = content.clone();
-        let sector = (begins[round] + 600) / 512 * 512;
+        let sector = (begin + 600) / 512 * 512;
         changed[sector..sector + 512].fill(0);
         fs::write(&path, &changed).expect("writes");
         match Written::open(folder.path()) {
