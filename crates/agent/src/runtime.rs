@@ -82,6 +82,16 @@ pub struct Line {
     pub text: String,
 }
 
+/// The log of one run of a container, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub lines: Vec<Line>,
+    /// Another run has another number.
+    pub run: u32,
+    /// The run is over: nothing is added any more.
+    pub ended: bool,
+}
+
 /// A session's two directions. Output goes to its `Stdout` and `Stderr`, input comes from its `Stdin`; a forwarded connection
 /// has the first and the last. Whoever drives the session ends it with the outcome.
 pub struct Io {
@@ -108,8 +118,8 @@ pub trait Runtime: Send + 'static {
     /// When something will have happened next; `None` when nothing will without an action.
     fn next_at(&self) -> Option<Timestamp>;
 
-    /// The lines of a container's present run (or of the one before) up to `now`; `None` when there was no such run.
-    fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Vec<Line>>;
+    /// The log of a container's present run (or of the one before) up to `now`; `None` when there was no such run.
+    fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Log>;
 
     /// Runs a command in a running container. It ends with the container, if not before.
     ///

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::lifecycle::{Backoff, Lifecycle};
-use crate::runtime::{Action, ContainerId, Happened, Line, Observation, Runtime, Variable};
+use crate::runtime::{Action, ContainerId, Happened, Log, Observation, Runtime, Variable};
 use crate::simulated::Simulated;
 use crate::{Invalid, Options, node, tunnel, writer};
 
@@ -136,7 +136,7 @@ impl Service {
 }
 
 fn log_reader(runtime: Runtimes, pods: Cache<Pod>) -> tunnel::ReadLog {
-    Arc::new(move |request: &LogsRequest, now| -> Result<(ContainerId, Vec<Line>), String> {
+    Arc::new(move |request: &LogsRequest, now| -> Result<Log, String> {
         let pod = pods.get(&request.namespace, &request.pod).ok_or("the pod is gone")?;
         let name = match (request.container.as_str(), pod.spec.as_ref().map(|spec| &spec.containers[..])) {
             ("", Some([only])) => only.name.clone(),
@@ -144,10 +144,9 @@ fn log_reader(runtime: Runtimes, pods: Cache<Pod>) -> tunnel::ReadLog {
             (name, _) => name.to_owned(),
         };
         let container = ContainerId { pod_uid: meta::uid(&*pod).to_owned(), name };
-        let lines = runtime.read().log(&container, request.previous, now);
+        let log = runtime.read().log(&container, request.previous, now);
         let which = if request.previous { "previous terminated container" } else { "container" };
-        let lines = lines.ok_or_else(|| format!("{which} {:?} in pod {:?} not found", container.name, request.pod))?;
-        Ok((container, lines))
+        log.ok_or_else(|| format!("{which} {:?} in pod {:?} not found", container.name, request.pod))
     })
 }
 

@@ -29,7 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::runtime::{Action, ContainerId, Happened, Io, Line, Observation, Running, Runtime, Variable};
+use crate::runtime::{Action, ContainerId, Happened, Io, Line, Log, Observation, Running, Runtime, Variable};
 use machine::{Alive, Machine};
 
 pub use behaviour::Behaviour;
@@ -63,9 +63,12 @@ enum Step {
 
 struct Container {
     behaviour: Behaviour,
-    /// Counts starts; steps of an earlier one are void.
+    /// Counts starts.
+    starts: u32,
+    /// Counts starts and ends; steps of an earlier one are void.
     run: u32,
     running_since: Option<Timestamp>,
+    ended: bool,
     pod: Arc<Pod>,
     environment: Vec<Variable>,
     /// While it runs; what goes on inside ends with it.
@@ -105,9 +108,20 @@ impl Simulated {
     ) -> u32 {
         let before = self.containers.remove(id);
         let run = before.as_ref().map_or(1, |before| before.run + 1);
+        let starts = before.as_ref().map_or(1, |before| before.starts + 1);
         let previous = before.map(|before| before.lines);
-        let container =
-            Container { behaviour, run, running_since: None, pod, environment, alive: None, lines, previous };
+        let container = Container {
+            behaviour,
+            starts,
+            run,
+            running_since: None,
+            ended: false,
+            pod,
+            environment,
+            alive: None,
+            lines,
+            previous,
+        };
         self.containers.insert(id.clone(), container);
         run
     }
@@ -137,6 +151,7 @@ impl Simulated {
             Step::Exit(code) => {
                 // One that was stopped before it ran ends as well.
                 container.running_since = None;
+                container.ended = true;
                 if let Some(alive) = container.alive.take() {
                     let mut lines = container.lines.drain(..).collect();
                     alive.machine.merge(&mut lines);
@@ -216,10 +231,11 @@ impl Runtime for Simulated {
         }
     }
 
-    fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Vec<Line>> {
+    fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Log> {
         let container = self.containers.get(container)?;
         if previous {
-            return Some(container.previous.as_ref()?.iter().cloned().collect());
+            let lines = container.previous.as_ref()?.iter().cloned().collect();
+            return Some(Log { lines, run: container.starts.saturating_sub(1), ended: true });
         }
         let mut lines: Vec<Line> = container.lines.iter().cloned().collect();
         // The lines of a running container's life are counted, not kept.
@@ -235,7 +251,7 @@ impl Runtime for Simulated {
         if let Some(alive) = &container.alive {
             alive.machine.merge(&mut lines);
         }
-        Some(lines)
+        Some(Log { lines, run: container.starts, ended: container.ended })
     }
 
     fn exec(&self, container: &ContainerId, command: &[String], io: Io) -> Result<Running, String> {

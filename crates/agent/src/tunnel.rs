@@ -21,7 +21,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Certificate, Channel as Connection, ClientTlsConfig, Endpoint, Identity};
 
 use crate::logs;
-use crate::runtime::{ContainerId, Line, Running};
+use crate::runtime::{Log, Running};
 
 /// Pause before a broken stream is opened again.
 const REOPEN_AFTER: Duration = Duration::from_millis(500);
@@ -33,7 +33,7 @@ const QUEUE_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
 /// Finds a container's log: (request, now). An error is for the reader.
-pub type ReadLog = Arc<dyn Fn(&LogsRequest, Timestamp) -> Result<(ContainerId, Vec<Line>), String> + Send + Sync>;
+pub type ReadLog = Arc<dyn Fn(&LogsRequest, Timestamp) -> Result<Log, String> + Send + Sync>;
 /// Begins any other session. An error is for the client.
 pub type Open =
     Arc<dyn Fn(What, Receiver<TunnelRequest>, Sender<TunnelRequest>) -> Result<Running, String> + Send + Sync>;
@@ -125,14 +125,17 @@ async fn session(what: Option<What>, output: Sender<TunnelRequest>, input: Recei
     ending.end(outcome).await;
 }
 
-/// Sends a log, and what is added to it while it is followed.
+/// Sends a log, and what is added to it while it is followed, up to the end of the container's run.
 async fn answer(sender: &Sender<TunnelRequest>, request: LogsRequest, read: &ReadLog) -> Outcome {
     let mut left = request.limit_bytes.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let mut shown_up_to: Option<(Timestamp, usize)> = None;
+    let mut followed = None;
     loop {
         let now = Timestamp::now();
-        let lines = match read(&request, now) {
-            Ok((_, lines)) => lines,
+        let Log { lines, run, ended } = match read(&request, now) {
+            // The run that was followed is over, and the next one has begun.
+            Ok(log) if followed.is_some_and(|followed| followed != log.run) => break,
+            Ok(log) => log,
             Err(error) if shown_up_to.is_none() => return Outcome::Failed(error),
             // A followed container that is gone: its log ends.
             Err(_) => break,
@@ -156,9 +159,10 @@ async fn answer(sender: &Sender<TunnelRequest>, request: LogsRequest, read: &Rea
         if sender.data(Channel::Stdout, bytes.into()).await.is_err() {
             break;
         }
-        if !request.follow || request.previous || left == 0 {
+        if !request.follow || ended || left == 0 {
             break;
         }
+        followed = Some(run);
         tokio::time::sleep(FOLLOW_INTERVAL).await;
     }
     Outcome::Exited(0)

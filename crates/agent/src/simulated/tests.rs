@@ -114,7 +114,7 @@ fn logs_show_the_environment_but_no_secret_and_keep_the_run_before() {
     start(&mut runtime, pod(json!({})));
     observe(&mut runtime, 5_000);
     let text = |runtime: &Simulated, previous, now| {
-        let lines = runtime.log(&main_container(), previous, at(now)).expect("a log");
+        let lines = runtime.log(&main_container(), previous, at(now)).expect("a log").lines;
         lines.into_iter().map(|line| line.text).collect::<Vec<_>>()
     };
     let now = text(&runtime, false, 12_000);
@@ -124,6 +124,23 @@ fn logs_show_the_environment_but_no_secret_and_keep_the_run_before() {
     assert_eq!(runtime.log(&main_container(), true, at(0)), None);
     start(&mut runtime, pod(json!({})));
     assert!(text(&runtime, true, 12_000).contains(&"running".to_owned()));
+}
+
+#[test]
+fn a_log_ends_with_its_run_and_the_next_run_has_another() {
+    let mut runtime = Simulated::new(1);
+    let ending = || pod(json!({ "simulation.keelson.dev/exit-after": "1s" }));
+    start(&mut runtime, ending());
+    let log = |runtime: &Simulated, previous| runtime.log(&main_container(), previous, at(5_000)).expect("a log");
+    let first = log(&runtime, false).run;
+    assert!(!log(&runtime, false).ended, "it has not begun");
+    observe(&mut runtime, 900);
+    assert!(!log(&runtime, false).ended, "it runs");
+    observe(&mut runtime, 5_000);
+    assert!(log(&runtime, false).ended && log(&runtime, false).run == first);
+    start(&mut runtime, ending());
+    assert!(!log(&runtime, false).ended && log(&runtime, true).ended);
+    assert_ne!(log(&runtime, false).run, first);
 }
 
 #[tokio::test]
