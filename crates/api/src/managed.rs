@@ -37,7 +37,7 @@ use managers::{Entry, Managers, Operation};
 use shape::Shape;
 
 /// What the system itself decides about every object, so that nobody manages it.
-const UNMANAGED: [&[&str]; 12] = [
+const UNMANAGED: [&[&str]; 13] = [
     &["f:apiVersion"],
     &["f:kind"],
     &["f:metadata"],
@@ -50,6 +50,8 @@ const UNMANAGED: [&[&str]; 12] = [
     &["f:metadata", "f:managedFields"],
     &["f:metadata", "f:resourceVersion"],
     &["f:metadata", "f:deletionTimestamp"],
+    // That there is one, empty at first; what is in it is managed.
+    &["f:status"],
 ];
 /// Whose fields are taken by the first apply to an object that nobody managed.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";

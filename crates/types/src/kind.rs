@@ -214,13 +214,14 @@ impl Kind {
         (self.behaviour.default)(object);
     }
 
-    /// Makes a new object of what a client sent: no status, generation 1, and what the kind itself starts with.
+    /// Makes a new object of what a client sent: an empty status, generation 1, and what the kind itself starts with.
     pub fn prepare_create(&self, object: &mut Value) {
         if self.status
             && !self.behaviour.status_on_create
             && let Some(fields) = object.as_object_mut()
         {
-            fields.remove("status");
+            // Clients rely on it to be there from the first.
+            fields.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
         }
         meta::set_generation(object, if self.behaviour.counts_generation { Some(1) } else { None });
         (self.behaviour.prepare_create)(object);
