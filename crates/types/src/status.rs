@@ -186,6 +186,8 @@ pub struct Status {
     /// The HTTP status code; `reason.code()` but for statuses that came over the wire.
     pub code: u16,
     pub details: Option<Box<Details>>,
+    /// With this an interrupted list can be continued, at another revision; empty in all other cases.
+    pub continue_token: Box<str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -211,10 +213,14 @@ fn is_unknown(reason: &Reason) -> bool {
 
 impl From<Status> for Wire {
     fn from(status: Status) -> Self {
+        let mut metadata = serde_json::Map::new();
+        if !status.continue_token.is_empty() {
+            metadata.insert("continue".to_owned(), status.continue_token.into_string().into());
+        }
         Wire {
             kind: "Status".into(),
             api_version: "v1".into(),
-            metadata: serde_json::Map::new(),
+            metadata,
             status: "Failure".into(),
             message: status.message,
             reason: status.reason,
@@ -226,7 +232,9 @@ impl From<Status> for Wire {
 
 impl From<Wire> for Status {
     fn from(wire: Wire) -> Self {
-        Status { reason: wire.reason, message: wire.message, code: wire.code, details: wire.details }
+        let token = wire.metadata.get("continue").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let continue_token = token.into();
+        Status { reason: wire.reason, message: wire.message, code: wire.code, details: wire.details, continue_token }
     }
 }
 
@@ -241,13 +249,13 @@ impl std::error::Error for Status {}
 impl Status {
     /// A status about nothing in particular.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Status { reason, message: message.into(), code: reason.code(), details: None }
+        Status { reason, message: message.into(), code: reason.code(), details: None, continue_token: "".into() }
     }
 
     fn about(reason: Reason, about: Grouped<'_>, name: &str, message: String) -> Self {
         let details =
             Details { name: name.into(), group: about.group.into(), kind: about.name.into(), ..Details::default() };
-        Status { reason, message, code: reason.code(), details: Some(Box::new(details)) }
+        Status { reason, message, code: reason.code(), details: Some(Box::new(details)), continue_token: "".into() }
     }
 
     /// `pods "nginx" not found`
@@ -337,6 +345,11 @@ impl Status {
     /// What was asked for is no longer kept, such as a compacted revision.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(Reason::Expired, message)
+    }
+
+    /// The revision of a list is no longer kept; the token continues it at a newer one.
+    pub fn list_expired(message: impl Into<String>, continue_token: String) -> Self {
+        Status { continue_token: continue_token.into(), ..Self::expired(message) }
     }
 
     pub fn gone(message: impl Into<String>) -> Self {

@@ -26,6 +26,9 @@ const HISTORIC_PAGE_MAX: usize = 500;
 /// Bytes in such a page.
 const HISTORIC_PAGE_BYTES_MAX: usize = 16 << 20;
 
+/// A page of a namespace does not say how many objects follow it when its kind has more: to count them, each is walked over.
+const COUNTED_MAX: usize = 100_000;
+
 /// How many objects a walk through a snapshot takes at a time.
 const SNAPSHOT_STEP: usize = 256;
 
@@ -61,13 +64,15 @@ struct Rest {
 struct Continue {
     /// Format of this token.
     v: u8,
-    /// The revision of the whole list.
+    /// The revision of the whole list, or [`NEWEST`].
     rv: i64,
     /// The path after which the next page begins.
     after: String,
 }
 
 const CONTINUE_FORMAT: u8 = 1;
+/// Instead of a revision: the list goes on with what there is when it does.
+const NEWEST: i64 = -1;
 
 impl Continue {
     fn encode(revision: i64, after: &str) -> String {
@@ -80,7 +85,7 @@ impl Continue {
             .decode(token)
             .ok()
             .and_then(|json| serde_json::from_slice::<Continue>(&json).ok())
-            .filter(|token| token.v == CONTINUE_FORMAT && token.rv > 0)
+            .filter(|token| token.v == CONTINUE_FORMAT && (token.rv > 0 || token.rv == NEWEST))
             .ok_or_else(|| Status::bad_request("continue key is not valid"))
     }
 }
@@ -160,17 +165,18 @@ pub(super) fn walk(objects: &Objects, selection: &Selection, after: &str, max: u
         let found = objects.get(only).filter(|_| after.is_empty());
         return found.and_then(|object| selection.take(object)).into_iter().collect();
     }
-    let (first, end) = match selection.namespace() {
+    within(objects, selection.namespace(), after).filter_map(|object| selection.take(object)).take(max).collect()
+}
+
+/// The objects of a namespace, or of all when it is empty, that come after a path.
+fn within<'a>(objects: &'a Objects, namespace: &str, after: &str) -> impl Iterator<Item = &'a Arc<Object>> {
+    let (first, end) = match namespace {
         "" => (String::new(), None),
         namespace => (format!("{namespace}/"), Some(format!("{namespace}0"))),
     };
     let lower = if after.is_empty() { Bound::Included(first.as_str()) } else { Bound::Excluded(after) };
     let upper = end.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-    objects
-        .range::<(Bound<&str>, Bound<&str>), str>((lower, upper))
-        .filter_map(|(_, object)| selection.take(object))
-        .take(max)
-        .collect()
+    objects.range::<(Bound<&str>, Bound<&str>), str>((lower, upper)).map(|(_, object)| object)
 }
 
 impl Pipeline {
@@ -193,6 +199,11 @@ impl Pipeline {
                 return Err(Status::bad_request(message));
             }
             let token = Continue::decode(&options.continue_token)?;
+            if token.rv == NEWEST {
+                self.await_version(ReadVersion::MostRecent).await?;
+                let (objects, revision) = self.caches.snapshot(kind);
+                return Ok(list_snapshot(objects, revision, selection, &token.after, options.limit));
+            }
             return self.list_historic(kind, &selection, token.rv, &token.after, options.limit).await;
         }
         if let ReadVersion::Exact(revision) = options.version {
@@ -200,7 +211,7 @@ impl Pipeline {
         }
         self.await_version(options.version).await?;
         let (objects, revision) = self.caches.snapshot(kind);
-        Ok(list_snapshot(objects, revision, selection, options.limit))
+        Ok(list_snapshot(objects, revision, selection, "", options.limit))
     }
 
     /// A page of the state at `revision`, from the store.
@@ -236,9 +247,9 @@ impl Pipeline {
                 serializable: true,
                 ..RangeRequest::default()
             };
-            let page = self.store.range(request).await.map_err(|error| expired(error, revision))?;
+            let page = self.store.range(request).await.map_err(|error| expired(error, revision, after))?;
             let mut last: &[u8] = &[];
-            for kv in &page.kvs {
+            for (index, kv) in page.kvs.iter().enumerate() {
                 last = &kv.key;
                 let Some(path) = last.get(prefix.len()..).and_then(|path| std::str::from_utf8(path).ok()) else {
                     continue;
@@ -250,7 +261,8 @@ impl Pipeline {
                     return Ok(List {
                         resource_version: revision,
                         continue_token: continue_token.unwrap_or_default(),
-                        remaining: None,
+                        // The store counts what is left of the range, whatever the limit.
+                        remaining: selection.is_everything().then(|| page.count - index as i64),
                         items: Items::page(items),
                     });
                 }
@@ -270,31 +282,45 @@ impl Pipeline {
     }
 }
 
-fn list_snapshot(objects: Objects, revision: i64, selection: Selection, limit: usize) -> List {
-    if limit == 0 {
+fn list_snapshot(objects: Objects, revision: i64, selection: Selection, after: &str, limit: usize) -> List {
+    if limit == 0 && after.is_empty() {
         let items = Items::snapshot(objects, Arc::new(selection));
         return List { resource_version: revision, continue_token: String::new(), remaining: None, items };
     }
+    let limit = if limit == 0 { usize::MAX } else { limit };
     // One more than the page tells whether there is another.
-    let mut items = walk(&objects, &selection, "", limit.saturating_add(1));
+    let mut items = walk(&objects, &selection, after, limit.saturating_add(1));
     let mut continue_token = String::new();
     let mut remaining = None;
     if items.len() > limit {
         items.truncate(limit);
-        continue_token = items.last().map(|item| Continue::encode(revision, item.path())).unwrap_or_default();
-        if selection.is_everything() && selection.namespace().is_empty() {
-            remaining = Some((objects.len() - limit) as i64);
+        let last = items.last().map(|item| item.path().clone()).unwrap_or_default();
+        continue_token = Continue::encode(revision, &last);
+        if selection.is_everything() {
+            remaining = match selection.namespace() {
+                "" if after.is_empty() => Some(objects.len() - limit),
+                namespace if objects.len() <= COUNTED_MAX => Some(within(&objects, namespace, &last).count()),
+                _ => None,
+            };
         }
     }
+    let remaining = remaining.map(|count| count as i64);
     List { resource_version: revision, continue_token, remaining, items: Items::page(items) }
 }
 
-fn expired(error: keelson_store::Error, revision: i64) -> Status {
+fn expired(error: keelson_store::Error, revision: i64, after: &str) -> Status {
     match error {
-        keelson_store::Error::Compacted { .. } => Status::expired(format!(
-            "The provided continue parameter is too old to display a consistent list result (revision {revision}). You \
-             can start a new list without the continue parameter."
-        )),
+        keelson_store::Error::Compacted { .. } if after.is_empty() => {
+            Status::expired(format!("the resourceVersion {revision} is too old to list objects as they were then"))
+        }
+        keelson_store::Error::Compacted { .. } => Status::list_expired(
+            format!(
+                "The provided continue parameter is too old to display a consistent list result (revision {revision}). You \
+                 can start a new list without the continue parameter, or go on with the one in this answer, by which the \
+                 rest is listed as it is now: what has changed in between may be missing or come twice."
+            ),
+            Continue::encode(NEWEST, after),
+        ),
         error => status_code::of_read(error),
     }
 }
@@ -344,12 +370,27 @@ mod tests {
     #[test]
     fn a_page_tells_whether_there_is_another() {
         let objects = objects(&["n/a", "n/b", "n/c"]);
-        let list = list_snapshot(objects.clone(), 7, selection("", ""), 2);
+        let list = list_snapshot(objects.clone(), 7, selection("", ""), "", 2);
         assert_eq!(list.remaining, Some(1));
+        assert_eq!(list_snapshot(objects.clone(), 7, selection("n", ""), "", 1).remaining, Some(2));
+        assert_eq!(list_snapshot(objects.clone(), 7, selection("n", "metadata.name!=a"), "", 1).remaining, None);
+        let rest = list_snapshot(objects.clone(), 7, selection("n", ""), "n/a", 0);
+        assert_eq!(paths(rest.items), ["n/b", "n/c"]);
         let token = Continue::decode(&list.continue_token).expect("is a token");
         assert_eq!(token, Continue { v: CONTINUE_FORMAT, rv: 7, after: "n/b".to_owned() });
-        let list = list_snapshot(objects, 7, selection("", ""), 3);
+        let list = list_snapshot(objects, 7, selection("", ""), "", 3);
         assert_eq!((list.continue_token.as_str(), list.remaining), ("", None));
+    }
+
+    #[test]
+    fn a_list_whose_revision_is_gone_can_be_continued_at_the_newest() {
+        let status = expired(keelson_store::Error::Compacted { requested: 7, compacted: 9 }, 7, "n/b");
+        assert_eq!((status.code, status.reason), (410, keelson_types::status::Reason::Expired));
+        let token = Continue::decode(&status.continue_token).expect("is a token");
+        assert_eq!(token, Continue { v: CONTINUE_FORMAT, rv: NEWEST, after: "n/b".to_owned() });
+        let wire = serde_json::to_value(&status).expect("serializes");
+        assert_eq!(wire["metadata"]["continue"], *status.continue_token);
+        assert_eq!(&*expired(keelson_store::Error::Compacted { requested: 7, compacted: 9 }, 7, "").continue_token, "");
     }
 
     #[test]
