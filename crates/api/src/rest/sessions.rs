@@ -1,9 +1,10 @@
 //! Sessions with pods over REST: exec, attach and port-forward. A request is checked whole, then its connection is taken out of HTTP
-//! and speaks one of three protocols:
+//! and speaks one of four protocols:
 //!
 //! | protocol | asked for by | for |
 //! |---|---|---|
 //! | WebSocket, a byte before each message says its channel | `Upgrade: websocket`, `v5.channel.k8s.io` or `v4.channel.k8s.io` | exec, attach |
+//! | WebSocket, likewise ([`forward_channels`]) | `Upgrade: websocket`, `v4.channel.k8s.io` | port-forward |
 //! | SPDY/3.1 ([`spdy`]) | `Upgrade: SPDY/3.1`, `X-Stream-Protocol-Version: v4.channel.k8s.io` or `portforward.k8s.io` | all |
 //! | SPDY/3.1 inside of a WebSocket | `Upgrade: websocket`, `SPDY/3.1+portforward.k8s.io` | port-forward |
 //!
@@ -12,6 +13,7 @@
 
 mod client;
 mod forward;
+mod forward_channels;
 mod outcome;
 mod spdy;
 mod spdy_client;
@@ -45,15 +47,20 @@ pub(super) async fn serve(
     let parameters = Parameters::parse(request.uri())?;
     let protocol = upgrade::protocol(request.headers(), what)?;
     if what == Session::PortForward {
+        // Over SPDY each stream names its port.
+        let numbers = match protocol {
+            Protocol::ForwardChannels => forward_channels::ports(&parameters)?,
+            _ => Vec::new(),
+        };
         let (response, connection) = upgrade::begin(&mut request, protocol)?;
         let place = pipeline.may_forward(user, &namespace, &pod).await?;
         let ports = forward::Ports { pipeline: pipeline.clone(), user: user.clone(), namespace, pod };
         tokio::spawn(async move {
             let Some(io) = connection.await else { return };
-            if protocol == Protocol::SpdyInWebSocket {
-                ports.serve(websocket::tunnel(io).await).await;
-            } else {
-                ports.serve(io).await;
+            match protocol {
+                Protocol::ForwardChannels => forward_channels::serve(ports, io, numbers).await,
+                Protocol::SpdyInWebSocket => ports.serve(websocket::tunnel(io).await).await,
+                _ => ports.serve(io).await,
             }
             drop(place);
         });

@@ -130,6 +130,12 @@ impl Ports {
         }
     }
 
+    /// What a client is told when a connection failed.
+    pub(super) fn failure(&self, port: u16, why: &str) -> String {
+        let pod = &self.pod;
+        format!("an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod {pod}: {why}")
+    }
+
     async fn connect(self, port: u16, data: Stream, error: StreamWriter) {
         let writer = data.writer.clone();
         let outcome =
@@ -147,11 +153,7 @@ impl Ports {
         match outcome {
             Outcome::Exited(_) => error.finish(Bytes::new()).await,
             Outcome::Failed(why) => {
-                let why = format!(
-                    "an error occurred forwarding {port} -> {port}: error forwarding port {port} to pod {}: {why}",
-                    self.pod
-                );
-                error.finish(why.into()).await;
+                error.finish(self.failure(port, &why).into()).await;
             }
         }
         writer.finish(Bytes::new()).await;

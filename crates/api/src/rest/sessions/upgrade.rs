@@ -28,6 +28,8 @@ pub(super) enum Protocol {
         /// Version 5: a client can close one channel.
         closes: bool,
     },
+    /// The same with forwarded ports.
+    ForwardChannels,
     Spdy,
     SpdyInWebSocket,
     /// SPDY with forwarded ports.
@@ -38,14 +40,14 @@ impl Protocol {
     fn name(self) -> &'static str {
         match self {
             Protocol::Channels { closes: true } => CHANNELS_5,
-            Protocol::Channels { closes: false } | Protocol::Spdy => CHANNELS_4,
+            Protocol::Channels { closes: false } | Protocol::ForwardChannels | Protocol::Spdy => CHANNELS_4,
             Protocol::SpdyInWebSocket => FORWARD_IN_WEBSOCKET,
             Protocol::SpdyForward => FORWARD,
         }
     }
 
     fn is_web_socket(self) -> bool {
-        matches!(self, Protocol::Channels { .. } | Protocol::SpdyInWebSocket)
+        matches!(self, Protocol::Channels { .. } | Protocol::ForwardChannels | Protocol::SpdyInWebSocket)
     }
 }
 
@@ -62,7 +64,8 @@ pub(super) fn protocol(headers: &HeaderMap, what: Session) -> Result<Protocol, S
     let found = if is("websocket") {
         wanted.iter().find_map(|name| match *name {
             CHANNELS_5 if !forward => Some(Protocol::Channels { closes: true }),
-            CHANNELS_4 if !forward => Some(Protocol::Channels { closes: false }),
+            CHANNELS_4 if forward => Some(Protocol::ForwardChannels),
+            CHANNELS_4 => Some(Protocol::Channels { closes: false }),
             FORWARD_IN_WEBSOCKET if forward => Some(Protocol::SpdyInWebSocket),
             _ => None,
         })
@@ -156,6 +159,9 @@ mod tests {
         assert_eq!(web(&["channel.k8s.io"], Session::Exec), Err(403));
         assert_eq!(web(&["SPDY/3.1+portforward.k8s.io"], Session::PortForward), Ok(Protocol::SpdyInWebSocket));
         assert_eq!(web(&["SPDY/3.1+portforward.k8s.io"], Session::Exec), Err(403));
+        // Some clients name all the protocols that they know for anything.
+        let any = ["v5.channel.k8s.io", "v4.channel.k8s.io", "channel.k8s.io"];
+        assert_eq!(web(&any, Session::PortForward), Ok(Protocol::ForwardChannels));
         let spdy = |protocols: &[&'static str], what| asked("SPDY/3.1", STREAM_PROTOCOL, protocols, what);
         assert_eq!(spdy(&["v5.channel.k8s.io", "v4.channel.k8s.io"], Session::Exec), Ok(Protocol::Spdy));
         assert_eq!(spdy(&["portforward.k8s.io"], Session::PortForward), Ok(Protocol::SpdyForward));

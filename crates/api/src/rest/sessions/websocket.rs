@@ -17,8 +17,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::client::{Client, FAREWELL_MAX, Gone, Said, Sink, Source};
 
-type Io = TokioIo<Upgraded>;
-type Socket = WebSocketStream<Io>;
+pub(super) type Io = TokioIo<Upgraded>;
+pub(super) type Socket = WebSocketStream<Io>;
 
 /// A message of a client. Those in use send 32 KiB at most.
 const MESSAGE_BYTES_MAX: usize = 1 << 20;
@@ -41,6 +41,11 @@ fn config() -> WebSocketConfig {
         .max_write_buffer_size(2 * MESSAGE_BYTES_MAX)
 }
 
+/// The server's side of a WebSocket.
+pub(super) async fn open(io: Io) -> Socket {
+    WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await
+}
+
 /// A client of `v4.channel.k8s.io` or `v5.channel.k8s.io`.
 pub(super) struct Channels {
     socket: Socket,
@@ -58,7 +63,7 @@ pub(super) struct ChannelSink {
 
 impl Channels {
     pub(super) async fn new(io: Io, closes: bool) -> Channels {
-        Channels { socket: WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await, closes }
+        Channels { socket: open(io).await, closes }
     }
 }
 
@@ -142,14 +147,13 @@ impl Sink for ChannelSink {
 }
 
 /// Clients take a close without a code for a fault.
-fn farewell() -> Message {
+pub(super) fn farewell() -> Message {
     Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
 /// The bytes that travel in a WebSocket's binary messages, as a plain connection.
 pub(super) async fn tunnel(io: Io) -> DuplexStream {
-    let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config())).await;
-    let (mut sink, mut stream) = socket.split();
+    let (mut sink, mut stream) = open(io).await.split();
     let (ours, inner) = tokio::io::duplex(BUFFER_BYTES);
     let (mut reader, mut writer) = tokio::io::split(inner);
     tokio::spawn(async move {
