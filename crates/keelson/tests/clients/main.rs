@@ -2,6 +2,8 @@
 //! its folder beside this file. Each has a cluster of its own, so that none finds what another has left.
 
 mod helm;
+mod javascript;
+mod python;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
