@@ -227,6 +227,22 @@ fn rules_that_mean_nothing_refuse_the_schema() {
 }
 
 #[test]
+fn a_rule_may_be_as_deep_as_is_said() {
+    let table = [
+        "1 + ".repeat(95) + "1 == 96",
+        format!("{}1{} != []", "[".repeat(95), "]".repeat(95)),
+        format!("{}true{}", "[1].all(x, ".repeat(24), ")".repeat(24)),
+        "false ? true : ".repeat(95) + "true",
+    ];
+    for rule in table {
+        let schema =
+            with_rule(everything(), json!({"rule": rule})).unwrap_or_else(|errors| panic!("{rule}: {errors:?}"));
+        let errors = schema.validate(&json!({"spec": an_object()}), None);
+        assert!(errors.is_empty(), "{rule}: {errors:?}");
+    }
+}
+
+#[test]
 fn rules_are_written_as_they_must_be() {
     let at = format!("{PATH}.properties[spec].x-kubernetes-validations[0]");
     let table = [
