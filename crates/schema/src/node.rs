@@ -32,6 +32,8 @@ pub(crate) struct Node {
     pub one_of: Vec<Node>,
     pub not: Option<Box<Node>>,
     pub rules: Vec<Rule>,
+    /// There are rules here or below.
+    pub has_rules: bool,
     /// The least that a value takes in a request.
     pub min_bytes: u64,
 }

@@ -40,8 +40,11 @@ pub(crate) fn node(schema: &Value) -> Node {
         one_of: nodes("oneOf"),
         not: one("not"),
         rules: items(schema, "x-kubernetes-validations").map(|(_, value)| rule(value)).collect(),
+        has_rules: false,
         min_bytes: 0,
     };
+    let mut below = place.properties.values().chain(place.items.as_deref()).chain(place.additional.node());
+    place.has_rules = !place.rules.is_empty() || below.any(|node| node.has_rules);
     place.min_bytes = min_bytes(&place);
     place
 }

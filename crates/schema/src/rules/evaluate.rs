@@ -22,7 +22,7 @@ const OUT_OF_BUDGET: &str =
 
 /// Adds what the rules say of an object, unless `errors` say already that it has not the shape that rules rely on.
 pub(crate) fn object(new: &Json, old: Option<&Json>, root: &Node, errors: &mut Vec<Error>) {
-    if !has_rules(root) {
+    if !root.has_rules {
         return;
     }
     let blocks = |error: &Error| {
@@ -50,17 +50,10 @@ pub(crate) fn object(new: &Json, old: Option<&Json>, root: &Node, errors: &mut V
 
 /// The same for a value of a place, such as a default.
 pub(crate) fn within(value: &Json, node: &Node, path: &Path<'_>, errors: &mut Vec<Error>) {
-    if has_rules(node) {
+    if node.has_rules {
         let mut walk = Walk { left: OBJECT_COST_MAX, budget: Budget::default(), errors };
         let _ = walk.value(value, At { old: None, unchanged: None, whole: node.embedded }, node, path);
     }
-}
-
-fn has_rules(node: &Node) -> bool {
-    !node.rules.is_empty()
-        || node.properties.values().any(has_rules)
-        || node.items.as_deref().is_some_and(has_rules)
-        || node.additional.node().is_some_and(has_rules)
 }
 
 /// What is known of a value beside its place.
@@ -90,7 +83,7 @@ struct Spent;
 
 impl Walk<'_> {
     fn value<'a>(&mut self, value: &'a Json, at: At<'a>, node: &'a Node, path: &Path<'_>) -> Result<(), Spent> {
-        if value.is_null() {
+        if value.is_null() || !node.has_rules {
             return Ok(());
         }
         for rule in &node.rules {
