@@ -291,6 +291,18 @@ impl Peers {
         }
     }
 
+    /// Ways to whoever is at the addresses of the others that this member was started with, whatever their ids are.
+    pub(crate) fn unnamed(&self) -> Vec<(String, ForwardClient<Connection>)> {
+        let Shared { own_id, cluster, connector, given, .. } = &*self.shared;
+        let others = given.iter().filter(|(id, _)| *id != own_id);
+        let way = |(_, address): (&u64, &String)| {
+            let connected = (connector.connect)(address, cluster.clone());
+            let connected = connected.inspect_err(|error| tracing::warn!(%error, address, "an address cannot be used"));
+            Some((address.clone(), ForwardClient::new(connected.ok()?)))
+        };
+        others.filter_map(way).collect()
+    }
+
     pub(crate) fn own_id(&self) -> u64 {
         self.shared.own_id
     }

@@ -380,6 +380,32 @@ fn a_joiner_that_crashed_while_it_made_its_folder_joins_at_the_next_start() {
     }
 }
 
+/// Nobody is left whose id follows from its name, so that the joiner knows the others by their addresses only.
+#[test]
+fn a_joiner_that_crashed_before_it_heard_anything_joins_at_the_next_start() {
+    let mut cluster = Cluster::start(1);
+    cluster.on(0, put_for_sure(&cluster.handle(0), "key", "1"));
+    let founder = cluster.handle(0).member_id();
+    let (first, _) = add(&mut cluster, false);
+    await_voters(&cluster, first, 2);
+    eventually("the founder is removed", || cluster.on(first, cluster.handle(first).member_remove(founder)).ok());
+    cluster.ended(0);
+    await_voters(&cluster, first, 1);
+
+    let second = cluster.prepare_joiner();
+    let peers = cluster.options(first).peers.clone();
+    let known = peers.into_iter().find(|peer| peer.name == "m2").expect("it is among its peers");
+    cluster.options(second).peers.splice(..1, [known]);
+    let url = cluster.peer_url(second);
+    let (id, _) = cluster.on(first, cluster.handle(first).member_add(vec![url], false)).expect("it is added");
+    cluster.open_and_crash(second);
+    cluster.start_member(second);
+    let joined = cluster.handle(second);
+    assert_eq!(joined.member_id(), id);
+    eventually("it follows", || (joined.revision() >= cluster.handle(first).revision()).then_some(()));
+    await_voters(&cluster, first, 2);
+}
+
 #[test]
 fn who_was_not_added_cannot_join() {
     let mut cluster = Cluster::start(1);

@@ -33,24 +33,23 @@
 //!
 //! **Invariant**: a gate only ever opens, and the decision is durable before it has an effect.
 
-use std::collections::BTreeSet;
+mod others;
+
 use std::time::Duration;
 
-use keelson_proto::keelson::raft::v1::{MemberStatusRequest, MemberStatusResponse};
+use keelson_proto::keelson::raft::v1::MemberStatusResponse;
 use openraft::errors::RaftError;
 use parking_lot::RwLock;
 use tokio::sync::watch;
-use tonic::Code;
 
 use super::Raft;
 use super::log::{GateState, Log};
 use crate::apply::quorum;
 use crate::peers::Peers;
+use others::Others;
 
 /// How often peers are asked while undecided or rejoining.
 const PAUSE: Duration = Duration::from_millis(100);
-/// A peer that does not answer by then is asked again.
-const ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why the gate cannot open.
 #[derive(Debug, thiserror::Error)]
@@ -117,25 +116,24 @@ impl Gate {
     /// When the disk fails or consensus stops.
     pub(crate) async fn open(&self, raft: &Raft, peers: &Peers, applied: watch::Receiver<u64>) -> Result<(), Error> {
         let state = *self.state.read();
+        let others = Others::new(peers, self.joins);
         let state = match state {
             Some(state) => state,
-            None => self.find_out(raft, peers).await?,
+            None => self.find_out(raft, peers, &others).await?,
         };
         if let GateState::Rejoining { floor_term } = state {
-            self.rejoin(floor_term, peers, applied).await?;
+            self.rejoin(floor_term, &others, applied).await?;
         }
         raft.runtime_config().elect(true);
         Ok(())
     }
 
-    async fn find_out(&self, raft: &Raft, peers: &Peers) -> Result<GateState, Error> {
+    async fn find_out(&self, raft: &Raft, peers: &Peers, others: &Others) -> Result<GateState, Error> {
         loop {
-            let heard = ask_others(peers).await?;
+            let heard = others.ask().await?;
             tracing::debug!(?heard, others = peers.others().len(), "who is there");
             // Members that this one was not started with must be asked, too.
-            if let Some(newest) = heard.iter().max_by_key(|status| status.applied_index) {
-                peers.follow(&newest.members, &[], &BTreeSet::new());
-            }
+            others.follow(&heard);
             let state = verdict(&heard, peers.own_id(), peers.all().len());
             match state {
                 Some(GateState::Open) if self.joins => tokio::time::sleep(PAUSE).await,
@@ -155,9 +153,9 @@ impl Gate {
         }
     }
 
-    async fn rejoin(&self, floor_term: u64, peers: &Peers, mut applied: watch::Receiver<u64>) -> Result<(), Error> {
+    async fn rejoin(&self, floor_term: u64, others: &Others, mut applied: watch::Receiver<u64>) -> Result<(), Error> {
         let target = loop {
-            let heard = ask_others(peers).await?;
+            let heard = others.ask().await?;
             let leader =
                 heard.iter().find(|status| status.leader_id == status.member_id && status.leader_term >= floor_term);
             if let Some(leader) = leader {
@@ -195,26 +193,6 @@ fn covers(heard: &[MemberStatusResponse], own: u64, founders: usize) -> bool {
         let answered = heard.iter().filter(|status| status.member_id != own && voters.ids.contains(&status.member_id));
         answered.count() >= quorum::of(voters.ids.len())
     })
-}
-
-/// # Errors
-/// [`Error::Removed`] when one of them says so; [`Error::OtherCluster`] when one does not belong to this one's.
-async fn ask_others(peers: &Peers) -> Result<Vec<MemberStatusResponse>, Error> {
-    let own = peers.own_id();
-    let answers = peers.others().into_iter().map(|peer| async move {
-        let mut client = peer.questions();
-        let request = MemberStatusRequest { asking_member_id: own };
-        match tokio::time::timeout(ANSWER_TIMEOUT, client.member_status(request)).await {
-            Ok(Ok(answer)) => Ok(Some(answer.into_inner())),
-            Ok(Err(status)) if status.code() == Code::PermissionDenied => {
-                Err(Error::OtherCluster { address: peer.address.clone() })
-            }
-            Ok(Err(_)) | Err(_) => Ok(None),
-        }
-    });
-    let answers: Vec<_> = futures::future::join_all(answers).await.into_iter().collect::<Result<_, _>>()?;
-    let heard: Vec<_> = answers.into_iter().flatten().collect();
-    if heard.iter().any(|status| status.asker_removed) { Err(Error::Removed) } else { Ok(heard) }
 }
 
 async fn initialize(raft: &Raft, peers: &Peers) -> Result<(), Error> {

@@ -224,6 +224,13 @@ impl Cluster {
         Ok(Running { handle, stop, service, runtime })
     }
 
+    /// Opens a member's folder, and crashes before it says or hears anything.
+    pub fn open_and_crash(&self, member: usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        drop(runtime.block_on(Store::open(self.options[member].clone())).expect("it opens"));
+        runtime.shutdown_timeout(PATIENCE);
+    }
+
     /// Ends a member as a crash would: nothing is flushed or handed over.
     pub fn kill(&mut self, member: usize) {
         let running = self.members[member].take().expect("the member runs");
