@@ -3,8 +3,7 @@
 //! is estimated from the bounds of the schema, and an evaluation is ended when it costs more than it may.
 //!
 //! A function that is not in [`functions`] is undeclared: the rule that names it is refused. Of Kubernetes' library these are
-//! not here: `strings.quote`, named formats (`format.dns1123Label()` and the like), `semver`, macros with two
-//! variables, moments in other time zones than UTC, and `authorizer`, which rules of schemas do not have anyway.
+//! not here: `strings.quote`, `semver`, macros with two variables, and moments in other time zones than UTC.
 
 pub(crate) mod check;
 mod evaluate;

@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | `b` `i` `u` `d` | bool, int, uint, double | `s` `y` | string, bytes |
 //! | `t` `D` | timestamp, duration | `l` `m` `o` `T` | list, map, optional, type |
-//! | `U` `q` `I` `c` | URL, quantity, IP, CIDR | `a` | any |
+//! | `U` `q` `I` `c` | URL, quantity, IP, CIDR | `f` `a` | format, any |
 
 use super::types::Type;
 
@@ -19,11 +19,16 @@ pub(crate) enum Price {
     Search,
     /// A regular expression, over a text.
     Match,
+    /// The expressions of a format, over a text.
+    Validate,
     /// Looking at each element of a list.
     Elements,
     /// Every element of one list with every one of another.
     Pairs,
 }
+
+/// How long the regular expression of a format counts.
+const FORMAT_PATTERN_SIZE: u64 = 128;
 
 pub(crate) struct Function {
     pub name: &'static str,
@@ -171,6 +176,21 @@ const FUNCTIONS: &[Function] = &[
     f("join", "l.", joined, Price::Read(0, 2)),
     f("join", "l.s", joined, Price::Read(0, 2)),
     f("format", "s.l", |_| Type::String(u64::MAX), Price::Read(0, 1)),
+    f("format.dns1123Label", "", |_| Type::Format, Price::One),
+    f("format.dns1123Subdomain", "", |_| Type::Format, Price::One),
+    f("format.dns1035Label", "", |_| Type::Format, Price::One),
+    f("format.qualifiedName", "", |_| Type::Format, Price::One),
+    f("format.dns1123LabelPrefix", "", |_| Type::Format, Price::One),
+    f("format.dns1123SubdomainPrefix", "", |_| Type::Format, Price::One),
+    f("format.dns1035LabelPrefix", "", |_| Type::Format, Price::One),
+    f("format.labelValue", "", |_| Type::Format, Price::One),
+    f("format.uri", "", |_| Type::Format, Price::One),
+    f("format.uuid", "", |_| Type::Format, Price::One),
+    f("format.byte", "", |_| Type::Format, Price::One),
+    f("format.date", "", |_| Type::Format, Price::One),
+    f("format.datetime", "", |_| Type::Format, Price::One),
+    f("format.named", "s", |_| Type::Optional(Box::new(Type::Format)), Price::One),
+    f("validate", "f.s", complaints, Price::Validate),
     f("isSorted", "l.", bool, Price::Elements),
     f("sum", "l.", element, Price::Elements),
     f("min", "l.", element, Price::Elements),
@@ -231,6 +251,10 @@ const FUNCTIONS: &[Function] = &[
     f("or", "o.o", first, Price::One),
 ];
 
+fn complaints<'a>(_: &[Type<'a>]) -> Type<'a> {
+    Type::Optional(Box::new(Type::List(Box::new(Type::String(u64::MAX)), u64::MAX)))
+}
+
 fn query<'a>(_: &[Type<'a>]) -> Type<'a> {
     let text = || Box::new(Type::String(u64::MAX));
     Type::Map(text(), Box::new(Type::List(text(), u64::MAX)), u64::MAX)
@@ -284,6 +308,7 @@ fn takes(letter: char, argument: &Type<'_>) -> bool {
             Type::Quantity => 'q',
             Type::Ip => 'I',
             Type::Cidr => 'c',
+            Type::Format => 'f',
         }
 }
 
@@ -296,6 +321,7 @@ impl Price {
             Price::Read(index, times) => tenth(size(arguments, index).saturating_mul(times)),
             Price::Search => read(0).saturating_mul(read(1)),
             Price::Match => tenth(size(arguments, 0).saturating_add(1)).saturating_mul(size(arguments, 1).div_ceil(4)),
+            Price::Validate => tenth(size(arguments, 1).saturating_add(1)).saturating_mul(FORMAT_PATTERN_SIZE / 4),
             Price::Elements => {
                 let each = match arguments.first() {
                     Some(Type::List(of, _)) if matches!(**of, Type::String(_) | Type::Bytes(_)) => 1 + tenth(of.size()),

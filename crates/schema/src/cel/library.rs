@@ -2,6 +2,7 @@
 
 mod format;
 mod lists;
+mod named_formats;
 mod network;
 pub(super) mod operate;
 mod optional;
@@ -24,6 +25,7 @@ pub(super) fn call<'a>(name: &str, with_receiver: bool, arguments: &[Value<'a>])
     scalars::call(name, with_receiver, arguments)
         .or_else(|| texts::call(name, with_receiver, arguments))
         .or_else(|| format::call(name, with_receiver, arguments))
+        .or_else(|| named_formats::call(name, with_receiver, arguments))
         .or_else(|| lists::call(name, with_receiver, arguments))
         .or_else(|| time::call(name, with_receiver, arguments))
         .or_else(|| optional::call(name, with_receiver, arguments))

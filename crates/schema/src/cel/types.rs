@@ -39,6 +39,7 @@ pub(crate) enum Type<'a> {
     Quantity,
     Ip,
     Cidr,
+    Format,
 }
 
 /// A schema's place, compared by identity.
@@ -185,6 +186,7 @@ impl std::fmt::Display for Type<'_> {
             Type::Quantity => f.write_str("kubernetes.Quantity"),
             Type::Ip => f.write_str("net.IP"),
             Type::Cidr => f.write_str("net.CIDR"),
+            Type::Format => f.write_str("kubernetes.NamedFormat"),
         }
     }
 }

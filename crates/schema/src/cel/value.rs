@@ -40,6 +40,8 @@ pub(crate) enum Value<'a> {
     Quantity(Quantity),
     Ip(IpAddr),
     Cidr(IpAddr, u8),
+    /// By its name.
+    Format(&'static str),
 }
 
 impl<'a> Value<'a> {
@@ -163,6 +165,7 @@ impl<'a> Value<'a> {
             Value::Quantity(_) => Type::Quantity,
             Value::Ip(_) => Type::Ip,
             Value::Cidr(..) => Type::Cidr,
+            Value::Format(_) => Type::Format,
         }
     }
 
@@ -187,6 +190,7 @@ impl<'a> Value<'a> {
             Value::Quantity(_) => "kubernetes.Quantity",
             Value::Ip(_) => "net.IP",
             Value::Cidr(..) => "net.CIDR",
+            Value::Format(_) => "kubernetes.NamedFormat",
         }
     }
 
@@ -199,7 +203,7 @@ impl<'a> Value<'a> {
                 (Some(left), Some(right)) => left.equals(right),
                 (left, right) => left.is_none() && right.is_none(),
             },
-            (Value::Type(left), Value::Type(right)) => left == right,
+            (Value::Type(left), Value::Type(right)) | (Value::Format(left), Value::Format(right)) => left == right,
             (Value::Url(left), Value::Url(right)) => left.text == right.text,
             (Value::Quantity(left), Value::Quantity(right)) => left == right,
             (Value::Ip(left), Value::Ip(right)) => left == right,
