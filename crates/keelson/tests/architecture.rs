@@ -1,6 +1,7 @@
 //! Holds the direction of dependencies between the crates, from `cargo metadata`: who may import whom.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 /// For each crate, the crates of this workspace that it may depend on in code that ships.
@@ -87,4 +88,43 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
             (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
         })
         .collect()
+}
+
+/// The README compares this project with others, and names a test for each thing that it has. They must be there.
+#[test]
+fn the_readme_names_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("the README");
+    let table = readme.split("## Beside other control planes").nth(1).expect("the comparison");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip_while(|line| !line.starts_with("|---"))
+        .skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 20, "{} rows", rows.len());
+    let mut sources = String::new();
+    for folder in ["crates", "simulation", "jepsen-like-tests"] {
+        read_sources(&root.join(folder), &mut sources);
+    }
+    for row in rows {
+        let (feature, ours, test) = (row[1], row[2], row[3].trim_matches('`'));
+        let has_not = ours.starts_with("no");
+        assert_eq!(test.is_empty(), has_not, "{feature}: a test for each that is there, and for no other");
+        let is_there = sources.contains(&format!("fn {test}(")) || sources.contains(&format!("Trial::test(\"{test}\""));
+        assert!(has_not || is_there, "{feature}: there is no test {test}");
+    }
+}
+
+/// Appends all Rust below `folder`.
+fn read_sources(folder: &Path, sources: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            read_sources(&path, sources);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            sources.push_str(&std::fs::read_to_string(&path).expect("a source"));
+        }
+    }
 }
