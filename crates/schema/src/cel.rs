@@ -12,8 +12,10 @@ mod library;
 mod operators;
 mod parse;
 mod scope;
+mod text;
 mod types;
 mod value;
+mod weight;
 
 pub(crate) use check::{Checked, check};
 pub(crate) use evaluate::{Budget, Fault, Variables, evaluate};

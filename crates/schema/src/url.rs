@@ -1,5 +1,7 @@
 //! URLs as Go reads those of requests: absolute, or a path from the root.
 
+use std::collections::HashMap;
+
 /// The parts of a URL, decoded where they are read by rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Url {
@@ -29,11 +31,13 @@ impl Url {
     /// The names in the query with all their values, in order.
     pub(crate) fn query_values(&self) -> Vec<(String, Vec<String>)> {
         let mut values: Vec<(String, Vec<String>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
         for pair in self.query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let decode = |text: &str| unescape(&text.replace('+', " "));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else { continue };
-            match values.iter_mut().find(|(known, _)| *known == name) {
+            let at = *places.entry(name.clone()).or_insert(values.len());
+            match values.get_mut(at) {
                 Some((_, list)) => list.push(value),
                 None => values.push((name, vec![value])),
             }

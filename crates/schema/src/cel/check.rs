@@ -67,6 +67,11 @@ impl<'a> Checking<'_, 'a> {
                         return Err(self.complaint(id, "optional entries of maps are not supported"));
                     }
                     let (key, value) = (self.of(&entry.key)?, self.of(&entry.value)?);
+                    if !may_be_key(&key.of) {
+                        return Err(
+                            self.complaint(entry.key.id, &format!("unsupported type of a map's key: {}", key.of))
+                        );
+                    }
                     cost = cost.saturating_add(key.cost).saturating_add(value.cost);
                     keys = keys.join(&key.of).unwrap_or(Type::Dyn(u64::MAX));
                     values = values.join(&value.of).unwrap_or(Type::Dyn(u64::MAX));
@@ -239,6 +244,12 @@ impl<'a> Checking<'_, 'a> {
     fn complaint(&self, id: u64, message: &str) -> String {
         self.expression.complaint(id, message)
     }
+}
+
+/// Only scalars that are compared exactly are keys. That bounds types too: were a key a map, a type could double with every
+/// step of a chain.
+fn may_be_key(of: &Type<'_>) -> bool {
+    of.is_open() || matches!(of, Type::Bool | Type::Int | Type::Uint | Type::String(_))
 }
 
 /// What is wrong with a regular expression that is written in the rule.

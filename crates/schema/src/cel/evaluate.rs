@@ -13,6 +13,7 @@ use super::library;
 use super::operators;
 use super::parse::Expression;
 use super::value::Value;
+use super::weight;
 use crate::pattern::{self, Pattern};
 
 /// Why there is no value.
@@ -104,6 +105,9 @@ impl<'a> Evaluating<'_, 'a> {
                 for entry in &map.entries {
                     let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
                     let key = self.of(&entry.key)?;
+                    if !matches!(key, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Text(_)) {
+                        return error(format!("unsupported type of a map's key: {}", key.type_name()));
+                    }
                     let value = self.of(&entry.value)?;
                     self.budget.spend(entries.len() as u64 / 10)?;
                     if entries.iter().any(|(known, _)| known.equals(&key)) {
@@ -179,7 +183,7 @@ impl<'a> Evaluating<'_, 'a> {
         }
         if call.target.is_none() && operators::is_operator(&call.func_name) {
             let arguments = call.args.iter().map(|argument| self.of(argument)).collect::<Result<Vec<_>, _>>()?;
-            self.budget.spend(library::operate::price(&call.func_name, &arguments))?;
+            self.budget.spend(library::operate::price(&call.func_name, &arguments, self.budget.left))?;
             return library::operate::call(&call.func_name, &arguments).map_err(Fault::Error);
         }
         self.function(&call.func_name, call.target.as_deref(), &call.args)
@@ -193,6 +197,9 @@ impl<'a> Evaluating<'_, 'a> {
             return error("no such overload");
         };
         self.budget.spend(price.of(&types))?;
+        self.budget.spend(weight::of_call(name, &values, self.budget.left))?;
+        let made = library::texts::joined_bytes(name, &values).map_err(Fault::Error)?;
+        self.budget.spend(functions::tenth(made.unwrap_or_default()))?;
         let value = match (price, values.get(1)) {
             (Price::Match, Some(Value::Text(pattern))) => {
                 let pattern = self.budget.pattern(pattern)?;
@@ -202,7 +209,7 @@ impl<'a> Evaluating<'_, 'a> {
         };
         let value = value.map_err(Fault::Error)?;
         // What was made is paid for: it is read again by whoever gets it, and takes memory.
-        if matches!(value, Value::Text(_) | Value::Bytes(_) | Value::List(_)) {
+        if made.is_none() && matches!(value, Value::Text(_) | Value::Bytes(_) | Value::List(_)) {
             self.budget.spend(functions::tenth(value.size()))?;
         }
         Ok(value)

@@ -86,7 +86,7 @@ pub(crate) fn check<'a>(
             Ok(Checked { of, cost: costs.first().copied().unwrap_or_default().saturating_add(branches) })
         }
         (o::EQUALS | o::NOT_EQUALS, [left, right]) if comparable(left, right) => {
-            answer(Type::Bool, tenth(left.size().min(right.size())))
+            answer(Type::Bool, tenth(compared(left).min(compared(right))))
         }
         (o::LESS | o::LESS_EQUALS | o::GREATER | o::GREATER_EQUALS, [left, right]) if ordered(left, right) => {
             let texts = matches!(left, Type::String(_) | Type::Bytes(_));
@@ -109,6 +109,15 @@ pub(crate) fn check<'a>(
         (o::MULTIPLY | o::DIVIDE, [left, right]) => answer(number(left, right, true)?, 1),
         (o::MODULO, [left, right]) => answer(number(left, right, false)?, 1),
         _ => Err(Refusal::NoOverload),
+    }
+}
+
+/// How much there is to compare. Objects count as one by estimate, as in Kubernetes; the run counts what is in them.
+fn compared(of: &Type<'_>) -> u64 {
+    match of {
+        Type::Object { .. } | Type::Metadata => 1,
+        Type::Optional(of) => compared(of),
+        of => of.size(),
     }
 }
 

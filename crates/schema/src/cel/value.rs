@@ -1,6 +1,5 @@
 //! The values of expressions. Those of an object are read where they stand: nothing is copied before a rule looks at it.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -12,6 +11,7 @@ use keelson_types::quantity::Quantity;
 use serde_json::{Map, Value as Json};
 
 use super::scope::unescape;
+use super::text::Text;
 use super::types::Type;
 use crate::node::{Kind, ListType, Node};
 use crate::url::Url;
@@ -23,7 +23,7 @@ pub(crate) enum Value<'a> {
     Int(i64),
     Uint(u64),
     Double(f64),
-    Text(Cow<'a, str>),
+    Text(Text<'a>),
     Bytes(Rc<[u8]>),
     Timestamp(Timestamp),
     Duration(SignedDuration),
@@ -45,7 +45,7 @@ pub(crate) enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    pub(crate) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn text(text: impl Into<Text<'a>>) -> Self {
         Value::Text(text.into())
     }
 
@@ -64,7 +64,7 @@ impl<'a> Value<'a> {
                 }
                 (_, Some(integer)) => Value::Int(integer),
             },
-            Json::String(text) => formatted(text, node).unwrap_or(Value::Text(Cow::Borrowed(text))),
+            Json::String(text) => formatted(text, node).unwrap_or(Value::Text(Text::Borrowed(text))),
             Json::Array(elements) => Value::Elements(elements, node),
             Json::Object(fields) => Value::Fields(fields, node, whole || node.embedded),
         }
@@ -98,7 +98,7 @@ impl<'a> Value<'a> {
     pub(crate) fn iterate(&self) -> Option<Vec<Value<'a>>> {
         Some(match self {
             Value::Fields(fields, ..) | Value::Metadata(fields) => {
-                fields.keys().map(|key| Value::Text(Cow::Borrowed(key.as_str()))).collect()
+                fields.keys().map(|key| Value::Text(Text::Borrowed(key.as_str()))).collect()
             }
             Value::Map(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
             list => list.elements()?,
@@ -220,6 +220,12 @@ impl<'a> Value<'a> {
                     })
             }
             (Value::Map(_) | Value::Fields(..), Value::Map(_) | Value::Fields(..)) => self.equal_maps(other),
+            // Lists of different lengths differ: neither is read.
+            (Value::List(_) | Value::Elements(..), Value::List(_) | Value::Elements(..))
+                if self.size() != other.size() =>
+            {
+                false
+            }
             _ => match (self.elements(), other.elements()) {
                 (Some(left), Some(right)) => self.equal_lists(&left, &right),
                 _ => self.compare(other) == Some(Ordering::Equal),
@@ -263,7 +269,7 @@ impl<'a> Value<'a> {
     pub(crate) fn compare(&self, other: &Value<'a>) -> Option<Ordering> {
         match (self, other) {
             (Value::Bool(left), Value::Bool(right)) => Some(left.cmp(right)),
-            (Value::Text(left), Value::Text(right)) => Some(left.cmp(right)),
+            (Value::Text(left), Value::Text(right)) => Some(left.as_ref().cmp(right.as_ref())),
             (Value::Bytes(left), Value::Bytes(right)) => Some(left.cmp(right)),
             (Value::Timestamp(left), Value::Timestamp(right)) => Some(left.cmp(right)),
             (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),

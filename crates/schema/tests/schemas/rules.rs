@@ -383,3 +383,79 @@ fn a_rule_that_costs_too_much_is_ended() {
     assert!(errors[0].to_string().contains("actual cost limit exceeded"), "{errors:?}");
     assert!(schema.validate(&json!({"spec": many[..20]}), None).is_empty());
 }
+
+fn told_of(schema: &Structural, spec: &Value) -> Vec<String> {
+    schema.validate(&json!({"spec": spec}), None).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn only_scalars_are_keys_of_maps() {
+    for rule in ["[0].map(a, {a: a}).map(a, {a: a}) != []", "{[1]: 1} != {}", "{1.5: 1} != {}"] {
+        let refused = with_rule(everything(), json!({"rule": rule})).expect_err(rule);
+        assert!(refused[0].contains("unsupported type of a map's key"), "{rule}: {refused:?}");
+    }
+    let open = with_rule(everything(), json!({"rule": "{dyn([1]): 1} != {}"})).expect("known when it runs");
+    let told = told_of(&open, &an_object());
+    assert!(told[0].contains("unsupported type of a map's key: list"), "{told:?}");
+    let scalars = with_rule(everything(), json!({"rule": "{1: 1, 'a': 2, true: 3, 2u: 4}[2u] == 4"})).expect("keys");
+    assert_eq!(told_of(&scalars, &an_object()), Vec::<String>::new());
+}
+
+#[test]
+fn values_are_paid_for_all_the_way_down() {
+    // Eight times ten elements share one another: 10^8 leaves, in the memory of eighty.
+    let nested = format!("[0]{}", ".map(a, [a, a, a, a, a, a, a, a, a, a])".repeat(8));
+    for what in ["z == z", "z != []  && [z] != [z]", "z in [z]", "[z].indexOf(z) == 0", "sets.contains([z], [z])"] {
+        let schema = with_rule(everything(), json!({"rule": format!("{nested}.all(z, {what})")})).expect(what);
+        let told = told_of(&schema, &an_object());
+        assert!(told.len() == 1 && told[0].contains("actual cost limit exceeded"), "{what}: {told:?}");
+    }
+    let schema = with_rule(everything(), json!({"rule": format!("{nested}.all(z, z != [])")})).expect("cheap");
+    assert_eq!(told_of(&schema, &an_object()), Vec::<String>::new(), "the lengths differ");
+}
+
+#[test]
+fn what_has_any_order_is_paid_for_each_with_each() {
+    let set = json!({
+        "type": "array", "maxItems": 3000, "x-kubernetes-list-type": "set", "items": {"type": "string", "maxLength": 8},
+    });
+    let many: Vec<String> = (0..2000).map(|number| format!("{number:05}")).collect();
+    for rule in ["self == self", "self + self == self"] {
+        let schema = with_rule(set.clone(), json!({"rule": rule})).expect(rule);
+        let told = told_of(&schema, &json!(many));
+        assert!(told.len() == 1 && told[0].contains("actual cost limit exceeded"), "{rule}: {told:?}");
+        assert_eq!(told_of(&schema, &json!(many[..50])), Vec::<String>::new(), "{rule}");
+    }
+}
+
+#[test]
+fn an_object_may_be_made_immutable() {
+    let rule = json!({"rule": "self == oldSelf", "message": "immutable"});
+    let schema = with_rule(everything(), rule).expect("objects may be compared");
+    let old = json!({"spec": an_object()});
+    assert!(schema.validate(&old, Some(&old)).is_empty());
+    let mut new = old.clone();
+    new["spec"]["parts"][1]["size"] = 5.into();
+    let errors = schema.validate(&new, Some(&old));
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].to_string().ends_with("immutable"), "{errors:?}");
+}
+
+#[test]
+fn a_text_is_paid_for_before_it_is_made() {
+    let text = json!({"type": "string", "maxLength": 200_000});
+    let long = json!("x".repeat(90_000));
+    let hundred = format!("[{}]", vec!["self"; 100].join(", "));
+    for rule in [
+        format!("{hundred}.join() != ''"),
+        format!("{hundred}.map(text, 'a').join(self) != ''"),
+        format!("'{}'.format({hundred}) != ''", "%s".repeat(100)),
+    ] {
+        let schema = with_rule(text.clone(), json!({"rule": rule})).expect(&rule);
+        let told = told_of(&schema, &long);
+        assert!(told.len() == 1 && told[0].contains("the text would be too long"), "{rule}: {told:?}");
+    }
+    let schema =
+        with_rule(text, json!({"rule": "[self, 'b'].join(self).size() == 2 * self.size() + 1"})).expect("fits");
+    assert_eq!(told_of(&schema, &long), Vec::<String>::new());
+}

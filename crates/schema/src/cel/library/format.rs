@@ -2,6 +2,7 @@
 
 use super::Answer;
 use super::scalars::text_of;
+use super::texts::{MAX_MADE_BYTES, TOO_LONG};
 use crate::cel::value::Value;
 
 /// The most digits behind the point.
@@ -38,7 +39,11 @@ fn fill(text: &str, values: &[Value<'_>]) -> Result<String, String> {
         let verb = characters.next().ok_or("unexpected end of string")?;
         let index = values.len();
         let (_, value) = values.next().ok_or_else(|| format!("index {index} out of range"))?;
-        out.push_str(&one(verb, precision, value)?);
+        let shown = one(verb, precision, value)?;
+        if out.len().saturating_add(shown.len()) > MAX_MADE_BYTES {
+            return Err(TOO_LONG.to_owned());
+        }
+        out.push_str(&shown);
     }
     if values.next().is_some() {
         return Err("too many arguments supplied to string.format".to_owned());

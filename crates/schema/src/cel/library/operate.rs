@@ -8,25 +8,20 @@ use cel::common::ast::operators as o;
 use super::Answer;
 use crate::cel::functions::tenth;
 use crate::cel::value::Value;
+use crate::cel::weight;
 
-/// What an operator costs with these arguments.
-pub(crate) fn price(name: &str, arguments: &[Value<'_>]) -> u64 {
-    let sizes = arguments.iter().map(weight);
-    match name {
-        o::EQUALS | o::NOT_EQUALS | o::LESS | o::LESS_EQUALS | o::GREATER | o::GREATER_EQUALS => {
-            tenth(sizes.min().unwrap_or_default()).max(1)
+/// What an operator costs with these arguments, when so much is left.
+pub(crate) fn price(name: &str, arguments: &[Value<'_>], left: u64) -> u64 {
+    match (name, arguments) {
+        (o::EQUALS | o::NOT_EQUALS, [one, other]) => weight::of_comparison(one, other, left),
+        (o::LESS | o::LESS_EQUALS | o::GREATER | o::GREATER_EQUALS, [one, other]) => {
+            tenth(one.size().min(other.size())).max(1)
         }
-        o::ADD => tenth(sizes.fold(0, u64::saturating_add)).max(1),
-        o::IN => arguments.get(1).map_or(1, |list| list.size().max(1)),
+        (o::ADD, [one, other]) => weight::of_sum(one, other, left),
+        (o::IN, [needle, list]) => weight::of_search(needle, list, left),
+        // The entries of a map that a rule made are looked through.
+        (o::INDEX | o::OPT_INDEX, [map @ Value::Map(_), _]) => tenth(map.size()).max(1),
         _ => 1,
-    }
-}
-
-/// How much there is to look at. Lists and maps are looked at one level deep: what is below is bounded by the object.
-fn weight(value: &Value<'_>) -> u64 {
-    match value {
-        Value::List(elements) => elements.iter().map(|element| element.size().max(1)).sum(),
-        value => value.size(),
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
 /// A value as text, where it has one.
 pub(super) fn text_of(value: &Value<'_>) -> Option<Result<String, String>> {
     Some(Ok(match value {
-        Value::Text(text) => text.clone().into_owned(),
+        Value::Text(text) => text.as_ref().to_owned(),
         Value::Int(integer) => integer.to_string(),
         Value::Uint(integer) => integer.to_string(),
         Value::Double(float) => float.to_string(),

@@ -14,7 +14,7 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
         return Some(join(&elements, rest));
     }
     let [Value::Text(text), rest @ ..] = arguments else { return None };
-    let text = text.as_ref();
+    let text: &str = text;
     Some(match (name, rest) {
         ("contains", [Value::Text(part)]) => Ok(Value::Bool(text.contains(part.as_ref()))),
         ("startsWith", [Value::Text(part)]) => Ok(Value::Bool(text.starts_with(part.as_ref()))),
@@ -43,24 +43,41 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
 
 fn join<'a>(elements: &[Value<'a>], separator: &[Value<'a>]) -> Answer<'a> {
     let separator = match separator {
-        [Value::Text(text)] => text.as_ref(),
+        [Value::Text(text)] => &**text,
         _ => "",
     };
-    let text = |value: &Value<'a>| match value {
-        Value::Text(text) => Ok(text.clone().into_owned()),
-        _ => Err("no such overload".to_owned()),
-    };
-    Ok(Value::text(elements.iter().map(text).collect::<Result<Vec<_>, _>>()?.join(separator)))
+    let mut texts: Vec<&str> = Vec::with_capacity(elements.len());
+    for element in elements {
+        let Value::Text(text) = element else { return Err("no such overload".to_owned()) };
+        texts.push(text);
+    }
+    Ok(Value::text(texts.join(separator)))
 }
 
-/// The most that a rule makes of one text by replacing.
-const MAX_MADE_BYTES: usize = 8 * 1024 * 1024;
+/// How long the text becomes that `join` makes; `None` for other functions.
+///
+/// # Errors
+/// When it is longer than a text may be.
+pub(crate) fn joined_bytes(name: &str, arguments: &[Value<'_>]) -> Result<Option<u64>, String> {
+    let ("join", [list, separator @ ..]) = (name, arguments) else { return Ok(None) };
+    let length = |text: &Value<'_>| if let Value::Text(text) = text { text.len() } else { 0 };
+    let count = usize::try_from(list.size()).unwrap_or(usize::MAX);
+    let mut bytes = separator.first().map_or(0, length).saturating_mul(count.saturating_sub(1));
+    for index in 0..count {
+        bytes = bytes.saturating_add(list.element(index).as_ref().map_or(0, length));
+    }
+    if bytes > MAX_MADE_BYTES { Err(TOO_LONG.to_owned()) } else { Ok(Some(bytes as u64)) }
+}
+
+/// The longest text that a rule makes.
+pub(super) const MAX_MADE_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const TOO_LONG: &str = "the text would be too long";
 
 fn replace<'a>(text: &str, old: &str, new: &str, most: i64) -> Answer<'a> {
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let times = if old.is_empty() { text.chars().count() + 1 } else { text.matches(old).count() }.min(most);
     if times.saturating_mul(new.len()).saturating_add(text.len()) > MAX_MADE_BYTES {
-        return Err("the text would be too long".to_owned());
+        return Err(TOO_LONG.to_owned());
     }
     Ok(Value::text(text.replacen(old, new, most)))
 }
