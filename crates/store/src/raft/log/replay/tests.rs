@@ -310,3 +310,60 @@ fn segments_that_are_gone_are_missed_when_no_entry_is_left() {
     fs::remove_file(segment::path(folder.path(), 1)).expect("removes");
     assert!(matches!(Written::open(folder.path()).err(), Some(Error::DamagedFile { .. })));
 }
+
+#[test]
+fn a_crash_within_a_rotation_is_survived() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let mut log = Written::open(path).expect("opens");
+    log.round(&[Operation::Vote { term: 3 }], 1);
+    log.round(&[Operation::Append { count: 5, length: 2000 }], 1);
+    let model = log.model.clone();
+    // The next segment is there, and nothing was written to it.
+    log.files.begin(&log.places);
+    drop(log);
+    assert_eq!(segment::list(path).expect("lists"), [1, 2]);
+    assert_eq!(Written::open(path).expect("opens").model, model);
+    // It has no name yet, and is half there.
+    let next = segment::path(path, 2);
+    let content = fs::read(&next).expect("reads");
+    fs::remove_file(&next).expect("removes");
+    fs::write(next.with_extension("new"), &content[..content.len() / 2]).expect("writes");
+    let mut log = Written::open(path).expect("opens");
+    assert_eq!(log.model, model);
+    log.round(&[Operation::Append { count: 1, length: 10 }], 2);
+    let model = log.model.clone();
+    drop(log);
+    assert_eq!(segment::list(path).expect("lists"), [1, 2]);
+    assert_eq!(Written::open(path).expect("opens").model, model);
+}
+
+#[test]
+fn a_crash_within_a_removal_is_survived() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let mut log = Written::open(path).expect("opens");
+    for _ in 0..6 {
+        log.round(&[Operation::Append { count: 5, length: 2000 }], 1);
+    }
+    // Durable, and no segment was removed yet.
+    log.write(&[Operation::Purge { forward: 24 }], 1);
+    let model = log.model.clone();
+    drop(log);
+    let segments = segment::list(path).expect("lists");
+    assert!(segments.len() > 4, "{segments:?}");
+    assert_eq!(Written::open(path).expect("opens").model, model);
+    // The first of them is gone.
+    segment::remove(path, segments[0]).expect("removes");
+    let mut log = Written::open(path).expect("opens");
+    assert_eq!(log.model, model);
+    // The others follow after the next rounds, some at a time.
+    for term in 2..5 {
+        log.round(&[Operation::Vote { term }], 1);
+    }
+    let model = log.model.clone();
+    drop(log);
+    let left = segment::list(path).expect("lists");
+    assert!(left.len() <= 3 && left.last() >= segments.last(), "{left:?} of {segments:?}");
+    assert_eq!(Written::open(path).expect("opens").model, model);
+}
