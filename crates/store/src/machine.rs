@@ -7,6 +7,7 @@
 //!
 //! **Invariant**: what a simulated member starts, directly or not, belongs to its [`Machine`].
 
+pub(crate) mod clock;
 mod simulated;
 mod tasks;
 
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::{JoinHandle, JoinSet};
 
+pub use clock::Clock;
 pub use simulated::{Channel, Machine, World};
 pub(crate) use tasks::Tasks;
 
@@ -72,8 +74,7 @@ where
 
 /// The clock that deadlines of leases are kept by. It never goes back.
 pub(crate) fn now() -> Instant {
-    let now = tokio::time::Instant::now().into_std();
-    current().map_or(now, |machine| now + machine.world().clock_ahead())
+    clock::Instant::now().into_std()
 }
 
 /// The time of day, in milliseconds since 1970. It may go back.

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 
-use super::enter;
+use super::{Clock, enter};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -29,8 +29,8 @@ pub trait World: Send + Sync + 'static {
     /// The time of day since 1970, which may jump in both directions.
     fn time_of_day(&self) -> Duration;
 
-    /// By how much the monotonic clock is ahead of simulated time. Must not shrink.
-    fn clock_ahead(&self) -> Duration;
+    /// What the monotonic clock makes of simulated time, by which leases and Raft's timers go.
+    fn clock(&self) -> Clock;
 
     /// A way to the peer at `address`, for a purpose of its own. An error that means that a request surely did not get
     /// there has a [`tonic::ConnectError`] among its sources.

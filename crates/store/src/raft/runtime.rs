@@ -1,4 +1,4 @@
-//! tokio as openraft uses it, with tasks that belong to their member's machine.
+//! tokio as openraft uses it, with tasks that belong to their member's machine, and by that machine's clock.
 
 use std::future::Future;
 use std::time::Duration;
@@ -7,8 +7,15 @@ use openraft::AsyncRuntime;
 use openraft_rt_tokio::TokioRuntime;
 
 use crate::machine;
+use crate::machine::clock::{self, Instant};
 
-/// tokio, but for [`AsyncRuntime::spawn`].
+impl openraft::Instant for Instant {
+    fn now() -> Self {
+        Self::now()
+    }
+}
+
+/// tokio, but for tasks and time.
 #[derive(Debug)]
 pub(crate) struct Runtime(TokioRuntime);
 
@@ -16,7 +23,7 @@ impl AsyncRuntime for Runtime {
     type JoinError = <TokioRuntime as AsyncRuntime>::JoinError;
     type JoinHandle<T: Send + 'static> = <TokioRuntime as AsyncRuntime>::JoinHandle<T>;
     type Sleep = <TokioRuntime as AsyncRuntime>::Sleep;
-    type Instant = <TokioRuntime as AsyncRuntime>::Instant;
+    type Instant = Instant;
     type TimeoutError = <TokioRuntime as AsyncRuntime>::TimeoutError;
     type Timeout<R, F: Future<Output = R> + Send> = <TokioRuntime as AsyncRuntime>::Timeout<R, F>;
     type ThreadLocalRng = <TokioRuntime as AsyncRuntime>::ThreadLocalRng;
@@ -34,19 +41,19 @@ impl AsyncRuntime for Runtime {
     }
 
     fn sleep(duration: Duration) -> Self::Sleep {
-        TokioRuntime::sleep(duration)
+        TokioRuntime::sleep(clock::lasts(duration))
     }
 
     fn sleep_until(deadline: Self::Instant) -> Self::Sleep {
-        TokioRuntime::sleep_until(deadline)
+        tokio::time::sleep_until(deadline.at())
     }
 
     fn timeout<R, F: Future<Output = R> + Send>(duration: Duration, future: F) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout(duration, future)
+        TokioRuntime::timeout::<R, F>(clock::lasts(duration), future)
     }
 
     fn timeout_at<R, F: Future<Output = R> + Send>(deadline: Self::Instant, future: F) -> Self::Timeout<R, F> {
-        TokioRuntime::timeout_at(deadline, future)
+        tokio::time::timeout_at(deadline.at(), future)
     }
 
     fn is_panic(join_error: &Self::JoinError) -> bool {
