@@ -1,11 +1,16 @@
 //! The members, each on a machine of its own while it runs.
+//!
+//! There are more places for members than members: those who are added come to a place of their own, and to that of one who
+//! was removed. Places are numbered, and so are their addresses and disks.
+
+mod places;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use keelson_store::machine::Machine;
@@ -14,12 +19,14 @@ use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::disk::Disk;
-use crate::invariants::Invariants;
+use crate::invariants::{Invariants, leaders};
 use crate::mutant::Mutant;
 use crate::network::Network;
 use crate::random::Random;
 use crate::trace::Trace;
-use crate::world::{MemberWorld, address_of};
+use crate::world::{MemberWorld, SPEED_PPM, address_of};
+
+pub use places::{Listed, url_of};
 
 /// Longer than any request may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
@@ -34,9 +41,13 @@ pub struct Cluster {
 }
 
 struct Member {
-    options: Options,
+    options: Mutex<Options>,
     disk: Arc<Disk>,
     world: Arc<MemberWorld>,
+    /// Somebody who may be a member lives here: it may be started.
+    taken: AtomicBool,
+    /// Who it was when it last ran.
+    id: Mutex<Option<u64>>,
     running: Mutex<Option<Running>>,
 }
 
@@ -48,12 +59,19 @@ struct Running {
     /// Cancelled when the machine stops.
     gone: CancellationToken,
     paused: bool,
+    /// It came to an end by itself.
+    ended: bool,
 }
 
 /// What a run is made of.
 pub struct Parts<'a> {
     pub seed: u64,
+    /// Members at the beginning.
     pub size: usize,
+    /// Places for more.
+    pub spare: usize,
+    /// How fast the clock of each place is; those that are not named are right.
+    pub speeds_ppm: Vec<u32>,
     pub folder: &'a Path,
     pub trace: Trace,
     pub invariants: Arc<Invariants>,
@@ -63,12 +81,13 @@ pub struct Parts<'a> {
 impl Cluster {
     /// A cluster of which no member runs.
     pub fn new(parts: Parts<'_>) -> Self {
-        let Parts { seed, size, folder, trace, invariants, mutant } = parts;
+        let Parts { seed, size, spare, speeds_ppm, folder, trace, invariants, mutant } = parts;
         let random = |name: &str| Random::new(seed, name);
         let network = Network::new(random("network"), trace.clone(), mutant);
         let peers: Vec<Peer> = (0..size).map(|i| Peer { name: format!("m{i}"), address: address_of(i) }).collect();
         let tuning = random("options");
-        let members = (0..size).map(|i| {
+        let wrong_by_ms: Arc<[AtomicI64]> = (0..size + spare).map(|_| AtomicI64::new(0)).collect();
+        let members = (0..size + spare).map(|i| {
             let data_dir = folder.join(format!("m{i}"));
             let disk = Arc::new(Disk::new(i, data_dir.clone(), random(&format!("disk {i}")), trace.clone(), mutant));
             let world = Arc::new(MemberWorld {
@@ -79,7 +98,9 @@ impl Cluster {
                 turns: random(&format!("turns {i}")),
                 trace: trace.clone(),
                 mutant,
-                wrong_by_ms: AtomicI64::new(0),
+                wrong_by_ms: Arc::clone(&wrong_by_ms),
+                speed_ppm: speeds_ppm.get(i).copied().unwrap_or(SPEED_PPM),
+                trusted_ms: AtomicI64::new(0),
             });
             let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
             let no_tls = Tls { ca: "ca".into(), certificate: "certificate".into(), key: "key".into() };
@@ -93,23 +114,33 @@ impl Cluster {
             options.log_segment_bytes = 1 << tuning.number(10..=20);
             options.block_cache_bytes = 1 << 20;
             options.write_buffer_bytes = 1 << 20;
-            Member { options, disk, world, running: Mutex::new(None) }
+            let (options, taken) = (Mutex::new(options), AtomicBool::new(i < size));
+            Member { options, disk, world, taken, id: Mutex::new(None), running: Mutex::new(None) }
         });
         let members = members.collect();
         Self { network, members, invariants, random: random("clients"), trace }
     }
 
-    /// How many members there are.
+    /// How many places there are.
     pub fn size(&self) -> usize {
         self.members.len()
     }
 
     /// Starts a member that does not run.
-    pub fn start(self: &Arc<Self>, i: usize) {
+    ///
+    /// # Errors
+    /// When the real disk fails.
+    pub fn start(self: &Arc<Self>, i: usize) -> io::Result<()> {
         let member = &self.members[i];
+        if !member.taken.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        if member.running.lock().as_ref().is_some_and(|running| running.ended) {
+            self.crash(i)?;
+        }
         let mut running = member.running.lock();
         if running.is_some() {
-            return;
+            return Ok(());
         }
         self.trace.line(format_args!("member {i} starts"));
         self.invariants.log.restarted(i);
@@ -117,29 +148,44 @@ impl Cluster {
         let machine = Machine::new(world);
         let gone = CancellationToken::new();
         self.network.attach(i, machine.clone(), gone.clone());
-        *running = Some(Running { machine: machine.clone(), handle: None, gone: gone.clone(), paused: false });
+        *running =
+            Some(Running { machine: machine.clone(), handle: None, gone: gone.clone(), paused: false, ended: false });
         drop(running);
-        let (cluster, options) = (Arc::clone(self), member.options.clone());
-        machine.spawn(async move {
-            let (handle, service) = match Store::open(options).await {
-                Ok(opened) => opened,
-                Err(error) => {
-                    cluster.trace.line(format_args!("member {i} does not start"));
-                    if !cluster.members[i].disk.has_failed() {
-                        cluster.invariants.violated("start", format!("member {i} does not start: {error:?}"));
-                    }
-                    return;
+        let (cluster, options) = (Arc::clone(self), member.options.lock().clone());
+        machine.spawn(async move { cluster.live(i, options).await });
+        Ok(())
+    }
+
+    /// What a member does from its start on.
+    async fn live(self: Arc<Self>, i: usize, options: Options) {
+        let joins = options.join;
+        let result = match Store::open(options).await {
+            Err(error) => Err(error),
+            Ok((handle, service)) => {
+                let id = handle.member_id();
+                *self.members[i].id.lock() = Some(id);
+                if !joins {
+                    self.invariants.members.added(id);
                 }
-            };
-            if let Some(running) = cluster.members[i].running.lock().as_mut() {
-                running.handle = Some(handle);
+                let followed = leaders::follow(Arc::clone(&self.invariants), handle.clone());
+                if let Some(running) = self.members[i].running.lock().as_mut() {
+                    running.handle = Some(handle);
+                }
+                let run = service.run(CancellationToken::new());
+                tokio::select! {
+                    biased;
+                    ended = run => ended,
+                    () = followed => Ok(()),
+                }
             }
-            let ended = service.run(CancellationToken::new()).await;
-            cluster.trace.line(format_args!("member {i} stops by itself"));
-            if !cluster.members[i].disk.has_failed() {
-                cluster.invariants.violated("start", format!("member {i} stopped by itself: {ended:?}"));
-            }
-        });
+        };
+        if let Some(running) = self.members[i].running.lock().as_mut() {
+            running.ended = true;
+        }
+        self.trace.line(format_args!("member {i} stops by itself"));
+        if !self.members[i].disk.has_failed() && !self.may_end(i, &result) {
+            self.invariants.violated("start", format!("member {i} stopped by itself: {result:?}"));
+        }
     }
 
     /// Stops a member as a power failure would.
@@ -191,7 +237,7 @@ impl Cluster {
     /// Changes a member's time of day.
     pub fn set_clock(&self, i: usize, wrong_by_ms: i64) {
         self.trace.line(format_args!("the clock of member {i} is wrong by {wrong_by_ms} ms"));
-        self.members[i].world.wrong_by_ms.store(wrong_by_ms, Ordering::Relaxed);
+        self.members[i].world.wrong_by_ms[i].store(wrong_by_ms, Ordering::Relaxed);
     }
 
     /// A member's disk.
@@ -199,14 +245,15 @@ impl Cluster {
         &self.members[i].disk
     }
 
-    /// Members that were started and did not crash.
+    /// Members that were started and neither crashed nor ended.
     pub fn up(&self) -> Vec<usize> {
-        (0..self.size()).filter(|i| self.members[*i].running.lock().is_some()).collect()
+        let runs = |running: &Running| !running.ended;
+        (0..self.size()).filter(|i| self.members[*i].running.lock().as_ref().is_some_and(runs)).collect()
     }
 
     /// Those of them that can be asked.
     pub fn answering(&self) -> Vec<usize> {
-        let answers = |running: &Running| running.handle.is_some() && !running.paused;
+        let answers = |running: &Running| running.handle.is_some() && !running.paused && !running.ended;
         (0..self.size()).filter(|i| self.members[*i].running.lock().as_ref().is_some_and(answers)).collect()
     }
 

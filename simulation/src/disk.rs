@@ -129,6 +129,11 @@ impl Disk {
     /// # Errors
     /// When the real disk fails.
     pub fn crash(&self, stop: impl FnOnce()) -> io::Result<()> {
+        if !self.folder.exists() {
+            // It has not come to write anything.
+            stop();
+            return Ok(());
+        }
         let image = image::take(&self.folder)?;
         stop();
         std::fs::remove_dir_all(&self.folder)?;

@@ -22,8 +22,8 @@ pub struct Faults {
     cluster: Arc<Cluster>,
     random: Random,
     trace: Trace,
-    /// At most one disk is lost in a run: more than half of the others must have theirs.
-    wiped: bool,
+    /// A disk may be lost. At most one is in a run: more than half of the others must have theirs.
+    wipes: bool,
 }
 
 /// How many faults there were.
@@ -31,8 +31,8 @@ pub type Count = u64;
 
 impl Faults {
     /// Faults of a seed.
-    pub fn new(cluster: Arc<Cluster>, seed: u64, trace: Trace) -> Self {
-        Self { cluster, random: Random::new(seed, "faults"), trace, wiped: false }
+    pub fn new(cluster: Arc<Cluster>, seed: u64, trace: Trace, wipes: bool) -> Self {
+        Self { cluster, random: Random::new(seed, "faults"), trace, wipes }
     }
 
     /// Hurts until `deadline`.
@@ -66,7 +66,7 @@ impl Faults {
                     cluster.crash(member)?;
                 }
             }
-            7..=9 => self.start_stopped(),
+            7..=9 => self.start_stopped()?,
             10 => {
                 cluster.pause(member);
                 tokio::time::sleep(self.random.millis(0..=3000)).await;
@@ -108,7 +108,7 @@ impl Faults {
                 self.cluster.crash(member)?;
             }
             self.cluster.disk(member).heal();
-            self.cluster.start(member);
+            self.cluster.start(member)?;
         }
         Ok(())
     }
@@ -139,12 +139,13 @@ impl Faults {
         self.cluster.network.cut(cut);
     }
 
-    fn start_stopped(&self) {
+    fn start_stopped(&self) -> io::Result<()> {
         for member in 0..self.cluster.size() {
             if self.random.chance(7000) {
-                self.cluster.start(member);
+                self.cluster.start(member)?;
             }
         }
+        Ok(())
     }
 
     /// The member stops, and starts again when it is its turn.
@@ -167,11 +168,9 @@ impl Faults {
     }
 
     fn wipe(&mut self, member: usize) -> io::Result<()> {
-        // Losing the only disk, or one of two, loses the data.
-        if self.wiped || self.cluster.size() < 3 {
+        if !std::mem::take(&mut self.wipes) {
             return Ok(());
         }
-        self.wiped = true;
         self.cluster.crash(member)?;
         self.cluster.wipe(member)
     }

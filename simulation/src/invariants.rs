@@ -3,9 +3,11 @@
 pub mod acknowledged;
 pub mod converge;
 pub mod hash_kv;
+pub mod leaders;
 pub mod leases;
 pub mod linearizable;
 pub mod log;
+pub mod members;
 pub mod watches;
 
 use std::sync::Arc;
@@ -49,21 +51,25 @@ pub struct Invariants {
     pub watches: watches::Watches,
     pub leases: leases::Leases,
     pub hash_kv: hash_kv::HashKv,
+    pub leaders: leaders::Leaders,
+    pub members: members::Members,
     pub registers: linearizable::Registers,
     violations: Violations,
 }
 
 impl Invariants {
-    /// Nothing was seen yet.
-    pub fn new(trace: Trace, mutant: Option<Mutant>) -> Self {
+    /// Nothing was seen yet. No member's clock is faster than `fastest_ppm` parts of a million.
+    pub fn new(trace: Trace, mutant: Option<Mutant>, fastest_ppm: u32) -> Self {
         let violations = Violations { first: Arc::default(), found: CancellationToken::new(), trace: trace.clone() };
         Self {
             // With this mutant it is another invariant's turn.
             log: log::Log::new(violations.clone(), mutant != Some(Mutant::CorruptedState)),
             acknowledged: acknowledged::Acknowledged::new(violations.clone()),
             watches: watches::Watches::new(violations.clone()),
-            leases: leases::Leases::new(violations.clone(), trace.clone()),
+            leases: leases::Leases::new(violations.clone(), trace.clone(), fastest_ppm),
             hash_kv: hash_kv::HashKv::new(violations.clone()),
+            leaders: leaders::Leaders::new(violations.clone()),
+            members: members::Members::new(violations.clone()),
             registers: linearizable::Registers::new(violations.clone(), trace),
             violations,
         }

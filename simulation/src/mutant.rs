@@ -14,6 +14,10 @@ pub enum Mutant {
     DoubledWatchEvent,
     /// The clock of leases runs twice as fast.
     EarlyLease,
+    /// The clock of leases goes by another member's time of day.
+    TrustedClock,
+    /// Nobody tells a member that it was removed.
+    UntoldRemoval,
     /// Reads that ask for the newest are answered from what a member has.
     StaleRead,
     /// A byte of a value changes on its way to a follower.
@@ -24,12 +28,14 @@ pub enum Mutant {
 
 impl Mutant {
     /// All, each with the invariants of which one must see it.
-    pub const ALL: [(Self, &[&str]); 7] = [
+    pub const ALL: [(Self, &[&str]); 9] = [
         // A member that misses the entries behind what was purged does not start.
         (Self::AckBeforeSync, &["acknowledged", "linearizable", "log", "start"]),
         (Self::DroppedWatchEvent, &["watches"]),
         (Self::DoubledWatchEvent, &["watches"]),
         (Self::EarlyLease, &["leases"]),
+        (Self::TrustedClock, &["leases"]),
+        (Self::UntoldRemoval, &["converge"]),
         (Self::StaleRead, &["linearizable"]),
         (Self::CorruptedAppend, &["log"]),
         (Self::CorruptedState, &["acknowledged", "hash_kv", "linearizable", "watches"]),

@@ -5,6 +5,7 @@
 //! connection is given up. Calls overtake each other.
 
 mod body;
+mod mutated;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -155,7 +156,9 @@ impl Network {
         let Some(own_machine) = own_machine else { return Err(broken("the caller has gone")) };
         let (parts, body) = request.into_parts();
         let mut reset = Reset::default();
-        let body = body::carry(&self, from, to, body, &own_machine, &mut reset);
+        let request_path: Arc<str> = path.into();
+        let path = Arc::clone(&request_path);
+        let body = body::carry(&self, (from, to), path, body, &own_machine, &mut reset);
         let request = http::Request::from_parts(parts, Body::new(body));
         let mut services = services;
         let mut handler = machine.spawn(async move { services.call(request).await });
@@ -190,7 +193,7 @@ impl Network {
         }
         self.passable(to, from).await.map_err(Box::new)?;
         let (parts, body) = response.into_parts();
-        let body = body::carry(&self, to, from, body, &machine, &mut reset);
+        let body = body::carry(&self, (to, from), request_path, body, &machine, &mut reset);
         self.0.trace.line(format_args!("call {call} is answered"));
         Ok(http::Response::from_parts(parts, Body::new(body::Guarded { body, _reset: reset })))
     }

@@ -13,7 +13,8 @@ use crate::invariants::{Invariants, Violation, converge};
 use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::trace::Trace;
-use crate::workload::{self, Client, auditors, watchers};
+use crate::workload::{self, Client, auditors, operator, watchers};
+use crate::world::SPEED_PPM;
 
 /// A folder here is in memory, and syncs cost nothing.
 const MEMORY: &str = "/dev/shm";
@@ -33,6 +34,39 @@ pub struct Outcome {
     pub counts: [u64; 4],
 }
 
+/// Places for members that are added.
+const SPARE: usize = 3;
+/// Runs of 10,000 in which members come and go.
+const CHANGES: u32 = 6000;
+
+/// Runs of 10,000 in which no two clocks are equally fast.
+const DRIFTS: u32 = 5000;
+/// By how much they are fast or slow at most.
+const WRONG_BY_PPM: u32 = 100_000;
+
+/// What happens in a run besides what happens in all.
+struct Plan {
+    /// A member may lose its disk.
+    wipes: bool,
+    changes: Option<operator::Plan>,
+    /// How fast each clock is.
+    speeds_ppm: Vec<u32>,
+}
+
+impl Plan {
+    fn new(seed: u64, size: usize) -> Self {
+        let random = Random::new(seed, "plan");
+        let (changes, shrinks) = (random.chance(CHANGES), random.chance(5000));
+        // Losing the only disk, or one of two, loses the data.
+        let wipes = size >= 3 && !(changes && shrinks);
+        let voters_min = if wipes { 3 } else { 1 };
+        let speeds = if random.chance(DRIFTS) { size + SPARE } else { 0 };
+        let wrong = || u32::try_from(random.number(0..=2 * u64::from(WRONG_BY_PPM))).unwrap_or(WRONG_BY_PPM);
+        let speeds_ppm = (0..speeds).map(|_| SPEED_PPM - WRONG_BY_PPM + wrong()).collect();
+        Self { wipes, changes: changes.then_some(operator::Plan { voters_min }), speeds_ppm }
+    }
+}
+
 /// Makes the run of a seed. Call it once in a process.
 ///
 /// # Panics
@@ -49,19 +83,29 @@ pub fn run(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
 
 async fn live(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
     let trace = Trace::new(print);
-    let invariants = Arc::new(Invariants::new(trace.clone(), mutant));
+    let random = Random::new(seed, "run");
+    let size = random.pick(&[3, 3, 3, 3, 3, 3, 3, 5, 5, 1]).unwrap_or(3);
+    let plan = Plan::new(seed, size);
+    let fastest_ppm = plan.speeds_ppm.iter().copied().fold(SPEED_PPM, u32::max);
+    let invariants = Arc::new(Invariants::new(trace.clone(), mutant, fastest_ppm));
     report_panics(&invariants);
     let memory = std::path::Path::new(MEMORY);
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     let folder = folder.expect("a temporary folder");
-    let random = Random::new(seed, "run");
-    let size = random.pick(&[3, 3, 3, 3, 3, 3, 3, 5, 5, 1]).unwrap_or(3);
-    let parts =
-        Parts { seed, size, folder: folder.path(), trace: trace.clone(), invariants: Arc::clone(&invariants), mutant };
+    let parts = Parts {
+        seed,
+        size,
+        spare: if plan.changes.is_some() { SPARE } else { 0 },
+        speeds_ppm: plan.speeds_ppm,
+        folder: folder.path(),
+        trace: trace.clone(),
+        invariants: Arc::clone(&invariants),
+        mutant,
+    };
     let cluster = Arc::new(Cluster::new(parts));
-    (0..size).for_each(|member| cluster.start(member));
+    (0..size).for_each(|member| cluster.start(member).expect("the real disk works"));
 
-    let mut faults = Faults::new(Arc::clone(&cluster), seed, trace.clone());
+    let mut faults = Faults::new(Arc::clone(&cluster), seed, trace.clone(), plan.wipes);
     let client = Client {
         cluster: Arc::clone(&cluster),
         invariants: Arc::clone(&invariants),
@@ -73,7 +117,8 @@ async fn live(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
     };
     let mut count = 0;
     let whole = async {
-        let clients = workload::start(&client, seed);
+        let mut clients = workload::start(&client, seed);
+        clients.extend(plan.changes.map(|plan| workload::operate(&client, seed, plan)));
         // With this mutant they would see it before the invariant that it is there for.
         let watchers = if mutant == Some(Mutant::CorruptedState) { vec![] } else { watchers::start(&client, seed) };
         let deadline = Instant::now() + faults::duration(&client.random);
@@ -94,7 +139,7 @@ async fn live(seed: u64, mutant: Option<Mutant>, print: bool) -> Outcome {
         () = invariants.any_violated() => {}
         () = whole => {}
     }
-    for member in 0..size {
+    for member in 0..cluster.size() {
         drop(cluster.crash(member));
     }
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);

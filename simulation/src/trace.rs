@@ -33,6 +33,11 @@ impl Trace {
         Self(Arc::new(Inner { start: Instant::now(), print, state }))
     }
 
+    /// When it started.
+    pub fn start(&self) -> Instant {
+        self.0.start
+    }
+
     /// Simulated time since the start.
     pub fn elapsed(&self) -> std::time::Duration {
         self.0.start.elapsed()

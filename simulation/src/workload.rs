@@ -2,6 +2,7 @@
 
 pub mod auditors;
 pub mod leases;
+pub mod operator;
 pub mod registers;
 pub mod watchers;
 pub mod writers;
@@ -77,6 +78,11 @@ pub fn start(client: &Client, seed: u64) -> Vec<tokio::task::JoinHandle<()>> {
     spawn(Box::pin(auditors::hash_kv(client.of(seed, "hash"))));
     spawn(Box::pin(auditors::compact(client.of(seed, "compaction"))));
     running
+}
+
+/// Starts the one who changes who the members are.
+pub fn operate(client: &Client, seed: u64, plan: operator::Plan) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(operator::run(client.of(seed, "operator"), plan))
 }
 
 /// How an operation that failed may have ended.

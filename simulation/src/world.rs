@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use keelson_store::machine::{Channel, World};
+use keelson_store::machine::{Channel, Clock, World};
 
 use crate::disk::Disk;
 use crate::invariants::Invariants;
@@ -19,6 +19,8 @@ use crate::trace::Trace;
 
 /// The time of day at the start of a run, in seconds since 1970.
 const START_SECONDS: i64 = 1_700_000_000;
+/// The speed of a clock that is right.
+pub const SPEED_PPM: u32 = 1_000_000;
 /// Turns of 10,000 in which a task that could go on waits for the next: other tasks overtake it.
 const DELAYED_TURNS: u32 = 100;
 
@@ -31,19 +33,38 @@ pub struct MemberWorld {
     pub turns: Random,
     pub trace: Trace,
     pub mutant: Option<Mutant>,
-    /// By how much the time of day is wrong, in milliseconds.
-    pub wrong_by_ms: AtomicI64,
+    /// By how much every member's time of day is wrong, in milliseconds.
+    pub wrong_by_ms: Arc<[AtomicI64]>,
+    /// How fast its monotonic clock is, in parts of a million.
+    pub speed_ppm: u32,
+    /// What a mutant has seen of another's time of day.
+    pub trusted_ms: AtomicI64,
+}
+
+impl MemberWorld {
+    /// The most that the next member's time of day was ever ahead.
+    fn trusted(&self) -> Duration {
+        let next = (self.member + 1) % self.wrong_by_ms.len();
+        let ahead = self.wrong_by_ms[next].load(Ordering::Relaxed).max(0);
+        let most = self.trusted_ms.fetch_max(ahead, Ordering::Relaxed).max(ahead);
+        Duration::from_millis(most.unsigned_abs())
+    }
 }
 
 impl World for MemberWorld {
     fn time_of_day(&self) -> Duration {
         let elapsed = i64::try_from(self.trace.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let millis = START_SECONDS * 1000 + elapsed + self.wrong_by_ms.load(Ordering::Relaxed);
+        let millis = START_SECONDS * 1000 + elapsed + self.wrong_by_ms[self.member].load(Ordering::Relaxed);
         Duration::from_millis(millis.max(0).unsigned_abs())
     }
 
-    fn clock_ahead(&self) -> Duration {
-        if self.mutant == Some(Mutant::EarlyLease) { self.trace.elapsed() } else { Duration::ZERO }
+    fn clock(&self) -> Clock {
+        let right = Clock { since: self.trace.start(), speed_ppm: self.speed_ppm, ahead: Duration::ZERO };
+        match self.mutant {
+            Some(Mutant::EarlyLease) => Clock { speed_ppm: 2 * SPEED_PPM, ..right },
+            Some(Mutant::TrustedClock) => Clock { ahead: self.trusted(), ..right },
+            _ => right,
+        }
     }
 
     fn connect(&self, address: &str) -> Channel {
@@ -80,7 +101,8 @@ pub fn address_of(member: usize) -> String {
     format!("member-{member}:2380")
 }
 
-fn member_at(address: &str) -> usize {
+/// The member at an address.
+pub fn member_at(address: &str) -> usize {
     let number = address.trim_start_matches("member-").trim_end_matches(":2380");
     number.parse().expect("an address of this simulation")
 }

@@ -21,8 +21,11 @@ const SEEDS_FOR_A_MUTANT: u64 = 40;
 ///
 /// - 150: a leader stopped because a replication that was given up for a snapshot still read what had been purged meanwhile; and
 ///   then sent nothing to that member any more, because that replication went on for ever.
+/// - 18: a leader that did not know the address of a member which was removed, but which consensus still needed, did nothing
+///   but ask for it, for ever; and whoever started then had no way to reach it.
+/// - 37: a leader that removed itself was told to be out before it was, and consensus still needed it.
 /// - 960: a member did not start after a power failure that had left its last write half in zeros.
-const REGRESSIONS: [u64; 2] = [150, 960];
+const REGRESSIONS: [u64; 4] = [18, 37, 150, 960];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();

@@ -1,5 +1,5 @@
 //! A lease lives at least as long as it was promised: its time to live, counted from when a renewal that succeeded was
-//! asked for.
+//! asked for, by the true clock; shorter only by what the fastest of the members' clocks is fast.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,10 +8,12 @@ use parking_lot::Mutex;
 
 use super::Violations;
 use crate::trace::Trace;
+use crate::world::SPEED_PPM;
 
 /// All leases.
 pub struct Leases {
     leases: Mutex<BTreeMap<i64, Lease>>,
+    fastest_ppm: u32,
     violations: Violations,
     trace: Trace,
 }
@@ -27,13 +29,14 @@ struct Lease {
 }
 
 impl Leases {
-    pub(super) fn new(violations: Violations, trace: Trace) -> Self {
-        Self { leases: Mutex::default(), violations, trace }
+    pub(super) fn new(violations: Violations, trace: Trace, fastest_ppm: u32) -> Self {
+        Self { leases: Mutex::default(), fastest_ppm, violations, trace }
     }
 
     /// A grant or a renewal succeeded that was asked for at `asked`.
     pub fn promised(&self, id: i64, asked: Duration, ttl_seconds: i64) {
-        let until = asked + Duration::from_secs(ttl_seconds.max(0).unsigned_abs());
+        let ttl = Duration::from_secs(ttl_seconds.max(0).unsigned_abs());
+        let until = asked + ttl * SPEED_PPM / self.fastest_ppm;
         let mut leases = self.leases.lock();
         let lease = leases.entry(id).or_insert(Lease { promised_until: until, ended_at: None, revoked: false });
         lease.promised_until = lease.promised_until.max(until);

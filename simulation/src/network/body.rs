@@ -1,9 +1,10 @@
 //! The messages of a call in one direction.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::Stream;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -13,9 +14,7 @@ use tokio::time::Instant;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::{Fate, Network, Reset};
-use crate::mutant::Mutant;
-use crate::workload::MARK;
+use super::{Fate, Network, Reset, mutated};
 
 /// Messages on their way, as much as a window of the real network may hold.
 const UNDER_WAY_MAX: usize = 64;
@@ -26,17 +25,17 @@ type Carried = StreamBody<Pin<Box<dyn Stream<Item = Item> + Send>>>;
 /// A message, and when it arrives. None ends the body.
 type Sent = (Instant, Option<Item>);
 
-/// Carries a body from one member to another. `sender`'s machine reads it.
+/// Carries a body of a call to `path` from one member to another. `sender`'s machine reads it.
 pub(super) fn carry(
     network: &Network,
-    from: usize,
-    to: usize,
+    (from, to): (usize, usize),
+    path: Arc<str>,
     body: Body,
     sender: &Machine,
     reset: &mut Reset,
 ) -> Carried {
     let (to_wire, from_wire) = mpsc::channel(UNDER_WAY_MAX);
-    let reading = sender.spawn(send(network.clone(), body, to_wire));
+    let reading = sender.spawn(send(network.clone(), path, body, to_wire));
     reset.0.push(reading.abort_handle());
     let state = (network.clone(), from_wire, false);
     let arriving = futures::stream::unfold(state, move |(network, mut from_wire, ended)| async move {
@@ -58,14 +57,14 @@ pub(super) fn carry(
     StreamBody::new(Box::pin(arriving))
 }
 
-async fn send(network: Network, mut body: Body, to_wire: mpsc::Sender<Sent>) {
+async fn send(network: Network, path: Arc<str>, mut body: Body, to_wire: mpsc::Sender<Sent>) {
     let mut last = Instant::now();
     loop {
         let frame = body.frame().await;
         let (item, ends) = match frame {
             None => (None, true),
             Some(Err(status)) => (Some(Err(status)), true),
-            Some(Ok(frame)) => (Some(Ok(corrupted(&network, frame))), false),
+            Some(Ok(frame)) => (Some(Ok(mutated::frame(&network, &path, frame))), false),
         };
         let sent = match network.fate() {
             Fate::Arrives { after } => {
@@ -82,19 +81,6 @@ async fn send(network: Network, mut body: Body, to_wire: mpsc::Sender<Sent>) {
             return;
         }
     }
-}
-
-fn corrupted(network: &Network, frame: Frame<Bytes>) -> Frame<Bytes> {
-    let corrupts = matches!(network.0.mutant, Some(Mutant::CorruptedAppend | Mutant::CorruptedState));
-    if !corrupts || !network.0.random.chance(200) {
-        return frame;
-    }
-    frame.map_data(|data| {
-        let Some(at) = data.windows(MARK.len()).position(|window| window == MARK.as_bytes()) else { return data };
-        let mut data = BytesMut::from(&data[..]);
-        data[at] ^= 1;
-        data.freeze()
-    })
 }
 
 /// A body that resets its call when it is dropped.
