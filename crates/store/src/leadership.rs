@@ -62,8 +62,10 @@ pub(crate) async fn follow(
     loop {
         let known = {
             let now = server.borrow_watched();
-            // Without a granted vote there is a term, and perhaps a candidate, but no leader.
-            let leader_id = now.current_leader.filter(|_| now.vote.committed);
+            // Without a granted vote there is a term, and perhaps a candidate, but no leader. And the vote is the one on disk,
+            // while the leader may be that of a later term already.
+            let granted = now.vote.committed.then_some(now.vote.leader_id.voted_for);
+            let leader_id = now.current_leader.filter(|leader| granted == Some(*leader));
             let leads = now.state == ServerState::Leader && leader_id == Some(now.id);
             Known { term: now.vote.leader_id.term, leader_id, leads }
         };

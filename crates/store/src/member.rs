@@ -15,9 +15,11 @@ use tokio::time::Instant;
 use crate::auth::Auth;
 use crate::disk::Disk;
 use crate::lease_keeper::LeaseKeeper;
+use crate::membership::Unapplied;
 use crate::metrics::{Metrics, Scrape};
 use crate::peers::Peers;
 use crate::propose::Proposer;
+use crate::raft::gate::Voice;
 use crate::raft::log::Identity;
 use crate::raft::types::StoredMembership;
 use crate::raft::{Raft, codec};
@@ -42,6 +44,10 @@ pub(crate) struct Member {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether this member is a learner, as far as it knows.
     pub(crate) learner: AtomicBool,
+    /// Whether this member takes part.
+    pub(crate) voice: Voice,
+    /// What its log said of members when it started.
+    pub(crate) unapplied: Unapplied,
     /// Who this member is.
     pub(crate) identity: Identity,
     /// How many backups may be read at one time: each pins files on the disk.
@@ -159,6 +165,7 @@ impl Member {
             members: self.reader.cluster().members.clone(),
             asker_removed: false,
             leader_term: self.now_leadership().term,
+            voiceless: !self.voice.may_vote(),
         }
     }
 

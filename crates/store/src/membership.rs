@@ -8,6 +8,7 @@
 
 mod change;
 mod plan;
+mod unapplied;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::raft::gate::{self, Gate};
 use plan::{Now, Step};
 
 pub(crate) use change::{change, change_here};
+pub(crate) use unapplied::Unapplied;
 
 /// How often is looked whether anything is out of date.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -76,7 +78,8 @@ pub(crate) async fn run(member: Shared, gate: Arc<Gate>) -> Result<(), gate::Err
 fn follow(member: &Member, cluster: &ClusterState) {
     let metrics = member.raft.metrics();
     let needed: BTreeSet<u64> = metrics.borrow_watched().membership_config.nodes().map(|(id, ())| *id).collect();
-    member.peers.follow(&cluster.members, &cluster.removed, &needed);
+    let members = member.unapplied.over(&cluster.members, *member.applied.borrow());
+    member.peers.follow(&members, &cluster.removed, &needed);
     let learner = cluster.members.iter().any(|record| record.id == member.own_id() && record.learner);
     member.learner.store(learner, Ordering::Relaxed);
 }

@@ -25,6 +25,7 @@ use crate::leadership::{Heard, Silence};
 use crate::lease_keeper::LeaseKeeper;
 use crate::machine::{self, Machine, Tasks};
 use crate::member::{Member, Shared};
+use crate::membership::Unapplied;
 use crate::metrics::Metrics;
 use crate::peers::{ClusterId, Connector, Peers};
 use crate::propose::answers::Answers;
@@ -67,13 +68,14 @@ impl Store {
         let joined = join::identity(&options, &connector).await?;
         let (joined, members) = joined.map_or((None, Vec::new()), |(identity, members)| (Some(identity), members));
         let snapshots_dir = options.data_dir.join("snapshots");
-        let (log, state, identity) = open_folder(&options, joined).await?;
+        let (log, unapplied, state, identity) = open_folder(&options, joined).await?;
         log.stall_by(options.stall.clone());
         let gate = Arc::new(Gate::new(log.clone(), options.join));
         let peers = Peers::new(&options, identity, connector).map_err(Error::Peers)?;
-        let known = state.reader().cluster();
-        peers.follow(if known.members.is_empty() { &members } else { &known.members }, &[], &BTreeSet::new());
         let reader = state.reader();
+        let known = reader.cluster();
+        let known = unapplied.over(&known.members, reader.applied().index);
+        peers.follow(if known.is_empty() { &members } else { &known }, &[], &BTreeSet::new());
         let answers = Answers::new(identity.member_id);
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
         let metrics = Arc::new(Metrics::new(identity.member_id, log.figures(), reader.measured()));
@@ -99,6 +101,8 @@ impl Store {
             disk: Disk::new(),
             metrics,
             learner: AtomicBool::new(false),
+            voice: gate.voice(),
+            unapplied,
             identity,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             auth,
@@ -120,7 +124,7 @@ impl Store {
 }
 
 /// Opens log and state of the data folder, which is created when absent.
-async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log, State, Identity), Error> {
+async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log, Unapplied, State, Identity), Error> {
     let folder = options.data_dir.clone();
     let identity = Identity { cluster_id: options.cluster_id(), member_id: options.member_id() };
     let sizes = log::Sizes { cache_bytes: options.log_cache_bytes, segment_bytes: options.log_segment_bytes };
@@ -145,7 +149,8 @@ async fn open_folder(options: &Options, joined: Option<Identity>) -> Result<(Log
             _ => {}
         }
         let state = State::open(&folder.join("state"), &state_options).map_err(Error::State)?;
-        Ok((log, state, identity))
+        let unapplied = Unapplied::read(&log, state.applied().index).map_err(Error::log)?;
+        Ok((log, unapplied, state, identity))
     };
     machine::spawn_blocking(open).await.map_err(Error::Task)?
 }

@@ -147,6 +147,23 @@ fn a_cluster_grows_from_one_to_five_under_writes() {
     cluster.on(left, put_for_sure(&cluster.handle(left), "after", "1"));
 }
 
+/// What is replicated is applied again from the log when the state was not flushed before the power failed. Until a leader is
+/// elected nobody knows what of it is committed, and nobody is elected unless the members find each other.
+#[test]
+fn members_find_those_again_of_whom_only_the_log_knows() {
+    let mut cluster = Cluster::start(1);
+    let (place, _) = add(&mut cluster, false);
+    await_voters(&cluster, 0, 2);
+    for member in [0, place] {
+        cluster.kill(member);
+        std::fs::remove_dir_all(cluster.data_dir(member).join("state")).expect("removes");
+    }
+    for member in [0, place] {
+        cluster.start_member(member);
+    }
+    cluster.on(0, put_for_sure(&cluster.handle(0), "after", "1"));
+}
+
 #[test]
 fn a_dead_member_is_replaced_under_writes() {
     let mut cluster = Cluster::start(3);

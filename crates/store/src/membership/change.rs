@@ -74,6 +74,7 @@ pub(crate) async fn change_here(member: &Member, change: Change) -> Result<Resul
     }
     let deadline = member.deadline();
     member.barrier(deadline).await?;
+    founded(member, deadline).await?;
     if let Some(reason) = refuses(member, &change).await {
         return Ok(Err(reason));
     }
@@ -117,6 +118,18 @@ pub(crate) async fn change_here(member: &Member, change: Change) -> Result<Resul
         }
     }
     Ok(Ok(cluster))
+}
+
+/// Waits until the founders are listed, which a new cluster's leader does first: whoever were added before would be taken for all that
+/// there are.
+async fn founded(member: &Member, deadline: Instant) -> Result<(), Error> {
+    while member.reader.cluster().members.is_empty() {
+        if !member.now_leadership().leading || Instant::now() >= deadline {
+            return Err(Error::NotLeader);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
 }
 
 /// Whether the removal of `id` is for another leader to see to: this one goes, and somebody else can lead.
@@ -192,7 +205,7 @@ fn in_sync(member: &Member, id: u64) -> bool {
     matched.is_some_and(|found| found.index + IN_SYNC_ENTRIES_MAX >= metrics.last_log_index.unwrap_or(0))
 }
 
-/// Whether a voter answers now. What was heard of it before says too little: a change that it is needed for would hold
+/// Whether a voter answers now, and may vote. What was heard of it before says too little: a change that it is needed for would hold
 /// everything up until it is back.
 async fn answers(member: &Member, id: u64) -> bool {
     if id == member.own_id() {
@@ -201,7 +214,8 @@ async fn answers(member: &Member, id: u64) -> bool {
     let Some(peer) = member.peers.get(id) else { return false };
     let mut client = peer.questions();
     let asked = client.member_status(proto::MemberStatusRequest { asking_member_id: member.own_id() });
-    matches!(tokio::time::timeout(ANSWER_TIMEOUT, asked).await, Ok(Ok(_)))
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, asked).await;
+    answer.is_ok_and(|answer| answer.is_ok_and(|status| !status.get_ref().voiceless))
 }
 
 /// The refusal of apply behind an error, if it is one.

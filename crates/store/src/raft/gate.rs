@@ -35,6 +35,7 @@
 
 mod others;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use keelson_proto::keelson::raft::v1::MemberStatusResponse;
@@ -70,24 +71,39 @@ pub(crate) enum Error {
     OtherCluster { address: String },
 }
 
+/// Whether this member may vote, for those who must not keep its log open.
+#[derive(Clone)]
+pub(crate) struct Voice(Arc<RwLock<Option<GateState>>>);
+
+impl Voice {
+    pub(crate) fn may_vote(&self) -> bool {
+        *self.0.read() == Some(GateState::Open)
+    }
+}
+
 /// The gate of this member.
 pub(crate) struct Gate {
     log: Log,
     /// None while undecided.
-    state: RwLock<Option<GateState>>,
+    state: Arc<RwLock<Option<GateState>>>,
     /// Never found a cluster: this member was added to one.
     joins: bool,
 }
 
 impl Gate {
     pub(crate) fn new(log: Log, joins: bool) -> Self {
-        let state = RwLock::new(log.gate());
+        let state = Arc::new(RwLock::new(log.gate()));
         Self { log, state, joins }
     }
 
     /// Whether this member may vote, and stand for election.
     pub(crate) fn may_vote(&self) -> bool {
-        *self.state.read() == Some(GateState::Open)
+        self.voice().may_vote()
+    }
+
+    /// The same, from now on.
+    pub(crate) fn voice(&self) -> Voice {
+        Voice(Arc::clone(&self.state))
     }
 
     /// Whether this member knows if it founds its cluster or rejoins it.

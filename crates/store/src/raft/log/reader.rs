@@ -8,6 +8,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use futures::Stream;
+use openraft::EntryPayload;
 use openraft::storage::RaftLogReader;
 
 use super::cache::weight;
@@ -16,7 +17,7 @@ use super::places::{Place, Readable};
 use super::record::Record;
 use super::{Log, format};
 use crate::raft::codec;
-use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
+use crate::raft::types::{Entry, LogId, Proposal, TypeConfig, Vote};
 
 /// What one read hands out: a fraction of a second of writes.
 const READ_BYTES_MAX: usize = 4 << 20;
@@ -68,6 +69,28 @@ impl Log {
             }
         }
         Ok(entries)
+    }
+
+    /// Hands out the proposals from `start` on with their indexes, whether or not they are committed. Blocks.
+    ///
+    /// # Errors
+    /// When they cannot be read, or `take` cannot.
+    pub(crate) fn proposals(
+        &self,
+        start: u64,
+        mut take: impl FnMut(u64, Bytes) -> Result<(), codec::Error>,
+    ) -> Result<(), Error> {
+        let (mut start, end) = self.bounds(&(start..));
+        loop {
+            let part = self.read(start, end)?;
+            let Some(last) = part.last() else { return Ok(()) };
+            start = last.log_id.index + 1;
+            for entry in part {
+                if let EntryPayload::Normal(Proposal(proposal)) = entry.payload {
+                    take(entry.log_id.index, proposal)?;
+                }
+            }
+        }
     }
 
     /// Whether the entry after `prev` was purged.
