@@ -111,7 +111,7 @@ impl Cluster {
             options.log_entries_to_keep = tuning.number(0..=100);
             options.flush_interval = tuning.millis(1000..=30_000);
             options.log_cache_bytes = 1 << tuning.number(10..=20);
-            options.log_segment_bytes = 1 << tuning.number(10..=20);
+            options.log_segment_bytes = 1 << tuning.number(10..=16);
             options.block_cache_bytes = 1 << 20;
             options.write_buffer_bytes = 1 << 20;
             let (options, taken) = (Mutex::new(options), AtomicBool::new(i < size));
@@ -136,7 +136,7 @@ impl Cluster {
             return Ok(());
         }
         if member.running.lock().as_ref().is_some_and(|running| running.ended) {
-            self.crash(i)?;
+            self.end(i)?;
         }
         let mut running = member.running.lock();
         if running.is_some() {
@@ -151,6 +151,7 @@ impl Cluster {
         *running =
             Some(Running { machine: machine.clone(), handle: None, gone: gone.clone(), paused: false, ended: false });
         drop(running);
+        tokio::spawn(Arc::clone(self).darken(i, gone));
         let (cluster, options) = (Arc::clone(self), member.options.lock().clone());
         machine.spawn(async move { cluster.live(i, options).await });
         Ok(())
@@ -188,11 +189,32 @@ impl Cluster {
         }
     }
 
+    /// Stops a member when its power fails.
+    async fn darken(self: Arc<Self>, i: usize, gone: CancellationToken) {
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            () = self.members[i].disk.darkness() => self.crash(i).expect("the real disk works"),
+        }
+    }
+
+    /// Clears away a member that has stopped by itself: the process only, or the power fails meanwhile.
+    fn end(&self, i: usize) -> io::Result<()> {
+        if !self.disk(i).has_failed() || self.random.chance(3000) {
+            return self.crash(i);
+        }
+        self.stop(i, Disk::kill)
+    }
+
     /// Stops a member as a power failure would.
     ///
     /// # Errors
     /// When the real disk fails.
     pub fn crash(&self, i: usize) -> io::Result<()> {
+        self.stop(i, Disk::crash)
+    }
+
+    fn stop(&self, i: usize, how: impl FnOnce(&Disk, &mut dyn FnMut()) -> io::Result<()>) -> io::Result<()> {
         let member = &self.members[i];
         let Some(running) = member.running.lock().take() else { return Ok(()) };
         self.trace.line(format_args!("member {i} crashes"));
@@ -200,7 +222,7 @@ impl Cluster {
         let machine = running.machine.clone();
         let gone = running.gone.clone();
         drop(running);
-        member.disk.crash(|| machine.crash())?;
+        how(&member.disk, &mut || machine.crash())?;
         gone.cancel();
         Ok(())
     }

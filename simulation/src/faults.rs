@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::cluster::Cluster;
+use crate::disk::Failure;
 use crate::network::Weather;
 use crate::random::Random;
 use crate::trace::Trace;
@@ -16,11 +17,21 @@ use crate::trace::Trace;
 const PAUSE_MS: u64 = 2500;
 /// The time of day is wrong by up to a month.
 const WRONG_BY_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Faults of 10,000 before which a disk fails besides.
+const DISKS_FAIL: u32 = 1000;
+/// Those before which a member's power is to fail while it makes or removes files.
+const POWER_FAILS: u32 = 2000;
+/// It takes fewer steps than this: about as many as a start or a rotation has.
+const STEPS_TO_DARK: usize = 6;
+/// Runs of 10,000 at whose end all members lose power at once.
+const BLACKOUTS: u32 = 5000;
 
 /// Hurts a cluster.
 pub struct Faults {
     cluster: Arc<Cluster>,
     random: Random,
+    /// For what disks do, so that it changes nothing else about a seed.
+    disks: Random,
     trace: Trace,
     /// A disk may be lost. At most one is in a run: more than half of the others must have theirs.
     wipes: bool,
@@ -32,7 +43,7 @@ pub type Count = u64;
 impl Faults {
     /// Faults of a seed.
     pub fn new(cluster: Arc<Cluster>, seed: u64, trace: Trace, wipes: bool) -> Self {
-        Self { cluster, random: Random::new(seed, "faults"), trace, wipes }
+        Self { cluster, random: Random::new(seed, "faults"), disks: Random::new(seed, "disk faults"), trace, wipes }
     }
 
     /// Hurts until `deadline`.
@@ -56,6 +67,7 @@ impl Faults {
     async fn hurt(&mut self) -> io::Result<()> {
         let cluster = Arc::clone(&self.cluster);
         let member = self.random.below(cluster.size());
+        self.hurt_disks();
         match self.random.below(16) {
             0 | 1 => self.isolate(member),
             2 => self.cut_some(),
@@ -77,7 +89,7 @@ impl Faults {
                 self.trace.line(format_args!("disk {member} stalls for {time:?}"));
                 cluster.disk(member).stall(time);
             }
-            12 => self.fail_disk(member),
+            12 => self.fail_disk(),
             13 => self.transfer(),
             14 => {
                 let jump = i64::try_from(self.random.number(0..=2 * WRONG_BY_MS)).unwrap_or(0);
@@ -99,6 +111,12 @@ impl Faults {
     /// # Errors
     /// When the real disk fails.
     pub fn heal(&self) -> io::Result<()> {
+        if self.disks.chance(BLACKOUTS) {
+            self.trace.line(format_args!("all lose power"));
+            for member in 0..self.cluster.size() {
+                self.cluster.crash(member)?;
+            }
+        }
         self.trace.line(format_args!("everything heals"));
         self.cluster.network.cut(BTreeSet::new());
         self.cluster.network.weather(Weather::CALM);
@@ -148,10 +166,26 @@ impl Faults {
         Ok(())
     }
 
-    /// The member stops, and starts again when it is its turn.
-    fn fail_disk(&self, member: usize) {
-        self.trace.line(format_args!("disk {member} fails"));
-        self.cluster.disk(member).fail();
+    /// Besides everything else.
+    fn hurt_disks(&self) {
+        if self.disks.chance(DISKS_FAIL) {
+            self.fail_disk();
+        }
+        if self.disks.chance(POWER_FAILS)
+            && let Some(member) = self.disks.pick(&self.cluster.up())
+        {
+            let steps = self.disks.below(STEPS_TO_DARK);
+            self.trace.line(format_args!("the power of member {member} is to fail after {steps} steps of its disk"));
+            self.cluster.disk(member).darken(steps);
+        }
+    }
+
+    /// A member stops, and starts again when it is its turn.
+    fn fail_disk(&self) {
+        let Some(member) = self.disks.pick(&self.cluster.up()) else { return };
+        let failure = self.disks.pick(&Failure::ALL).unwrap_or(Failure::Write);
+        self.trace.line(format_args!("disk {member} fails: {failure:?}"));
+        self.cluster.disk(member).fail(failure);
     }
 
     fn transfer(&self) {

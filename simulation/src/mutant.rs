@@ -8,6 +8,10 @@ use std::str::FromStr;
 pub enum Mutant {
     /// Disks say that a sync is done, and lose the last of them at a crash.
     AckBeforeSync,
+    /// Disks say that the log's next segment is synced before it gets its name, and it is not.
+    UnsyncedSegment,
+    /// Disks do not write again what a sync failed for.
+    ForgottenSync,
     /// Watchers lose an event now and then.
     DroppedWatchEvent,
     /// Watchers are handed a revision a second time.
@@ -28,9 +32,11 @@ pub enum Mutant {
 
 impl Mutant {
     /// All, each with the invariants of which one must see it.
-    pub const ALL: [(Self, &[&str]); 9] = [
+    pub const ALL: [(Self, &[&str]); 11] = [
         // A member that misses the entries behind what was purged does not start.
         (Self::AckBeforeSync, &["acknowledged", "linearizable", "log", "start"]),
+        (Self::UnsyncedSegment, &["start"]),
+        (Self::ForgottenSync, &["acknowledged", "linearizable", "log", "start"]),
         (Self::DroppedWatchEvent, &["watches"]),
         (Self::DoubledWatchEvent, &["watches"]),
         (Self::EarlyLease, &["leases"]),

@@ -38,6 +38,8 @@ pub struct Outcome {
 const SPARE: usize = 3;
 /// Runs of 10,000 in which members come and go.
 const CHANGES: u32 = 6000;
+/// Those of them, of 10,000, in which the first change comes while the cluster starts.
+const HASTY: u32 = 3000;
 
 /// Runs of 10,000 in which no two clocks are equally fast.
 const DRIFTS: u32 = 5000;
@@ -63,7 +65,8 @@ impl Plan {
         let speeds = if random.chance(DRIFTS) { size + SPARE } else { 0 };
         let wrong = || u32::try_from(random.number(0..=2 * u64::from(WRONG_BY_PPM))).unwrap_or(WRONG_BY_PPM);
         let speeds_ppm = (0..speeds).map(|_| SPEED_PPM - WRONG_BY_PPM + wrong()).collect();
-        Self { wipes, changes: changes.then_some(operator::Plan { voters_min }), speeds_ppm }
+        let hasty = random.chance(HASTY);
+        Self { wipes, changes: changes.then_some(operator::Plan { voters_min, hasty }), speeds_ppm }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use keelson_store::machine::{Channel, Clock, World};
+use keelson_store::machine::{Channel, Clock, Step, World};
 
 use crate::disk::Disk;
 use crate::invariants::Invariants;
@@ -84,6 +84,10 @@ impl World for MemberWorld {
     fn after_sync(&self) -> BoxFuture<'static, io::Result<()>> {
         let disk = Arc::clone(&self.disk);
         Box::pin(async move { disk.after_sync().await })
+    }
+
+    fn before_step(&self, step: &Step<'_>) -> io::Result<()> {
+        self.disk.before_step(step)
     }
 
     fn applied(&self, index: u64, term: u64, entry: &[u8]) {

@@ -16,7 +16,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 const ONE: &str = "--one-run";
 const SEEDS: u64 = 1000;
 /// Each mutant must be seen within so many seeds.
-const SEEDS_FOR_A_MUTANT: u64 = 40;
+const SEEDS_FOR_A_MUTANT: u64 = 80;
 /// Seeds that found something once. They stay.
 ///
 /// - 150: a leader stopped because a replication that was given up for a snapshot still read what had been purged meanwhile; and
@@ -26,8 +26,13 @@ const SEEDS_FOR_A_MUTANT: u64 = 40;
 /// - 37: a leader that removed itself was told to be out before it was, and consensus still needed it.
 /// - 48: a member that was added, and stopped before it had applied anything, knew the others by their addresses only when it
 ///   started again, asked for members of other ids there, and never joined.
+/// - 235: a member was removed while the rest needed the vote of one that had lost its disk, and which then could not come back.
+/// - 479: a member that was added before the founders were written down was taken for the only one.
+/// - 643: a follower named the leader of a later term beside an earlier one, while it stored the later one's vote.
+/// - 651, 921 and 990: members of a cluster that had just grown did not find each other after a power failure, because where the new
+///   one is was in the log only, and nobody could be elected.
 /// - 960: a member did not start after a power failure that had left its last write half in zeros.
-const REGRESSIONS: [u64; 5] = [18, 37, 48, 150, 960];
+const REGRESSIONS: [u64; 11] = [18, 37, 48, 150, 235, 479, 643, 651, 921, 960, 990];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().collect();
@@ -137,7 +142,7 @@ fn every_seed() -> Result<(), Failed> {
         return failed(start(seed, None, true)).map_or(Ok(()), Err);
     }
     let count = number("KEELSON_SIM_SEEDS").unwrap_or(SEEDS);
-    let seeds: Vec<u64> = REGRESSIONS.into_iter().chain(1..=count).collect();
+    let seeds: Vec<u64> = REGRESSIONS.into_iter().filter(|seed| *seed > count).chain(1..=count).collect();
     let begin = Instant::now();
     let simulated_ms = AtomicU64::new(0);
     let found = on_all_cores(&seeds, |seed| {

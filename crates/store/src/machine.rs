@@ -8,6 +8,7 @@
 //! **Invariant**: what a simulated member starts, directly or not, belongs to its [`Machine`].
 
 pub(crate) mod clock;
+pub(crate) mod files;
 mod simulated;
 mod tasks;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::{JoinHandle, JoinSet};
 
 pub use clock::Clock;
+pub use files::Step;
 pub use simulated::{Channel, Machine, World};
 pub(crate) use tasks::Tasks;
 

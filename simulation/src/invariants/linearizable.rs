@@ -1,5 +1,7 @@
 //! There is an order of all reads and writes, each at one moment between its begin and its end, that explains all answers.
 
+use std::collections::BTreeMap;
+
 use keelson_checkers::history::{Event, History, OperationId, Outcome};
 use keelson_checkers::linearizability::{self, Budget, Verdict};
 use keelson_checkers::model::register::{Answer, Call, Register};
@@ -15,8 +17,14 @@ pub struct Registers {
     trace: Trace,
 }
 
+/// A register is left alone after so many writes of which nobody knows whether they took effect: each of them doubles the
+/// orders that have to be looked at.
+const UNKNOWN_MAX: usize = 8;
+
 #[derive(Default)]
 struct State {
+    /// Such writes of each register, and of those that were in its place before.
+    unknown: BTreeMap<usize, usize>,
     events: Vec<Event<Call, Answer>>,
     last_nanos: u64,
     next_id: OperationId,
@@ -34,6 +42,17 @@ impl State {
 impl Registers {
     pub(super) fn new(violations: Violations, trace: Trace) -> Self {
         Self { state: Mutex::default(), violations, trace }
+    }
+
+    /// The key of the register that is in a place now.
+    pub fn key(&self, place: usize) -> String {
+        let before = self.state.lock().unknown.get(&place).map_or(0, |unknown| unknown / UNKNOWN_MAX);
+        if before == 0 { format!("register/{place}") } else { format!("register/{place}.{before}") }
+    }
+
+    /// Nobody knows whether a write there took effect.
+    pub fn unknown(&self, place: usize) {
+        *self.state.lock().unknown.entry(place).or_default() += 1;
     }
 
     /// A client begins an operation.

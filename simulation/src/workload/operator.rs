@@ -12,6 +12,8 @@ use crate::cluster::{Listed, url_of};
 
 /// Between two changes.
 const SELDOM: Duration = Duration::from_secs(3);
+/// Before the first one, when the cluster is given no time to settle.
+const AT_ONCE: Duration = Duration::from_millis(300);
 /// A member that was added is started so late at most.
 const START_MAX_MS: u64 = 2000;
 /// A change is disturbed so late at most.
@@ -22,12 +24,15 @@ const DISTURBED_MAX_MS: u64 = 400;
 pub struct Plan {
     /// So many votes stay. A member that lost its disk comes back only when there are three.
     pub voters_min: usize,
+    /// The first change is asked for while the cluster starts.
+    pub hasty: bool,
 }
 
 /// Works until it must stop.
 pub async fn run(client: Client, plan: Plan) {
-    let client = Client { pause_max: SELDOM, ..client };
+    let mut client = Client { pause_max: if plan.hasty { AT_ONCE } else { SELDOM }, ..client };
     while client.pause().await {
+        client.pause_max = SELDOM;
         let Some(asked) = client.member() else { continue };
         let Some(listed) = client.cluster.list(asked).await else { continue };
         client.cluster.adopt(&listed).expect("the real disk works");
@@ -95,9 +100,11 @@ async fn promote(client: &Client, id: u64) {
 /// Removes so many at once; rather the leader than others.
 async fn remove(client: &Client, plan: Plan, listed: &[Listed], count: usize) {
     let mut others = listed.to_vec();
-    let mut voters = listed.iter().filter(|member| !member.learner).count();
+    // One that was never started is no voter of consensus yet.
+    let mut voters = listed.iter().filter(|member| !member.learner && member.started).count();
     // Those of whom it is not known whether they are removed may be so any time.
-    let leaving = |member: &&Listed| !member.learner && client.invariants.members.may_be_removed(member.id);
+    let leaving =
+        |member: &&Listed| !member.learner && member.started && client.invariants.members.may_be_removed(member.id);
     voters -= listed.iter().filter(leaving).count();
     let mut removing = Vec::new();
     while removing.len() < count {
@@ -106,7 +113,7 @@ async fn remove(client: &Client, plan: Plan, listed: &[Listed], count: usize) {
         let leader = leader.filter(|_| client.random.chance(4000));
         let Some(member) = leader.or_else(|| client.random.pick(&others)) else { break };
         others.retain(|other| other.id != member.id);
-        if !member.learner && !client.invariants.members.may_be_removed(member.id) {
+        if !member.learner && member.started && !client.invariants.members.may_be_removed(member.id) {
             if voters <= plan.voters_min {
                 continue;
             }

@@ -1,5 +1,7 @@
 //! Reads, puts and compare-and-sets of a few keys, from which linearizability is judged.
 
+use std::collections::BTreeMap;
+
 use keelson_checkers::history::Outcome;
 use keelson_checkers::model::register::{Answer, Call, Versioned};
 use keelson_proto::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
@@ -17,19 +19,23 @@ const KEYS: usize = 5;
 
 /// Works until it must stop.
 pub async fn run(client: Client, process: u64) {
-    let mut last_seen = [0; KEYS];
+    let mut last_seen = BTreeMap::new();
     let mut count = 0;
     while client.pause().await {
         let Some(member) = client.member() else { continue };
         count += 1;
         let place = client.random.below(KEYS);
-        let key = format!("register/{place}");
+        let key = client.invariants.registers.key(place);
         let value = format!("{MARK} {process}.{count}");
         let call = match client.random.below(3) {
-            0 => Call::Read { key },
-            1 => Call::Put { key, value },
-            _ => Call::CompareAndSet { key, expected_mod_revision: last_seen[place], value },
+            0 => Call::Read { key: key.clone() },
+            1 => Call::Put { key: key.clone(), value },
+            _ => {
+                let expected_mod_revision = last_seen.get(&key).copied().unwrap_or(0);
+                Call::CompareAndSet { key: key.clone(), expected_mod_revision, value }
+            }
         };
+        let writes = !matches!(call, Call::Read { .. });
         let id = client.invariants.registers.invoke(process, call.clone());
         let stale = client.mutant == Some(Mutant::StaleRead);
         let answer = ask(&client, member, move |handle| async move { perform(&handle, call, stale).await }).await;
@@ -37,7 +43,7 @@ pub async fn run(client: Client, process: u64) {
             None => lost(),
             Some(Err(error)) => failed(&error),
             Some(Ok(answer)) => {
-                last_seen[place] = match &answer {
+                let seen = match &answer {
                     Answer::Read { found, .. } | Answer::Different { found, .. } => {
                         found.as_ref().map_or(0, |found| found.mod_revision)
                     }
@@ -46,9 +52,13 @@ pub async fn run(client: Client, process: u64) {
                         *revision
                     }
                 };
+                last_seen.insert(key, seen);
                 Outcome::Ok(answer)
             }
         };
+        if writes && matches!(outcome, Outcome::Unknown { .. }) {
+            client.invariants.registers.unknown(place);
+        }
         client.invariants.registers.complete(id, outcome);
     }
 }

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 
-use super::{Clock, enter};
+use super::{Clock, Step, enter};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -45,6 +45,12 @@ pub trait World: Send + Sync + 'static {
     /// Waits after that was written, and before it is known. Of each sector, all or nothing is on disk when the machine stops
     /// here.
     fn after_sync(&self) -> BoxFuture<'static, io::Result<()>>;
+
+    /// Called before each step of making, removing and opening files of the log. An error is the disk's; the step is not taken then.
+    ///
+    /// # Errors
+    /// As the simulation wants it.
+    fn before_step(&self, step: &Step<'_>) -> io::Result<()>;
 
     /// Takes note that the encoded `entry` was applied.
     fn applied(&self, index: u64, term: u64, entry: &[u8]);

@@ -24,6 +24,8 @@ use super::format::{self, GateState};
 use super::places::{Place, Places, Readable};
 use super::record::{self, Header, Kind, Record, Round, Seed};
 use super::segment::{self, Newest};
+use crate::machine::Step;
+use crate::machine::files::before as step;
 use crate::raft::types::{LogId, Vote};
 
 /// A disk writes a sector whole or not at all.
@@ -103,9 +105,11 @@ pub(super) fn replay(folder: &Path, segment_bytes: u64) -> Result<Option<Replaye
         }
         // Of the last round it is not known that it was synced. It may even be that a sync has failed: then it is in memory and
         // not on disk, and no later sync would write it.
-        let last = &bytes[written.clone()];
-        readable.file.write_all_at(last, written.start as u64).map_err(Error::io("write", &path))?;
-        readable.file.sync_all().map_err(Error::io("sync", &path))?;
+        let (last, begin) = (&bytes[written.clone()], written.start as u64);
+        let write = step(&Step::Rewrite { file: &path, range: begin..written.end as u64 });
+        write.and_then(|()| readable.file.write_all_at(last, begin)).map_err(Error::io("write", &path))?;
+        let sync = step(&Step::Sync { file: &path });
+        sync.and_then(|()| readable.file.sync_all()).map_err(Error::io("sync", &path))?;
         check_beginning(folder, *oldest, &kept, &places)?;
         let newest = Newest::go_on(folder, *newest, segment_bytes, readable, written.end as u64)?;
         return Ok(Some(Replayed { kept, places, newest, round: last_round }));

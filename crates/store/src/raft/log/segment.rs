@@ -18,6 +18,8 @@ use super::error::Error;
 use super::places::Readable;
 use super::record::{self, Round};
 use super::replay::Kept;
+use crate::machine::Step;
+use crate::machine::files::before as step;
 
 /// The newest segment is made longer by so many zeros at a time: some thousand writes.
 const STEP_BYTES_MAX: u64 = 512 << 10;
@@ -44,7 +46,9 @@ pub(super) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
         let number = found.file_stem().and_then(|stem| u64::from_str_radix(stem.to_str()?, 16).ok());
         match (extension, number) {
             (Some(EXTENSION), Some(number)) if path(folder, number) == found => numbers.push(number),
-            (Some(NEW), _) => fs::remove_file(&found).map_err(Error::io("remove", &found))?,
+            (Some(NEW), _) => step(&Step::Remove { file: &found })
+                .and_then(|()| fs::remove_file(&found))
+                .map_err(Error::io("remove", &found))?,
             _ => {}
         }
     }
@@ -58,7 +62,7 @@ pub(super) fn list(folder: &Path) -> Result<Vec<u64>, Error> {
 /// When the disk fails.
 pub(super) fn remove(folder: &Path, number: u64) -> Result<(), Error> {
     let path = path(folder, number);
-    match fs::remove_file(&path) {
+    match step(&Step::Remove { file: &path }).and_then(|()| fs::remove_file(&path)) {
         // It went before, and the power may fail before that is durable.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         removed => removed.map_err(Error::io("remove", &path))?,
@@ -74,10 +78,13 @@ pub(super) fn publish(folder: &Path, target: &Path, content: &[u8], zeros_to: u6
     let new = target.with_extension(NEW);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new);
     let file = file.map_err(Error::io("create", &new))?;
-    file.write_all_at(content, 0).map_err(Error::io("write", &new))?;
-    write_zeros(&file, content.len() as u64..zeros_to).map_err(Error::io("write", &new))?;
-    file.sync_all().map_err(Error::io("sync", &new))?;
-    fs::rename(&new, target).map_err(Error::io("rename", &new))?;
+    let length = content.len() as u64;
+    let write = step(&Step::Write { file: &new, range: 0..length });
+    write.and_then(|()| file.write_all_at(content, 0)).map_err(Error::io("write", &new))?;
+    write_zeros(&file, length..zeros_to).map_err(Error::io("write", &new))?;
+    step(&Step::Sync { file: &new }).and_then(|()| file.sync_all()).map_err(Error::io("sync", &new))?;
+    let rename = step(&Step::Rename { from: &new, to: target });
+    rename.and_then(|()| fs::rename(&new, target)).map_err(Error::io("rename", &new))?;
     sync_folder(folder)?;
     Ok(file)
 }
@@ -87,7 +94,8 @@ pub(super) fn publish(folder: &Path, target: &Path, content: &[u8], zeros_to: u6
 /// # Errors
 /// When the disk fails.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))
+    let sync = step(&Step::SyncFolder { folder });
+    sync.and_then(|()| File::open(folder)?.sync_all()).map_err(Error::io("sync", folder))
 }
 
 fn write_zeros(file: &File, range: Range<u64>) -> io::Result<()> {
@@ -132,7 +140,7 @@ impl Newest {
         kept.restate(&mut restated);
         let content = [&header[..], restated.finish()].concat();
         let end = content.len() as u64;
-        let made = end.next_multiple_of(step(segment_bytes));
+        let made = end.next_multiple_of(step_bytes(segment_bytes));
         let file = publish(folder, &path(folder, number), &content, made)?;
         let readable = Arc::new(Readable { file, seed });
         Ok(Self { folder: folder.to_owned(), number, readable, end, made, segment_bytes })
@@ -194,7 +202,7 @@ impl Newest {
         let failed = |action| Error::io(action, &path(&self.folder, self.number));
         let end = self.end + bytes.len() as u64;
         if end > self.made {
-            let made = end.next_multiple_of(step(self.segment_bytes));
+            let made = end.next_multiple_of(step_bytes(self.segment_bytes));
             write_zeros(&self.readable.file, end..made).map_err(failed("write"))?;
             self.made = made;
         }
@@ -205,7 +213,7 @@ impl Newest {
     }
 }
 
-fn step(segment_bytes: u64) -> u64 {
+fn step_bytes(segment_bytes: u64) -> u64 {
     segment_bytes.clamp(1, STEP_BYTES_MAX)
 }
 
