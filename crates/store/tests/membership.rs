@@ -152,16 +152,19 @@ fn a_cluster_grows_from_one_to_five_under_writes() {
 #[test]
 fn members_find_those_again_of_whom_only_the_log_knows() {
     let mut cluster = Cluster::start(1);
-    let (place, _) = add(&mut cluster, false);
+    let (first, _) = add(&mut cluster, false);
     await_voters(&cluster, 0, 2);
-    for member in [0, place] {
+    let (second, _) = add(&mut cluster, false);
+    await_voters(&cluster, 0, 3);
+    for member in [0, first, second] {
         cluster.kill(member);
         std::fs::remove_dir_all(cluster.data_dir(member).join("state")).expect("removes");
     }
-    for member in [0, place] {
+    // The ids of these two follow from no name, and the one member that both were told of stays away.
+    for member in [first, second] {
         cluster.start_member(member);
     }
-    cluster.on(0, put_for_sure(&cluster.handle(0), "after", "1"));
+    cluster.on(first, put_for_sure(&cluster.handle(first), "after", "1"));
 }
 
 #[test]
