@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Connection};
-use crate::{Error, membership, propose};
+use crate::{Error, membership};
 
 /// How long a new leader may take to be known.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -54,7 +54,7 @@ impl Forward for Server {
         if !self.member.leads() {
             return Err(status(Error::NotLeader));
         }
-        propose::append_forwarded(&self.member.raft, &request.batch).await.map_err(status)?;
+        self.member.appender.append(request.batch).await.map_err(status)?;
         Ok(Response::new(proto::ProposeResponse {}))
     }
 

@@ -19,6 +19,7 @@ use crate::membership::Unapplied;
 use crate::metrics::{Metrics, Scrape};
 use crate::peers::Peers;
 use crate::propose::Proposer;
+use crate::propose::appends::Appender;
 use crate::raft::gate::Voice;
 use crate::raft::log::Identity;
 use crate::raft::types::StoredMembership;
@@ -38,6 +39,7 @@ pub(crate) struct Member {
     pub(crate) applied: watch::Receiver<u64>,
     pub(crate) leadership: watch::Receiver<Leadership>,
     pub(crate) proposer: Proposer,
+    pub(crate) appender: Appender,
     pub(crate) read_index: ReadIndex,
     pub(crate) leases: LeaseKeeper,
     pub(crate) disk: Disk,

@@ -7,6 +7,7 @@
 //! proposal; one whose outcome is not known at its deadline is answered [`Error::Unknown`].
 
 pub(crate) mod answers;
+pub(crate) mod appends;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,18 +20,16 @@ use futures::{FutureExt as _, StreamExt as _};
 use keelson_proto::keelson::raft::v1::ProposeRequest;
 use keelson_proto::keelson::store::v1::{Batch, Command, Reply};
 use keelson_types::Leadership;
-use openraft::errors::{ClientWriteError, RaftError};
 use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 use tonic::Code;
 
+use crate::Error;
 use crate::peers::Peers;
-use crate::raft::Raft;
-use crate::raft::types::Proposal;
-use crate::{Error, machine};
 use answers::{Answers, Over};
+use appends::Appender;
 
 /// Commands that may wait, as many as etcd lets wait to be applied.
 const QUEUE_MAX: usize = 5000;
@@ -117,7 +116,7 @@ type InFlight = FuturesUnordered<BoxFuture<'static, Outcome>>;
 
 impl Proposals {
     /// Runs until nobody can hand in commands any more.
-    pub(crate) async fn run(mut self, raft: Raft, peers: Peers, leadership: watch::Receiver<Leadership>) {
+    pub(crate) async fn run(mut self, appender: Appender, peers: Peers, leadership: watch::Receiver<Leadership>) {
         let (mut in_flight, mut in_doubt) = (InFlight::new(), InFlight::new());
         let mut waiting: Vec<Queued> = Vec::new();
         loop {
@@ -150,7 +149,7 @@ impl Proposals {
                 let now = *leadership.borrow();
                 let Some(leader) = now.leader_id else { break };
                 let batch = take_batch(&mut waiting);
-                in_flight.push(propose(batch, leader, now.term, raft.clone(), peers.clone(), self.answers.clone()));
+                in_flight.push(propose(batch, leader, now.term, appender.clone(), peers.clone(), self.answers.clone()));
             }
         }
     }
@@ -196,7 +195,7 @@ fn propose(
     batch: Vec<Queued>,
     leader: u64,
     term: u64,
-    raft: Raft,
+    appender: Appender,
     peers: Peers,
     answers: Answers,
 ) -> BoxFuture<'static, Outcome> {
@@ -209,7 +208,7 @@ fn propose(
     async move {
         let mut over = Box::pin(tokio::time::timeout_at(deadline, over));
         let mut handing = pin!(async {
-            if leads { append(&raft, &encoded).await } else { forward(&peers, leader, encoded, deadline).await }
+            if leads { append(&appender, encoded).await } else { forward(&peers, leader, encoded, deadline).await }
         });
         let handed = tokio::select! {
             biased;
@@ -274,22 +273,8 @@ fn prepend(head: &Batch, rest: &[u8]) -> Bytes {
     encoded.freeze()
 }
 
-/// Proposes an encoded batch of another member, on the leader.
-///
-/// # Errors
-/// [`Error::NotLeader`] when it was surely not appended, [`Error::Unknown`] when that is not known.
-pub(crate) async fn append_forwarded(raft: &Raft, batch: &[u8]) -> Result<(), Error> {
-    let stamp = Batch { proposed_at_unix_millis: machine::unix_millis(), ..Batch::default() };
-    let stamped = prepend(&stamp, batch);
-    match raft.client_write(Proposal(stamped)).await {
-        Ok(_) => Ok(()),
-        Err(RaftError::APIError(ClientWriteError::ForwardToLeader(_))) => Err(Error::NotLeader),
-        Err(_) => Err(Error::Unknown),
-    }
-}
-
-async fn append(raft: &Raft, batch: &[u8]) -> Handed {
-    match append_forwarded(raft, batch).await {
+async fn append(appender: &Appender, batch: Bytes) -> Handed {
+    match appender.append(batch).await {
         Ok(()) => Handed::Applied,
         Err(Error::NotLeader) => Handed::Refused,
         Err(_) => Handed::InDoubt,

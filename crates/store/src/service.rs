@@ -88,6 +88,7 @@ impl Store {
 
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
         let (proposer, proposals) = propose::new(answers);
+        let (appender, appends) = propose::appends::new();
         let (read_index, rounds) = read_index::new();
         let member = Arc::new(Member {
             peers,
@@ -96,6 +97,7 @@ impl Store {
             applied,
             leadership,
             proposer,
+            appender,
             read_index,
             leases: LeaseKeeper::default(),
             disk: Disk::new(),
@@ -117,6 +119,7 @@ impl Store {
             snapshots_dir,
             leadership: leadership_sender,
             proposals,
+            appends,
             rounds,
         };
         Ok((handle, service))
@@ -164,6 +167,7 @@ pub struct Service {
     snapshots_dir: std::path::PathBuf,
     leadership: watch::Sender<Leadership>,
     proposals: propose::Proposals,
+    appends: propose::appends::Appends,
     rounds: read_index::Rounds,
 }
 
@@ -293,7 +297,16 @@ impl Service {
             });
         }
         {
-            let run = self.proposals.run(raft.clone(), peers.clone(), member.leadership.clone());
+            let run = self.appends.run(raft.clone());
+            tasks.spawn(async move {
+                ("appends", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = self.proposals.run(member.appender.clone(), peers.clone(), member.leadership.clone());
             tasks.spawn(async move {
                 ("proposals", {
                     run.await;
