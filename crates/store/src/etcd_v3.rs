@@ -4,6 +4,7 @@
 //! later version brings answers UNIMPLEMENTED. Errors become gRPC statuses in one file, `status_code`.
 
 mod auth;
+mod batched;
 mod candidacy;
 mod cluster;
 mod dispatch;
@@ -20,6 +21,7 @@ mod maintenance;
 mod measure;
 mod metrics_port;
 mod range;
+mod reply;
 mod server;
 mod status_code;
 mod tls;

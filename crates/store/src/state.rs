@@ -43,6 +43,7 @@ pub use options::Options;
 pub use reader::Reader;
 
 use crate::apply;
+use crate::watch::hub::Wakes;
 use generation::Generation;
 use reader::Shared;
 
@@ -113,8 +114,13 @@ impl State {
     /// When the disk fails, the data is damaged, an entry is out of order or a command is not known. The state is then as
     /// before the call; the member must stop.
     pub fn apply(&mut self, entries: Vec<Entry>) -> Result<Vec<Vec<Reply>>, Error> {
+        self.apply_then_wake(entries).map(|(replies, _wakes)| replies)
+    }
+
+    /// The same; the watchers are woken when the caller has told those who wait for the replies.
+    pub(crate) fn apply_then_wake(&mut self, entries: Vec<Entry>) -> Result<(Vec<Vec<Reply>>, Option<Wakes>), Error> {
         let Some(last) = entries.last() else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), None));
         };
         let begin = Instant::now();
         let figures = self.shared.measured();
@@ -126,8 +132,8 @@ impl State {
         let commit = Instant::now();
         self.generation.commit(outcome.effects, applied, &self.options)?;
         figures.applied(begin.elapsed(), commit.elapsed());
-        self.shared.hub().publish(outcome.revision, outcome.revisions);
-        Ok(outcome.replies)
+        let wakes = self.shared.hub().publish(outcome.revision, outcome.revisions);
+        Ok((outcome.replies, Some(wakes)))
     }
 
     /// The last entry that a crash cannot take back. The log may be purged up to it, not further.

@@ -19,6 +19,8 @@ mod watcher;
 use bytes::Bytes;
 use keelson_proto::mvccpb::Event;
 
+pub(crate) use hub::encode;
+pub(crate) use watcher::Found;
 pub use watcher::Watcher;
 
 /// What to watch.

@@ -182,7 +182,7 @@ impl<'a> Context<'a> {
         }
         let sub = self.record(Kind::Put, &key, header, value.clone());
         let pair = key_value(key, revision, header, value);
-        self.changes.push(Change { kind: Kind::Put, sub, pair, previous: self.previous(before) });
+        self.changes.push(Change::new(Kind::Put, sub, pair, self.previous(before)));
     }
 
     /// Writes a tombstone over `before`, the live pair of its key.
@@ -197,7 +197,7 @@ impl<'a> Context<'a> {
         self.detach(before.lease, &key);
         let sub = self.record(Kind::Delete, &key, Header::DELETED, Bytes::new());
         let pair = KeyValue { key, mod_revision: revision, ..KeyValue::default() };
-        self.changes.push(Change { kind: Kind::Delete, sub, pair, previous: self.previous(Some(before)) });
+        self.changes.push(Change::new(Kind::Delete, sub, pair, self.previous(Some(before))));
     }
 
     /// Deletes all live keys of `span`; returns what was there, with values when they are wanted.

@@ -15,7 +15,6 @@ use keelson_proto::etcdserverpb::cluster_server::ClusterServer;
 use keelson_proto::etcdserverpb::kv_server::KvServer;
 use keelson_proto::etcdserverpb::lease_server::LeaseServer;
 use keelson_proto::etcdserverpb::maintenance_server::MaintenanceServer;
-use keelson_proto::etcdserverpb::watch_server::WatchServer;
 use keelson_proto::v3electionpb::election_server::ElectionServer;
 use keelson_proto::v3lockpb::lock_server::LockServer;
 use prost_reflect::DescriptorPool;
@@ -28,7 +27,7 @@ use tower::Service as _;
 use super::front::Front;
 use super::guard::CommonName;
 use super::measure::{Counted, CountedBody, Received, Source};
-use super::{gateway, http, range, status_code};
+use super::{gateway, http, range, status_code, watch};
 use crate::Error;
 use crate::health::{self, HealthServer};
 
@@ -53,7 +52,6 @@ pub(super) struct Dispatch {
     /// Of the connection's certificate.
     common_name: Option<CommonName>,
     kv: KvServer<Front>,
-    watch: WatchServer<Front>,
     lease: LeaseServer<Front>,
     cluster: ClusterServer<Front>,
     maintenance: MaintenanceServer<Front>,
@@ -71,9 +69,6 @@ impl Dispatch {
         // Answers are as large as what was asked for; only requests are bounded.
         Self {
             kv: KvServer::from_arc(Arc::clone(&front))
-                .max_decoding_message_size(bytes_max)
-                .max_encoding_message_size(usize::MAX),
-            watch: WatchServer::from_arc(Arc::clone(&front))
                 .max_decoding_message_size(bytes_max)
                 .max_encoding_message_size(usize::MAX),
             lease: LeaseServer::from_arc(Arc::clone(&front)).max_decoding_message_size(bytes_max),
@@ -155,7 +150,7 @@ impl Dispatch {
             "etcdserverpb.KV" if method == "Range" => answer(range::unary(Arc::clone(&self.front), request)),
             "etcdserverpb.KV" if method == "RangeStream" => answer(range::stream(Arc::clone(&self.front), request)),
             "etcdserverpb.KV" => self.kv.clone().call(request),
-            "etcdserverpb.Watch" => self.watch.clone().call(request),
+            "etcdserverpb.Watch" if method == "Watch" => answer(watch::watch(Arc::clone(&self.front), request)),
             "etcdserverpb.Lease" => self.lease.clone().call(request),
             "etcdserverpb.Cluster" => self.cluster.clone().call(request),
             "etcdserverpb.Maintenance" => self.maintenance.clone().call(request),
@@ -163,6 +158,10 @@ impl Dispatch {
             "v3electionpb.Election" => self.election.clone().call(request),
             "v3lockpb.Lock" => self.lock.clone().call(request),
             "grpc.health.v1.Health" => self.health.clone().call(request),
+            "etcdserverpb.Watch" => {
+                let status = Status::unimplemented(format!("unknown method {method} for service {service}"));
+                Box::pin(ready(Ok(status.into_http())))
+            }
             "grpc.reflection.v1.ServerReflection" | "grpc.reflection.v1alpha.ServerReflection" => {
                 let mut reflection = self.reflection.clone();
                 answer(async move {

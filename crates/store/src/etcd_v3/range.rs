@@ -4,7 +4,6 @@
 //! in memory is bounded whatever its size: a unary one that is larger than [`Lists::hold_bytes`] is measured first, since its
 //! length comes before its content, and then read again from the same pinned place while it is sent.
 
-mod body;
 mod lists;
 mod produce;
 mod sorted;
@@ -22,11 +21,11 @@ use tonic::metadata::MetadataMap;
 use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
-use self::body::Reply;
 pub(super) use self::lists::Lists;
 use super::front::Front;
 use super::guard::Caller;
 use super::measure::Received;
+use super::reply::{self, Reply};
 use super::status_code;
 use crate::state::listing::End;
 
@@ -37,19 +36,12 @@ const SEGMENT_BYTES: usize = 256 << 10;
 
 /// Answers KV.Range.
 pub(super) async fn unary(front: Arc<Front>, request: Request<Received>) -> Response<Body> {
-    respond(unary::answer(&front, request).await)
+    reply::respond(unary::answer(&front, request).await)
 }
 
 /// Answers KV.RangeStream.
 pub(super) async fn stream(front: Arc<Front>, request: Request<Received>) -> Response<Body> {
-    respond(stream::answer(&front, request).await)
-}
-
-fn respond(answer: Result<Reply, Status>) -> Response<Body> {
-    match answer {
-        Ok(reply) => reply.into_response(),
-        Err(status) => status.into_http(),
-    }
+    reply::respond(stream::answer(&front, request).await)
 }
 
 /// Reads the one message of a request. Refuses it when it requires a leader and there is none.
@@ -76,7 +68,7 @@ fn frame(front: &Front, end: End) -> RangeResponse {
 
 /// A whole answer of one message.
 fn one_message(response: &RangeResponse) -> Result<Reply, Status> {
-    let mut message = body::message();
+    let mut message = reply::message();
     response.encode(&mut message).map_err(|error| Status::internal(error.to_string()))?;
-    Ok(Reply::one(body::seal(message)?))
+    Ok(Reply::one(reply::seal(message)?))
 }

@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::batched::Batched;
 use super::dispatch::Dispatch;
 use super::front::{Front, Limits};
 use super::guard::CommonName;
@@ -125,13 +126,13 @@ impl Server {
             let tls = self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.get()));
             let connection = connection(stream, tls, dispatch.clone(), streams_max, shutdown.clone());
             let cut_off = cut_off.clone();
-            connections.spawn(async move {
+            connections.spawn(Batched::new(async move {
                 let _permit = permit;
                 tokio::select! {
                     () = cut_off.cancelled_owned() => {}
                     () = connection => {}
                 }
-            });
+            }));
         }
         drop(self.listener);
         connections.close();

@@ -51,22 +51,24 @@ impl StateMachine {
         let (entries, responders): (Vec<_>, Vec<_>) = chunk.into_iter().unzip();
         show(&entries);
         let (state, applied, answers) = (Arc::clone(&self.state), Arc::clone(&self.applied), self.answers.clone());
-        blocking(move || {
+        let wakes = blocking(move || {
             let entries = entries.into_iter().map(decode).collect::<io::Result<Vec<_>>>()?;
             let position = entries.last().map_or(0, |entry| entry.index);
             let origins: Vec<_> = entries.iter().map(origin).collect();
-            let replies = state.lock().apply(entries).map_err(io::Error::other)?;
+            let (replies, wakes) = state.lock().apply_then_wake(entries).map_err(io::Error::other)?;
             // Whoever is told of a write must be able to read it here.
             applied.send_replace(position);
             for ((term, origin), replies) in origins.into_iter().zip(replies) {
                 answers.applied(term, origin.map(|origin| (origin, replies)));
             }
-            Ok(())
+            Ok(wakes)
         })
         .await?;
         for responder in responders.into_iter().flatten() {
             responder.send(());
         }
+        // The watchers may be many, and those who write wait.
+        drop(wakes);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 
 use bytes::Bytes;
 use keelson_proto::mvccpb::{Event, KeyValue, event};
@@ -43,6 +44,8 @@ pub(crate) struct Change {
     /// The new pair; of a deletion, key and revision only.
     pub(crate) pair: KeyValue,
     pub(crate) previous: Previous,
+    encoded: OnceLock<Bytes>,
+    encoded_with_previous: OnceLock<Bytes>,
 }
 
 /// The pair that a change replaced.
@@ -64,6 +67,17 @@ impl Revision {
 }
 
 impl Change {
+    pub(crate) fn new(kind: Kind, sub: u32, pair: KeyValue, previous: Previous) -> Self {
+        Self { kind, sub, pair, previous, encoded: OnceLock::new(), encoded_with_previous: OnceLock::new() }
+    }
+
+    /// The event as it stands in a watch response. Encoded for the first watcher that asks, and shared by all.
+    pub(super) fn encoded(&self, prev_kv: bool) -> Bytes {
+        let previous = prev_kv && matches!(self.previous, Previous::Pair(_));
+        let encoded = if previous { &self.encoded_with_previous } else { &self.encoded };
+        encoded.get_or_init(|| encode(&self.event(previous))).clone()
+    }
+
     pub(super) fn size_bytes(&self) -> usize {
         let previous = match &self.previous {
             Previous::Pair(previous) => previous.key.len() + previous.value.len(),
@@ -72,13 +86,37 @@ impl Change {
         EVENT_OVERHEAD_BYTES + self.pair.key.len() + self.pair.value.len() + previous
     }
 
-    /// The event, without the pair that was replaced.
-    pub(super) fn event(&self) -> Event {
+    /// The event, with the pair that was replaced if that is wanted and known.
+    pub(super) fn event(&self, prev_kv: bool) -> Event {
         let kind = match self.kind {
             Kind::Put => event::EventType::Put,
             Kind::Delete => event::EventType::Delete,
         };
-        Event { r#type: kind.into(), kv: Some(self.pair.clone()), prev_kv: None }
+        let prev_kv = match &self.previous {
+            Previous::Pair(previous) if prev_kv => Some(previous.clone()),
+            Previous::Pair(_) | Previous::None | Previous::NotRead => None,
+        };
+        Event { r#type: kind.into(), kv: Some(self.pair.clone()), prev_kv }
+    }
+}
+
+/// The number of `WatchResponse`'s field `events`.
+const EVENTS_FIELD: u32 = 11;
+
+/// An event as it stands in a watch response.
+pub(crate) fn encode(event: &Event) -> Bytes {
+    let mut encoded = Vec::with_capacity(prost::encoding::message::encoded_len(EVENTS_FIELD, event));
+    prost::encoding::message::encode(EVENTS_FIELD, event, &mut encoded);
+    encoded.into()
+}
+
+/// Watchers that have something to take. Dropping this wakes them: those who wait for a write are told of it first.
+#[must_use]
+pub(crate) struct Wakes(Vec<Waker>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        self.0.drain(..).for_each(Waker::wake);
     }
 }
 
@@ -122,15 +160,17 @@ impl Hub {
         self.routes.lock().published
     }
 
-    /// Hands out the events of `revisions`, which follow the published ones and end with `newest`.
-    pub(crate) fn publish(&self, newest: i64, revisions: Vec<Arc<Revision>>) {
+    /// Hands out the events of `revisions`, which follow the published ones and end with `newest`. Watchers find them at
+    /// once, and are woken when the caller drops what is returned.
+    pub(crate) fn publish(&self, newest: i64, revisions: Vec<Arc<Revision>>) -> Wakes {
+        let mut wakes = Wakes(Vec::new());
         if revisions.is_empty() {
-            return;
+            return wakes;
         }
         let mut routes = self.routes.lock();
         for revision in &revisions {
             self.retain(revision);
-            routes.route(revision);
+            routes.route(revision, &mut wakes.0);
         }
         routes.published = newest;
         // What nobody wants goes now.
@@ -138,10 +178,12 @@ impl Hub {
         if self.retained_bytes() > RETAINED_BYTES_MAX {
             routes.all().for_each(|slot| slot.shed());
         }
+        wakes
     }
 
     fn retain(&self, revision: &Revision) {
-        let bytes = revision.changes.iter().map(Change::size_bytes).sum();
+        // And the encodings that the watchers share, with and without what was replaced.
+        let bytes = 3 * revision.changes.iter().map(Change::size_bytes).sum::<usize>();
         self.retained.fetch_add(bytes, Ordering::Relaxed);
         // A revision is published once; were it not, this would take the bytes off again.
         drop(revision.retained.set(Retained { bytes, all: Arc::clone(&self.retained) }));
@@ -253,9 +295,9 @@ impl Routes {
         }
     }
 
-    fn route(&self, revision: &Arc<Revision>) {
+    fn route(&self, revision: &Arc<Revision>, wakes: &mut Vec<Waker>) {
         if let [change] = revision.changes.as_slice() {
-            self.matching(change, |slot| slot.push(revision, Picks::All));
+            self.matching(change, |slot| wakes.extend(slot.push(revision, Picks::All)));
             return;
         }
         // A watcher gets all of a revision at once, so that nobody sees a part of it.
@@ -273,7 +315,7 @@ impl Routes {
         // In the order in which they were found: addresses must not decide who is woken first.
         for (slot, places) in picks {
             let all = places.len() == revision.changes.len();
-            slot.push(revision, if all { Picks::All } else { Picks::Some(places) });
+            wakes.extend(slot.push(revision, if all { Picks::All } else { Picks::Some(places) }));
         }
     }
 

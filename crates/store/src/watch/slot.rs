@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Waker;
 
+use bytes::Bytes;
+use futures::task::AtomicWaker;
 use keelson_proto::mvccpb::Event;
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
+use super::Options;
 use super::hub::{Change, Previous, Revision};
-use super::{Item, Options};
 use crate::mvcc::span::Span;
 use crate::mvcc::value::Kind;
 
@@ -20,8 +22,8 @@ pub(super) struct Slot {
     no_delete: bool,
     max_buffered_bytes: usize,
     queue: Mutex<Queue>,
-    /// Told when there is something to take.
-    pub(super) changed: Notify,
+    /// Woken when there is something to take.
+    pub(super) reader: AtomicWaker,
 }
 
 struct Queue {
@@ -41,10 +43,11 @@ pub(super) enum Mode {
 }
 
 /// Events of one revision for one watcher.
-struct Delivery {
+pub(crate) struct Delivery {
     revision: Arc<Revision>,
     picks: Picks,
     bytes: usize,
+    prev_kv: bool,
 }
 
 /// Which changes of a revision match.
@@ -55,7 +58,7 @@ pub(super) enum Picks {
 
 /// What a watcher finds in its slot.
 pub(super) enum Taken {
-    Events(Item),
+    Events(Delivery),
     Nothing,
     Behind { next: i64 },
     Closed,
@@ -70,7 +73,7 @@ impl Slot {
             no_delete: options.no_delete,
             max_buffered_bytes: options.max_buffered_bytes,
             queue: Mutex::new(Queue { deliveries: VecDeque::new(), bytes: 0, mode }),
-            changed: Notify::new(),
+            reader: AtomicWaker::new(),
         }
     }
 
@@ -82,14 +85,14 @@ impl Slot {
         }
     }
 
-    /// Offers a revision's matching changes.
-    pub(super) fn push(&self, revision: &Arc<Revision>, picks: Picks) {
+    /// Offers a revision's matching changes. Returns whom to wake.
+    pub(super) fn push(&self, revision: &Arc<Revision>, picks: Picks) -> Option<Waker> {
         let mut queue = self.queue.lock();
         let Mode::Live { from } = queue.mode else {
-            return;
+            return None;
         };
         if revision.revision < from {
-            return;
+            return None;
         }
         let picked = || picks.of(revision);
         let bytes = picked().map(Change::size_bytes).sum();
@@ -99,9 +102,10 @@ impl Slot {
             queue.mode = Mode::Behind { next: revision.revision };
         } else {
             queue.bytes += bytes;
-            queue.deliveries.push_back(Delivery { revision: revision.clone(), picks, bytes });
+            queue.deliveries.push_back(Delivery { revision: revision.clone(), picks, bytes, prev_kv: self.prev_kv });
         }
-        self.changed.notify_one();
+        drop(queue);
+        self.reader.take()
     }
 
     /// Lets go of all that was not taken; it is read from history later.
@@ -112,7 +116,7 @@ impl Slot {
             queue.mode = Mode::Behind { next: first };
             queue.deliveries = VecDeque::new();
             queue.bytes = 0;
-            self.changed.notify_one();
+            self.reader.wake();
         }
     }
 
@@ -131,8 +135,7 @@ impl Slot {
         };
         queue.bytes -= delivery.bytes;
         drop(queue);
-        let events = delivery.picks.of(&delivery.revision).map(|change| self.event(change)).collect();
-        Taken::Events(Item::Events { revision: delivery.revision.revision, events })
+        Taken::Events(delivery)
     }
 
     /// The first buffered revision, and the mode.
@@ -144,17 +147,22 @@ impl Slot {
     pub(super) fn set_mode(&self, change: impl FnOnce(Mode) -> Mode) {
         let mut queue = self.queue.lock();
         queue.mode = change(queue.mode);
-        self.changed.notify_one();
+        self.reader.wake();
+    }
+}
+
+impl Delivery {
+    pub(crate) fn revision(&self) -> i64 {
+        self.revision.revision
     }
 
-    fn event(&self, change: &Change) -> Event {
-        let mut event = change.event();
-        if self.prev_kv
-            && let Previous::Pair(previous) = &change.previous
-        {
-            event.prev_kv = Some(previous.clone());
-        }
-        event
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
+        self.picks.of(&self.revision).map(|change| change.event(self.prev_kv))
+    }
+
+    /// The events as they stand in a watch response.
+    pub(crate) fn encoded(&self) -> impl Iterator<Item = Bytes> {
+        self.picks.of(&self.revision).map(|change| change.encoded(self.prev_kv))
     }
 }
 

@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::body::Part;
 use super::lists::Share;
 use crate::Error;
+use crate::etcd_v3::reply::Part;
 use crate::handle::read::blocking;
 use crate::state::listing::Listing;
 

@@ -5,11 +5,11 @@ use keelson_proto::mvccpb::KeyValue;
 use prost::Message as _;
 use tonic::Status;
 
-use super::body::{self, Reply};
 use super::produce::{Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, one_message};
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::guard::Caller;
+use crate::etcd_v3::reply::{self, Reply};
 use crate::handle::read::blocking;
 use crate::machine;
 use crate::mvcc::encode::Pair;
@@ -48,7 +48,7 @@ pub(super) async fn answer(front: &Front, caller: &Caller, request: RangeRequest
     let pairs = std::mem::take(&mut response.kvs);
     let head = response.encode_to_vec();
     let bytes = head.len() + pairs.iter().map(|pair| Pair::of_message(pair).encoded_len()).sum::<usize>();
-    let first = [&body::prefix(bytes)?[..], &head].concat();
+    let first = [&reply::prefix(bytes)?[..], &head].concat();
     let (mut sink, parts) = sink(front.lists.stall, Box::pin(std::future::pending()));
     machine::spawn(async move {
         let outcome = send(&mut sink, pairs).await;

@@ -11,12 +11,12 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use tonic::Status;
 
-use super::body::{self, Reply};
 use super::lists::PARTS_HELD;
 use super::produce::{Over, Sink, sink, step};
 use super::{FIRST_BYTES, frame, receive};
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::measure::Received;
+use crate::etcd_v3::reply::{self, Reply};
 use crate::etcd_v3::status_code::{NO_STREAMED_FILTERS, NO_STREAMED_ORDERS};
 use crate::state::listing::{End, Listing};
 use crate::{machine, validate};
@@ -115,7 +115,7 @@ fn part(front: &Front, mut pairs: Vec<u8>, end: Option<End>) -> Result<Bytes, St
     let mut field = Vec::with_capacity(ROOM);
     encode_key(1, WireType::LengthDelimited, &mut field);
     encode_varint(response_len as u64, &mut field);
-    let prefix = body::prefix(field.len() + response_len)?;
+    let prefix = reply::prefix(field.len() + response_len)?;
     let start = ROOM - prefix.len() - field.len();
     pairs[start..start + prefix.len()].copy_from_slice(&prefix);
     pairs[start + prefix.len()..ROOM].copy_from_slice(&field);

@@ -8,13 +8,13 @@ use keelson_proto::etcdserverpb::RangeRequest;
 use prost::Message as _;
 use tonic::Status;
 
-use super::body::{self, Reply};
 use super::lists::Share;
 use super::produce::{self, Over, Sink, sink, step};
 use super::{FIRST_BYTES, SEGMENT_BYTES, frame, one_message, receive, sorted};
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::guard::Caller;
 use crate::etcd_v3::measure::Received;
+use crate::etcd_v3::reply::{self, Reply};
 use crate::mvcc::range::is_sorted;
 use crate::state::listing::{End, Listing};
 use crate::{Error, machine, validate};
@@ -54,7 +54,7 @@ async fn list(front: &Front, caller: &Caller, request: RangeRequest) -> Result<R
     let (listing, mut message, end) = front
         .handle
         .list(request, true, |mut listing| {
-            let mut message = body::message();
+            let mut message = reply::message();
             let end = listing.read(&mut message, FIRST_BYTES)?;
             Ok((listing, message, end))
         })
@@ -62,11 +62,11 @@ async fn list(front: &Front, caller: &Caller, request: RangeRequest) -> Result<R
     caller.done(&reading).await?;
     if let Some(end) = end {
         frame(front, end).encode(&mut message).map_err(|error| Status::internal(error.to_string()))?;
-        return Ok(Reply::one(body::seal(message)?));
+        return Ok(Reply::one(reply::seal(message)?));
     }
     let hold_bytes = front.lists.hold_bytes();
     let mut share = front.lists.take(hold_bytes).await?;
-    let first = Bytes::from(message).split_off(body::PREFIX_LEN);
+    let first = Bytes::from(message).split_off(reply::PREFIX_LEN);
     let (listing, held) = step(listing, move |listing| hold(listing, first, hold_bytes)).await?;
     let (end, rest, mut share) = if let Some(end) = held.end {
         share.shrink(held.bytes);
@@ -83,7 +83,7 @@ async fn list(front: &Front, caller: &Caller, request: RangeRequest) -> Result<R
     };
     let head = frame(front, end).encode_to_vec();
     let bytes = head.len() + held.bytes + rest.as_ref().map_or(0, |rest| rest.bytes);
-    let first = [&body::prefix(bytes)?[..], &head].concat();
+    let first = [&reply::prefix(bytes)?[..], &head].concat();
     let (mut sink, parts) = sink(front.lists.stall, Box::pin(std::future::pending()));
     machine::spawn(async move {
         let outcome = send(&mut sink, held, rest, &mut share).await;

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use futures::future::BoxFuture;
-use futures::stream::{BoxStream, SelectAll};
+use futures::stream::{self, BoxStream, SelectAll};
+use futures::{FutureExt as _, StreamExt as _};
 use keelson_proto::etcdserverpb::watch_create_request::FilterType;
 use keelson_proto::etcdserverpb::watch_request::RequestUnion;
 use keelson_proto::etcdserverpb::{WatchCreateRequest, WatchRequest, WatchResponse};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_stream::wrappers::IntervalStream;
 use tonic::{Code, Status, Streaming};
 
-use super::batch::push_fragments;
-use super::turns::{Control, End, Turn, turns};
+use super::messages::{fragments, message};
+use super::turns::{Control, End, Turn, Turns};
 use crate::Error;
 use crate::etcd_v3::front::Front;
 use crate::etcd_v3::guard::Caller;
@@ -48,22 +49,33 @@ type Serial = u64;
 pub(super) struct Session {
     front: Front,
     caller: Caller,
-    /// None once the client has said that it has nothing more to ask. Its watches go on, as in etcd.
-    requests: Option<Streaming<WatchRequest>>,
-    stop: BoxFuture<'static, Error>,
+    /// What comes from elsewhere. Like the watches it is looked at only when it has something, for an event concerns it not.
+    inputs: SelectAll<BoxStream<'static, Input>>,
+    /// The client has said that it has nothing more to ask. Its watches go on, as in etcd.
+    requests_ended: bool,
     watches: HashMap<i64, Watch>,
-    running: SelectAll<BoxStream<'static, ((i64, Serial), Turn)>>,
+    running: SelectAll<Turns<(i64, Serial)>>,
     /// See [`HISTORY_STEPS_MAX`].
     history: Arc<Semaphore>,
     next_id: i64,
     next_serial: Serial,
     /// At most what one request or one turn gives; emptied before the next is taken.
-    outgoing: VecDeque<WatchResponse>,
+    outgoing: VecDeque<Bytes>,
     /// A progress response for the whole stream is due once all watches have delivered up to this revision.
     progress_all: Option<i64>,
-    progress_timer: Interval,
+    /// How the stream ends once all that is outgoing has left.
+    failed: Option<Status>,
     ended: bool,
     _open: UnderWay,
+}
+
+/// What a stream hears besides its watches.
+enum Input {
+    Request(Result<WatchRequest, Status>),
+    RequestsEnded,
+    /// The watches that wish it are told how far they are.
+    ProgressTick,
+    Stop(Error),
 }
 
 /// A watched range, as etcd's pair.
@@ -99,14 +111,19 @@ impl Session {
         stop: BoxFuture<'static, Error>,
     ) -> Self {
         let interval = with_jitter(front.limits.progress_interval);
-        let mut progress_timer = tokio::time::interval_at(Instant::now() + interval, interval);
-        progress_timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let requests = requests.map(Input::Request).chain(stream::once(async { Input::RequestsEnded }));
         let open = UnderWay::new(&front.handle.metrics().watch_streams);
         Self {
             front,
             caller,
-            requests: Some(requests),
-            stop,
+            inputs: stream::select_all([
+                requests.boxed(),
+                IntervalStream::new(ticks).map(|_| Input::ProgressTick).boxed(),
+                stop.map(Input::Stop).into_stream().boxed(),
+            ]),
+            requests_ended: false,
             watches: HashMap::new(),
             running: SelectAll::new(),
             history: Arc::new(Semaphore::new(HISTORY_STEPS_MAX)),
@@ -114,69 +131,80 @@ impl Session {
             next_serial: 0,
             outgoing: VecDeque::new(),
             progress_all: None,
-            progress_timer,
+            failed: None,
             ended: false,
             _open: open,
         }
     }
 
-    /// The next response, as `futures::stream::unfold` wants it.
-    pub(super) async fn next(mut self) -> Option<(Result<WatchResponse, Status>, Self)> {
+    /// The next message; nothing follows an error.
+    pub(super) async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         loop {
-            if let Some(response) = self.outgoing.pop_front() {
-                return Some((Ok(response), self));
+            if let Some(message) = self.outgoing.pop_front() {
+                return Some(Ok(message));
             }
-            // Without watches and without requests nothing can ever follow.
-            if self.ended || (self.requests.is_none() && self.watches.is_empty()) {
+            if self.ended {
                 return None;
             }
-            let failed = tokio::select! {
-                error = &mut self.stop => Some(error.into()),
-                request = next_request(&mut self.requests) => match request {
-                    Ok(Some(request)) => {
-                        self.request(request).await;
-                        None
-                    }
-                    Ok(None) => {
-                        self.requests = None;
-                        None
-                    }
-                    Err(status) => Some(status_code::received(status)),
-                },
-                Some((tag, turn)) = self.running.next() => self.permitted_turn(tag, turn).await.err().map(Status::from),
-                _ = self.progress_timer.tick() => {
-                    self.progress_tick();
-                    None
-                }
-            };
-            if let Some(status) = failed {
+            if let Some(status) = self.failed.take() {
                 self.ended = true;
-                return Some((Err(status), self));
+                return Some(Err(status));
+            }
+            // Without watches and without requests nothing can ever follow.
+            if self.requests_ended && self.watches.is_empty() {
+                return None;
+            }
+            let taken = tokio::select! {
+                Some(input) = self.inputs.next() => self.input(input).await,
+                Some((tag, turn)) = self.running.next() => self.permitted_turn(tag, turn).await,
+            };
+            if let Err(status) = taken {
+                self.failed = Some(status);
             }
         }
     }
 
-    async fn request(&mut self, request: WatchRequest) {
+    async fn input(&mut self, input: Input) -> Result<(), Status> {
+        match input {
+            Input::Request(request) => self.request(request.map_err(status_code::received)?).await,
+            Input::RequestsEnded => {
+                self.requests_ended = true;
+                Ok(())
+            }
+            Input::ProgressTick => {
+                self.progress_tick();
+                Ok(())
+            }
+            Input::Stop(error) => Err(error.into()),
+        }
+    }
+
+    fn push(&mut self, response: &WatchResponse) -> Result<(), Status> {
+        self.outgoing.push_back(message(response, &[])?);
+        Ok(())
+    }
+
+    async fn request(&mut self, request: WatchRequest) -> Result<(), Status> {
         match request.request_union {
             Some(RequestUnion::CreateRequest(create)) => self.create(create).await,
             Some(RequestUnion::CancelRequest(cancel)) => self.cancel(cancel.watch_id),
             Some(RequestUnion::ProgressRequest(_)) => self.request_progress(),
             // A request of a newer client; etcd passes it over, too.
-            None => {}
+            None => Ok(()),
         }
     }
 
-    async fn create(&mut self, create: WatchCreateRequest) {
+    async fn create(&mut self, create: WatchCreateRequest) -> Result<(), Status> {
         let revision = self.front.handle.revision();
         let refuse = move |session: &mut Self, reason: &str| {
-            session.outgoing.push_back(WatchResponse {
+            session.push(&WatchResponse {
                 header: Some(session.front.header(revision)),
                 watch_id: NO_WATCH,
                 created: true,
                 canceled: true,
                 cancel_reason: reason.to_owned(),
                 ..Default::default()
-            });
+            })
         };
         if create.start_revision < 0 {
             return refuse(self, COMPACTED);
@@ -218,7 +246,7 @@ impl Session {
         if self.progress_all.is_some() {
             control.report_progress();
         }
-        self.running.push(turns((id, serial), watcher, Arc::clone(&control)));
+        self.running.push(Turns::new((id, serial), watcher, Arc::clone(&control)));
         self.watches.insert(
             id,
             Watch {
@@ -233,16 +261,16 @@ impl Session {
                 delivered: 0,
             },
         );
-        self.outgoing.push_back(WatchResponse {
+        self.push(&WatchResponse {
             header: Some(self.front.header(revision)),
             watch_id: id,
             created: true,
             ..Default::default()
-        });
+        })
     }
 
     /// Takes what a watch has to say, if its user may still hear it: permissions may have changed since it was created.
-    async fn permitted_turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Error> {
+    async fn permitted_turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Status> {
         let (epoch, enabled) = self.caller.epoch();
         let watch =
             self.watches.get(&id).filter(|watch| enabled && watch.serial == serial && watch.permit.epoch != epoch);
@@ -258,28 +286,25 @@ impl Session {
             match (permit, self.watches.get_mut(&id)) {
                 (Ok(permit), Some(watch)) => watch.permit = permit,
                 (Ok(_), None) => {}
-                (Err(error), _) => {
-                    self.end(id, cancel_reason(error));
-                    return Ok(());
-                }
+                (Err(error), _) => return self.end(id, cancel_reason(error)),
             }
         }
         self.turn((id, serial), turn)
     }
 
     /// Ends a watch whose user may not have it any more.
-    fn end(&mut self, id: i64, cancel_reason: String) {
+    fn end(&mut self, id: i64, cancel_reason: String) -> Result<(), Status> {
         if let Some(watch) = self.watches.remove(&id) {
             watch.control.cancel();
         }
-        self.outgoing.push_back(WatchResponse {
+        self.push(&WatchResponse {
             header: Some(self.front.header(self.front.handle.revision())),
             watch_id: id,
             canceled: true,
             cancel_reason,
             ..Default::default()
-        });
-        self.report_progress_all();
+        })?;
+        self.report_progress_all()
     }
 
     fn free_id(&mut self) -> i64 {
@@ -291,85 +316,83 @@ impl Session {
     }
 
     /// Cancels a watch; an id that is not in use is passed over, as in etcd.
-    fn cancel(&mut self, id: i64) {
-        let Some(watch) = self.watches.remove(&id) else { return };
+    fn cancel(&mut self, id: i64) -> Result<(), Status> {
+        let Some(watch) = self.watches.remove(&id) else { return Ok(()) };
         watch.control.cancel();
-        self.outgoing.push_back(WatchResponse {
+        self.push(&WatchResponse {
             header: Some(self.front.header(self.front.handle.revision())),
             watch_id: id,
             canceled: true,
             ..Default::default()
-        });
-        self.report_progress_all();
+        })?;
+        self.report_progress_all()
     }
 
     /// Takes what a watch has to say.
-    fn turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Error> {
+    fn turn(&mut self, (id, serial): (i64, Serial), turn: Turn) -> Result<(), Status> {
         let Some(watch) = self.watches.get_mut(&id).filter(|watch| watch.serial == serial) else {
             return Ok(());
         };
         watch.delivered = watch.delivered.max(turn.delivered);
-        let header = Some(self.front.header(turn.delivered));
+        let head =
+            WatchResponse { header: Some(self.front.header(turn.delivered)), watch_id: id, ..Default::default() };
         let progress_due = turn.progress && std::mem::take(&mut watch.progress_due);
         if !turn.events.is_empty() {
             self.front.handle.metrics().watch_events.inc_by(turn.events.len() as u64);
             watch.quiet = false;
-            let fragment = watch.fragment;
-            let response = WatchResponse { header, watch_id: id, events: turn.events, ..Default::default() };
-            if fragment {
-                push_fragments(&mut self.outgoing, response, self.front.message_bytes_max());
+            let outgoing = &mut self.outgoing;
+            if watch.fragment {
+                let bytes_max = self.front.message_bytes_max();
+                fragments(&head, &turn.events, bytes_max, |message| outgoing.push_back(message))?;
             } else {
-                self.outgoing.push_back(response);
+                outgoing.push_back(message(&head, &turn.events)?);
             }
         } else if progress_due {
-            self.outgoing.push_back(WatchResponse { header, watch_id: id, ..Default::default() });
+            self.outgoing.push_back(message(&head, &[])?);
         }
         match turn.end {
             None => {}
-            Some(End::Stopped) => return Err(Error::Stopped),
+            Some(End::Stopped) => return Err(Error::Stopped.into()),
             Some(End::Compacted { compact_revision }) => {
                 self.watches.remove(&id);
-                self.outgoing.push_back(WatchResponse {
+                self.push(&WatchResponse {
                     header: Some(self.front.header(self.front.handle.revision())),
                     watch_id: id,
                     canceled: true,
                     compact_revision,
                     ..Default::default()
-                });
+                })?;
             }
         }
-        self.report_progress_all();
-        Ok(())
+        self.report_progress_all()
     }
 
     /// The client wants to know how far the stream as a whole is. Requests that come before the answer are answered by
     /// one. Without any watch there is nothing to report, and etcd says nothing.
-    fn request_progress(&mut self) {
+    fn request_progress(&mut self) -> Result<(), Status> {
         if self.watches.is_empty() {
-            return;
+            return Ok(());
         }
         let revision = self.front.handle.revision();
         for watch in self.watches.values().filter(|watch| watch.delivered < revision) {
             watch.control.report_progress();
         }
         self.progress_all = Some(revision);
-        self.report_progress_all();
+        self.report_progress_all()
     }
 
-    fn report_progress_all(&mut self) {
-        let Some(asked) = self.progress_all else { return };
-        let Some(delivered) = self.watches.values().map(|watch| watch.delivered).min() else {
-            self.progress_all = None;
-            return;
-        };
-        if delivered >= asked {
-            self.progress_all = None;
-            self.outgoing.push_back(WatchResponse {
-                header: Some(self.front.header(delivered)),
-                watch_id: NO_WATCH,
-                ..Default::default()
-            });
+    fn report_progress_all(&mut self) -> Result<(), Status> {
+        let Some(asked) = self.progress_all else { return Ok(()) };
+        match self.watches.values().map(|watch| watch.delivered).min() {
+            Some(delivered) if delivered < asked => return Ok(()),
+            Some(delivered) => {
+                let header = Some(self.front.header(delivered));
+                self.push(&WatchResponse { header, watch_id: NO_WATCH, ..Default::default() })?;
+            }
+            None => {}
         }
+        self.progress_all = None;
+        Ok(())
     }
 
     fn progress_tick(&mut self) {
@@ -379,13 +402,6 @@ impl Session {
                 watch.control.report_progress();
             }
         }
-    }
-}
-
-async fn next_request(requests: &mut Option<Streaming<WatchRequest>>) -> Result<Option<WatchRequest>, Status> {
-    match requests {
-        Some(requests) => requests.message().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,15 +1,15 @@
 //! One watch of a stream, as a stream of turns: whatever is ready, gathered up to a size.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 
-use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _};
-use keelson_proto::mvccpb::Event;
-use prost::Message as _;
-use tokio::sync::Notify;
+use bytes::Bytes;
+use futures::Stream;
+use futures::task::AtomicWaker;
 
-use crate::watch::{Item, Watcher};
+use crate::watch::{Found, Item, Watcher, encode};
 
 /// Revisions are gathered into one response until it has this size. Well under the 4 MiB that gRPC clients accept by
 /// default; a single revision is never split here, whatever its size.
@@ -18,8 +18,8 @@ const TURN_BYTES: usize = 1 << 20;
 /// What a watch has to say.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
-    /// Whole revisions, in order.
-    pub(super) events: Vec<Event>,
+    /// Whole revisions, in order; each event as it stands in a response.
+    pub(super) events: Vec<Bytes>,
     /// Everything up to this revision was delivered, `events` included; 0 when nothing is known.
     pub(super) delivered: i64,
     /// The answer to [`Control::report_progress`].
@@ -37,7 +37,7 @@ pub(super) enum End {
 /// Speaks to a watch that is being polled somewhere else.
 #[derive(Debug, Default)]
 pub(super) struct Control {
-    wake: Notify,
+    waker: AtomicWaker,
     cancelled: AtomicBool,
     progress: AtomicBool,
 }
@@ -46,69 +46,69 @@ impl Control {
     /// Ends the watch without a further turn.
     pub(super) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 
     /// Asks for a turn with `progress` once everything up to now was delivered.
     pub(super) fn report_progress(&self) {
         self.progress.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.waker.wake();
     }
 }
 
 /// The turns of one watch, each with `tag`. Ends after a turn with an end, or when cancelled.
-pub(super) fn turns<T: Copy + Send + 'static>(
+pub(super) struct Turns<T> {
     tag: T,
-    watcher: Watcher,
-    control: Arc<Control>,
-) -> BoxStream<'static, (T, Turn)> {
-    stream::unfold(Some((watcher, control)), move |running| async move {
-        let (mut watcher, control) = running?;
-        let turn = turn(&mut watcher, &control).await?;
-        let next = turn.end.is_none().then_some((watcher, control));
-        Some(((tag, turn), next))
-    })
-    .boxed()
+    running: Option<(Watcher, Arc<Control>)>,
 }
 
-async fn turn(watcher: &mut Watcher, control: &Control) -> Option<Turn> {
-    let first = loop {
-        tokio::select! {
-            biased;
-            () = control.wake.notified() => {
-                if control.cancelled.load(Ordering::Acquire) {
-                    return None;
-                }
-                if control.progress.swap(false, Ordering::AcqRel) {
-                    watcher.request_progress();
-                }
-            }
-            item = watcher.next() => break item,
-        }
-    };
-    let mut turn = Turn::default();
-    let mut bytes = turn.take(first);
-    while turn.end.is_none() && !turn.progress && bytes < TURN_BYTES {
-        let Some(item) = watcher.next().now_or_never() else { break };
-        bytes += turn.take(item);
+impl<T> Turns<T> {
+    pub(super) fn new(tag: T, watcher: Watcher, control: Arc<Control>) -> Self {
+        Self { tag, running: Some((watcher, control)) }
     }
-    Some(turn)
+}
+
+impl<T: Copy + Unpin> Stream for Turns<T> {
+    type Item = (T, Turn);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<(T, Turn)>> {
+        let Some((watcher, control)) = &mut self.running else { return Poll::Ready(None) };
+        control.waker.register(context.waker());
+        if control.cancelled.load(Ordering::Acquire) {
+            self.running = None;
+            return Poll::Ready(None);
+        }
+        if control.progress.swap(false, Ordering::AcqRel) {
+            watcher.request_progress();
+        }
+        let turn = ready!(poll_turn(watcher, context));
+        if turn.end.is_some() {
+            self.running = None;
+        }
+        Poll::Ready(Some((self.tag, turn)))
+    }
+}
+
+fn poll_turn(watcher: &mut Watcher, context: &mut Context<'_>) -> Poll<Turn> {
+    let mut turn = Turn::default();
+    let mut bytes = turn.take(ready!(watcher.poll_found(context)));
+    while turn.end.is_none() && !turn.progress && bytes < TURN_BYTES {
+        let Poll::Ready(found) = watcher.poll_found(context) else { break };
+        bytes += turn.take(found);
+    }
+    Poll::Ready(turn)
 }
 
 impl Turn {
-    /// Takes an item in and returns its size.
-    fn take(&mut self, item: Option<Item>) -> usize {
+    /// Takes in what was found and returns its size.
+    fn take(&mut self, found: Option<Found>) -> usize {
+        let item = match found {
+            Some(Found::Live(delivery)) => return self.take_events(delivery.revision(), delivery.encoded()),
+            Some(Found::Item(item)) => Some(item),
+            None => None,
+        };
         match item {
-            Some(Item::Events { revision, events }) => {
-                let bytes = events.iter().map(Event::encoded_len).sum();
-                self.delivered = revision;
-                if self.events.is_empty() {
-                    self.events = events;
-                } else {
-                    self.events.extend(events);
-                }
-                bytes
-            }
+            Some(Item::Events { revision, events }) => self.take_events(revision, events.iter().map(encode)),
             Some(Item::Progress { revision }) => {
                 self.delivered = revision;
                 self.progress = true;
@@ -123,5 +123,12 @@ impl Turn {
                 0
             }
         }
+    }
+
+    fn take_events(&mut self, revision: i64, events: impl Iterator<Item = Bytes>) -> usize {
+        let before = self.events.len();
+        self.events.extend(events);
+        self.delivered = revision;
+        self.events[before..].iter().map(Bytes::len).sum()
     }
 }

@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::Frame;
@@ -35,6 +37,8 @@ pub(super) struct Reply {
 enum Rest {
     /// From a producer. One that goes away without an end has waited too long for the client.
     Parts(mpsc::Receiver<Part>),
+    /// Messages as they come.
+    Messages(BoxStream<'static, Result<Bytes, Status>>),
     /// Only the trailers are left.
     Trailers,
     Nothing,
@@ -49,6 +53,11 @@ impl Reply {
     /// An answer of which `first` is known and the rest is still being made.
     pub(super) fn parts(first: Option<Bytes>, parts: mpsc::Receiver<Part>) -> Self {
         Self { first, rest: Rest::Parts(parts) }
+    }
+
+    /// An answer that goes on as long as `messages`; an error is its outcome.
+    pub(super) fn messages(messages: BoxStream<'static, Result<Bytes, Status>>) -> Self {
+        Self { first: None, rest: Rest::Messages(messages) }
     }
 
     pub(super) fn into_response(self) -> Response<Body> {
@@ -74,6 +83,11 @@ impl http_body::Body for Reply {
                 Some(Part::End(status)) => status,
                 None => status_code::stalled(),
             },
+            Rest::Messages(messages) => match ready!(messages.poll_next_unpin(context)) {
+                Some(Ok(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
+                Some(Err(status)) => status,
+                None => Status::ok(""),
+            },
         };
         self.rest = Rest::Nothing;
         let mut trailers = HeaderMap::new();
@@ -85,9 +99,24 @@ impl http_body::Body for Reply {
     }
 }
 
+/// The response to a call that may have been refused.
+pub(super) fn respond(answer: Result<Reply, Status>) -> Response<Body> {
+    match answer {
+        Ok(reply) => reply.into_response(),
+        Err(status) => status.into_http(),
+    }
+}
+
 /// An empty message, to be filled and then sealed.
 pub(super) fn message() -> Vec<u8> {
-    vec![0; PREFIX_LEN]
+    message_with_room(0)
+}
+
+/// The same, with room for `bytes` behind the prefix.
+pub(super) fn message_with_room(bytes: usize) -> Vec<u8> {
+    let mut message = Vec::with_capacity(PREFIX_LEN + bytes);
+    message.resize(PREFIX_LEN, 0);
+    message
 }
 
 /// Writes the prefix of a message that is complete.
