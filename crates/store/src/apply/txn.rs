@@ -3,6 +3,7 @@
 //! As in etcd, all comparisons, those of nested transactions included, are made on the state before the transaction; so
 //! are the checks of its operations. Only then it is carried out, and its reads see its earlier writes.
 
+use keelson_proto::etcdserverpb::compare::CompareTarget;
 use keelson_proto::etcdserverpb::{
     Compare, RequestOp, ResponseHeader, ResponseOp, TxnRequest, TxnResponse, request_op, response_op,
 };
@@ -45,7 +46,11 @@ fn take_path(context: &mut Context<'_>, request: &TxnRequest, path: &mut Vec<boo
 
 fn holds(context: &mut Context<'_>, compare: &Compare) -> Result<bool, Error> {
     match Span::new(&compare.key, &compare.range_end) {
-        Span::One(key) => Ok(compare::holds_for(compare, context.get(&key, true)?.as_ref())),
+        // What is not compared with a value is known without a look at the disk when the key was written lately.
+        Span::One(key) => {
+            let with_value = compare.target() == CompareTarget::Value;
+            Ok(compare::holds_for(compare, context.get(&key, with_value)?.as_ref()))
+        }
         span => compare::holds(compare, context.scan(span, context.revision())?),
     }
 }
