@@ -241,6 +241,11 @@ impl Handle {
         self.member.reader.revision()
     }
 
+    /// The newest revision whose events the watches of this member have been handed; a moment behind [`Self::revision`].
+    pub fn published(&self) -> i64 {
+        self.member.reader.published()
+    }
+
     /// Who leads, as this member knows. `leading` turns true only after everything of earlier terms is applied here.
     pub fn leadership(&self) -> Receiver<Leadership> {
         self.member.leadership.clone()

@@ -214,8 +214,9 @@ fn propose(
             biased;
             ended = &mut over => {
                 let outcome = end(&answers, number, ended);
-                if matches!(outcome, Outcome::Over) {
-                    // To break the call off would cost more than its answer. A leader that is gone is not waited for.
+                if matches!(outcome, Outcome::Over) && !leads {
+                    // To break the call off would cost more than its answer. A leader that is gone is not waited for. Here,
+                    // there is no call, and what nobody waits for any more must not be appended yet.
                     handing.await;
                 }
                 return outcome;

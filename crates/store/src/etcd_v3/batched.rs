@@ -3,20 +3,28 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tokio::runtime::Handle;
+
 /// A connection's future that, when it is woken, first lets everything run that can run already.
 ///
 /// Each stream of a connection is a task, and wakes the connection when it has a frame to send. The runtime would run the
 /// connection at once and so write one frame at a time, with a system call and a segment for each: what a commit
 /// answers, and what an event brings to the watches of a connection, are dozens of frames that are ready together.
 /// Waking itself puts the connection behind them. When nothing else can run, that costs a look at an empty queue.
+///
+/// A runtime of several workers would wake another one for what one puts back, to take the connection from it: there it is
+/// left as it is.
 pub(super) struct Batched<F> {
     connection: Pin<Box<F>>,
+    stands_back: bool,
     stood_back: bool,
 }
 
 impl<F> Batched<F> {
+    /// On a tokio runtime.
     pub(super) fn new(connection: F) -> Self {
-        Self { connection: Box::pin(connection), stood_back: false }
+        let stands_back = Handle::current().metrics().num_workers() == 1;
+        Self { connection: Box::pin(connection), stands_back, stood_back: false }
     }
 }
 
@@ -24,7 +32,7 @@ impl<F: Future> Future for Batched<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.stood_back = !self.stood_back;
+        self.stood_back = self.stands_back && !self.stood_back;
         if self.stood_back {
             context.waker().wake_by_ref();
             return Poll::Pending;

@@ -4,21 +4,24 @@
 //! batch as with many. While a small round is under way, the batches that come gather for the next; what is large enough to
 //! be worth a round of its own does not wait.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use keelson_proto::keelson::store::v1::Batch;
-use openraft::errors::ClientWriteError;
+use openraft::errors::{ClientWriteError, Fatal};
 use tokio::sync::{mpsc, oneshot};
 
 use super::prepend;
 use crate::raft::Raft;
-use crate::raft::types::Proposal;
+use crate::raft::types::{Proposal, TypeConfig};
 use crate::{Error, machine};
 
-/// Batches that may wait: a member has few under way.
-const QUEUE_MAX: usize = 256;
+/// Batches that may wait to be looked at; a member has few under way. With [`ROUND_BATCHES_MAX`] of about
+/// [`ROUND_BYTES_MAX`] each, what waits is bounded in bytes, too.
+const QUEUE_MAX: usize = 32;
 /// Batches in one round, so that the first of them does not wait for the applying of too many.
 const ROUND_BATCHES_MAX: usize = 64;
 /// Bytes in one round; a single batch may be larger.
@@ -29,6 +32,11 @@ const ROUNDS_MAX: usize = 8;
 const LARGE_ROUND_BYTES: usize = 60_000;
 /// While so little waits and is under way, there are few writers: they gain more from not waiting than from company.
 const FEW_BYTES: usize = 4 << 10;
+/// A round that takes longer has lost its quorum, perhaps. What waits behind it is handed to Raft all the same, which refuses
+/// it as soon as it knows: a refusal is worth more than an answer that nobody knows.
+const ROUND_PATIENCE: Duration = Duration::from_millis(200);
+/// Rounds under way when they take too long.
+const LATE_ROUNDS_MAX: usize = 64;
 /// Rounds under way that few writers may have: as many as members usually propose.
 const FEW_ROUNDS_MAX: usize = 3;
 
@@ -74,6 +82,7 @@ impl Appends {
         let mut bytes_under_way = 0;
         let mut waiting: Vec<Waiting> = Vec::new();
         loop {
+            let mut late = false;
             tokio::select! {
                 biased;
                 Some(bytes) = rounds.next() => bytes_under_way -= bytes,
@@ -82,10 +91,13 @@ impl Appends {
                         return;
                     }
                 }
+                // Begins anew with everything that happens: nothing has for so long.
+                () = tokio::time::sleep(ROUND_PATIENCE), if !waiting.is_empty() => late = rounds.len() < LATE_ROUNDS_MAX,
             }
             // Nobody waits for these any more, and nothing of them is appended yet.
             waiting.retain(|waiting| !waiting.appended.is_closed());
-            while may_start(bytes(&waiting), rounds.len(), bytes_under_way) {
+            while may_start(bytes(&waiting), rounds.len(), bytes_under_way) || (late && !waiting.is_empty()) {
+                late = false;
                 let round = take_round(&mut waiting);
                 let bytes = bytes(&round);
                 bytes_under_way += bytes;
@@ -96,7 +108,7 @@ impl Appends {
 }
 
 fn bytes(batches: &[Waiting]) -> usize {
-    batches.iter().map(|waiting| waiting.batch.len()).sum()
+    batches.iter().map(|waiting| waiting.batch.len().max(1)).sum()
 }
 
 /// Whether the bytes that wait should be appended now, beside the rounds under way, or rather gather.
@@ -124,19 +136,35 @@ async fn append(raft: Raft, round: Vec<Waiting>) {
     // A caller whose answer is dropped takes it for unknown.
     let Ok(mut results) = raft.client_write_many(batches).await else { return };
     for caller in callers {
-        let answer = match results.next().await {
-            Some(Ok(Ok(_))) => Ok(()),
-            Some(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => Err(Error::NotLeader),
-            Some(Ok(Err(_)) | Err(_)) | None => Err(Error::Unknown),
-        };
         // It may have gone meanwhile.
-        drop(caller.send(answer));
+        drop(caller.send(answer(results.next().await)));
+    }
+}
+
+/// What a batch's result means; none is given any more once Raft has stopped.
+fn answer<T>(result: Option<Result<Result<T, ClientWriteError<TypeConfig>>, Fatal<TypeConfig>>>) -> Result<(), Error> {
+    match result {
+        Some(Ok(Ok(_))) => Ok(()),
+        // It is refused before it has a place in the log.
+        Some(Ok(Err(ClientWriteError::ForwardToLeader(_)))) => Err(Error::NotLeader),
+        Some(Ok(Err(_)) | Err(_)) | None => Err(Error::Unknown),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use openraft::errors::ForwardToLeader;
+
     use super::*;
+
+    #[test]
+    fn only_what_has_no_place_in_the_log_is_refused() {
+        let refused = ClientWriteError::ForwardToLeader(ForwardToLeader::empty());
+        assert!(matches!(answer::<()>(Some(Ok(Ok(())))), Ok(())));
+        assert!(matches!(answer::<()>(Some(Ok(Err(refused)))), Err(Error::NotLeader)));
+        assert!(matches!(answer::<()>(Some(Err(Fatal::Stopped))), Err(Error::Unknown)));
+        assert!(matches!(answer::<()>(None), Err(Error::Unknown)));
+    }
 
     fn waiting(bytes: &[usize]) -> Vec<Waiting> {
         let of_size = |size: &usize| Waiting { batch: vec![0; *size].into(), appended: oneshot::channel().0 };

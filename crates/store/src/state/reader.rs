@@ -154,6 +154,12 @@ impl Reader {
         self.shared.figures.load().revision()
     }
 
+    /// The newest revision whose events the watchers have been handed. Those who wait for a write are told after that.
+    #[must_use]
+    pub fn published(&self) -> i64 {
+        self.shared.hub().published()
+    }
+
     /// The compacted revision; 0 when never compacted.
     #[must_use]
     pub fn compacted(&self) -> i64 {

@@ -25,13 +25,13 @@ pub(crate) struct Revision {
 /// Counts the bytes of a revision for as long as some watcher has not taken it.
 #[derive(Debug)]
 struct Retained {
-    bytes: usize,
+    bytes: AtomicUsize,
     all: Arc<AtomicUsize>,
 }
 
 impl Drop for Retained {
     fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.fetch_sub(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
@@ -60,22 +60,36 @@ pub(crate) enum Previous {
 /// Bytes that an event takes besides its keys and values.
 const EVENT_OVERHEAD_BYTES: usize = 128;
 
+impl Retained {
+    fn grow(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.all.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Revision {
     pub(crate) fn new(revision: i64, changes: Vec<Change>) -> Self {
         Self { revision, changes, retained: OnceLock::new() }
+    }
+
+    /// An event of this revision as it stands in a watch response. Encoded for the first watcher that asks, and shared by all.
+    pub(super) fn encoded(&self, change: &Change, prev_kv: bool) -> Bytes {
+        let previous = prev_kv && matches!(change.previous, Previous::Pair(_));
+        let encoded = if previous { &change.encoded_with_previous } else { &change.encoded };
+        let encode = || {
+            let encoded = encode(&change.event(previous));
+            if let Some(retained) = self.retained.get() {
+                retained.grow(encoded.len());
+            }
+            encoded
+        };
+        encoded.get_or_init(encode).clone()
     }
 }
 
 impl Change {
     pub(crate) fn new(kind: Kind, sub: u32, pair: KeyValue, previous: Previous) -> Self {
         Self { kind, sub, pair, previous, encoded: OnceLock::new(), encoded_with_previous: OnceLock::new() }
-    }
-
-    /// The event as it stands in a watch response. Encoded for the first watcher that asks, and shared by all.
-    pub(super) fn encoded(&self, prev_kv: bool) -> Bytes {
-        let previous = prev_kv && matches!(self.previous, Previous::Pair(_));
-        let encoded = if previous { &self.encoded_with_previous } else { &self.encoded };
-        encoded.get_or_init(|| encode(&self.event(previous))).clone()
     }
 
     pub(super) fn size_bytes(&self) -> usize {
@@ -156,7 +170,7 @@ impl Hub {
         self.prev_kv_watchers.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn published(&self) -> i64 {
+    pub(crate) fn published(&self) -> i64 {
         self.routes.lock().published
     }
 
@@ -182,11 +196,10 @@ impl Hub {
     }
 
     fn retain(&self, revision: &Revision) {
-        // And the encodings that the watchers share, with and without what was replaced.
-        let bytes = 3 * revision.changes.iter().map(Change::size_bytes).sum::<usize>();
+        let bytes = revision.changes.iter().map(Change::size_bytes).sum();
         self.retained.fetch_add(bytes, Ordering::Relaxed);
         // A revision is published once; were it not, this would take the bytes off again.
-        drop(revision.retained.set(Retained { bytes, all: Arc::clone(&self.retained) }));
+        drop(revision.retained.set(Retained { bytes: AtomicUsize::new(bytes), all: Arc::clone(&self.retained) }));
     }
 
     /// Bytes of revisions that some watcher has not taken yet.

@@ -162,7 +162,7 @@ impl Delivery {
 
     /// The events as they stand in a watch response.
     pub(crate) fn encoded(&self) -> impl Iterator<Item = Bytes> {
-        self.picks.of(&self.revision).map(|change| change.encoded(self.prev_kv))
+        self.picks.of(&self.revision).map(|change| self.revision.encoded(change, self.prev_kv))
     }
 }
 

@@ -96,8 +96,9 @@ impl Watcher {
                 Taken::Behind { next } => self.reading = Some(self.step(next)),
                 Taken::Closed => self.ended = true,
                 Taken::Nothing => {
-                    let progress = self.progress();
-                    if self.progress_requested && progress > 0 {
+                    // The hub's lock is everybody's: only who was asked goes to it.
+                    let progress = if self.progress_requested { self.progress() } else { 0 };
+                    if progress > 0 {
                         self.progress_requested = false;
                         return Poll::Ready(Some(Found::Item(Item::Progress { revision: progress })));
                     }

@@ -195,7 +195,8 @@ impl Session {
     }
 
     async fn create(&mut self, create: WatchCreateRequest) -> Result<(), Status> {
-        let revision = self.front.handle.revision();
+        // Not what is applied: a watch from there on would not be woken when that is published.
+        let revision = self.front.handle.published();
         let refuse = move |session: &mut Self, reason: &str| {
             session.push(&WatchResponse {
                 header: Some(session.front.header(revision)),
@@ -373,7 +374,8 @@ impl Session {
         if self.watches.is_empty() {
             return Ok(());
         }
-        let revision = self.front.handle.revision();
+        // What is applied and not published yet would be waited for until another event.
+        let revision = self.front.handle.published();
         for watch in self.watches.values().filter(|watch| watch.delivered < revision) {
             watch.control.report_progress();
         }

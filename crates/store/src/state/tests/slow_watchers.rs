@@ -1,6 +1,71 @@
 //! Watchers that do not read: what they cost, and whom.
 
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
 use super::*;
+use crate::watch::Found;
+
+/// Knows whether it was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn watchers_are_woken_once_those_who_write_may_have_been_told() {
+    let (_folder, mut state) = open();
+    let mut watcher = watch_all(&state, 0, 1 << 20);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    {
+        let mut next = pin!(watcher.next());
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let (_, wakes) = state.apply_then_wake(vec![entry(1, vec![put("a", "1")])]).expect("applies");
+        assert!(!woken.0.load(Ordering::Relaxed));
+        drop(wakes);
+        assert!(woken.0.load(Ordering::Relaxed));
+        assert!(next.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    }
+    // What is there already is found without being woken, whoever asks.
+    let (_, wakes) = state.apply_then_wake(vec![entry(2, vec![put("a", "2")])]).expect("applies");
+    assert!(matches!(next(&mut watcher).await, Item::Events { .. }));
+    drop(wakes);
+    assert_eq!(state.reader().published(), state.reader().revision());
+}
+
+#[tokio::test]
+async fn what_is_encoded_is_counted_and_shared() {
+    let (_folder, mut state) = open();
+    let (mut one, mut other) = (watch_all(&state, 0, 1 << 20), watch_all(&state, 0, 1 << 20));
+    let value = "v".repeat(100 << 10);
+    apply(&mut state, vec![put("a", &value)]);
+    let plain = state.reader().retained_bytes();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut take = |watcher: &mut Watcher| match watcher.poll_found(&mut context) {
+        Poll::Ready(Some(Found::Live(delivery))) => delivery.encoded().next().expect("an event"),
+        _ => panic!("nothing is there"),
+    };
+    let encoded = take(&mut one);
+    assert_eq!(state.reader().retained_bytes(), plain + encoded.len());
+    assert_eq!(take(&mut other).as_ptr(), encoded.as_ptr(), "it was encoded again");
+    assert_eq!(state.reader().retained_bytes(), 0);
+}
+
+#[tokio::test]
+async fn entries_that_are_applied_together_do_not_push_watchers_into_history() {
+    let (_folder, mut state) = open();
+    let _watchers = (watch_all(&state, 0, 64 << 20), watch_all(&state, 0, 64 << 20));
+    let value = "v".repeat(1 << 20);
+    state.apply((1..=32).map(|index| entry(index, vec![put("a", &value)])).collect()).expect("applies");
+    assert_eq!(state.reader().watchers(), (2, 0));
+}
 
 #[tokio::test]
 async fn watchers_that_never_read_cost_bounded_memory_and_lose_nothing() {
