@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::caches::{AnyObject, Caches};
+use crate::custom::Known;
 use crate::driver::{Controller, Signals};
 use crate::plan::{Plan, WRITES_MAX, Write};
 
@@ -162,11 +163,12 @@ pub(crate) struct Loop {
     client: Client,
     /// UIDs of owners that were read and not found. UIDs never come back.
     absent: Mutex<HashSet<String>>,
+    custom: Known,
 }
 
 impl Loop {
     pub fn new(caches: Caches, client: Client) -> Self {
-        Self { caches, client, absent: Mutex::default() }
+        Self { caches, client, absent: Mutex::default(), custom: Known::default() }
     }
 
     fn dependents(&self, object: &AnyObject) -> Vec<AnyObject> {
@@ -177,13 +179,18 @@ impl Loop {
     async fn owner(&self, dependent: &AnyObject, reference: &OwnerReference) -> Result<Owner, Error> {
         let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
         let namespace = dependent.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(kind) = registry::by_kind(group, &reference.kind) else { return Ok(Owner::Present) };
-        if kind.namespaced && namespace.is_empty() {
+        let (resource, namespaced) = match registry::by_kind(group, &reference.kind) {
+            Some(kind) => (Resource::new(kind.group, kind.version, kind.plural), kind.namespaced),
+            None => match self.custom.find(&self.client, group, &reference.kind).await? {
+                Some(custom) => (custom.resource, custom.namespaced),
+                None => return Ok(Owner::Present),
+            },
+        };
+        if namespaced && namespace.is_empty() {
             // A cluster-scoped object cannot be owned by one in a namespace: nobody can say which one is meant.
             return Ok(Owner::Present);
         }
-        let resource = Resource::new(kind.group, kind.version, kind.plural);
-        let key = Key::new(if kind.namespaced { namespace } else { "" }, reference.name.clone());
+        let key = Key::new(if namespaced { namespace } else { "" }, reference.name.clone());
         if let Some(owner) = self.caches.of(&resource).and_then(|cache| cache.find(&key))
             && owner.metadata.uid.as_deref() == Some(reference.uid.as_str())
         {

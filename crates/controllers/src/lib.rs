@@ -15,6 +15,7 @@
 //! Absent on purpose: expectations, timers inside controllers, and any state that a new leader would have to rebuild.
 
 mod caches;
+mod custom;
 pub mod deployment;
 mod driver;
 pub mod endpoint_slice;

@@ -13,6 +13,7 @@ use keelson_types::{meta, registry};
 use serde_json::{Value, json};
 
 use crate::caches::Caches;
+use crate::custom;
 use crate::driver::{Controller, Signals};
 use crate::plan::{Plan, Write};
 
@@ -113,11 +114,17 @@ impl Loop {
     async fn remaining(&self, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
         let raw = self.client.raw();
         let mut remaining = Vec::new();
-        for kind in registry::stored().filter(|kind| kind.namespaced) {
-            let resource = Resource::new(kind.group, kind.version, kind.plural);
+        let own = registry::stored().filter(|kind| kind.namespaced);
+        let own = own.map(|kind| Resource::new(kind.group, kind.version, kind.plural));
+        let custom = custom::kinds(&self.client).await?.into_iter().filter(|custom| custom.namespaced);
+        for resource in own.chain(custom.map(|custom| custom.resource)) {
             // A page is enough: what is alive on a later one comes to the front when this one is gone.
             let options = ListOptions { limit: 100, ..ListOptions::default() };
-            let page = raw.list(&resource.object(namespace, ""), &options).await?;
+            let page = match raw.list(&resource.object(namespace, ""), &options).await {
+                // The kind has gone since, and with it all its objects.
+                Err(error) if error.is_not_found() => continue,
+                page => page?,
+            };
             if page.items.is_empty() {
                 continue;
             }
