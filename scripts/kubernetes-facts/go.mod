@@ -3,6 +3,7 @@ module keelson.invalid/kubernetes-facts
 go 1.26.0
 
 require (
+	k8s.io/apiextensions-apiserver v0.36.0
 	k8s.io/apimachinery v0.36.0
 	k8s.io/client-go v0.36.0
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.2

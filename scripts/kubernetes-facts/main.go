@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,7 +37,7 @@ var served = []string{
 	"discovery.k8s.io/v1", "rbac.authorization.k8s.io/v1", "storage.k8s.io/v1", "scheduling.k8s.io/v1",
 	"coordination.k8s.io/v1", "events.k8s.io/v1", "certificates.k8s.io/v1", "authentication.k8s.io/v1",
 	"authorization.k8s.io/v1", "admissionregistration.k8s.io/v1", "node.k8s.io/v1",
-	"flowcontrol.apiserver.k8s.io/v1", "resource.k8s.io/v1",
+	"flowcontrol.apiserver.k8s.io/v1", "resource.k8s.io/v1", "apiextensions.k8s.io/v1",
 }
 
 // What client-go does not know: the kinds of the aggregator, which has a module of its own.
@@ -58,15 +59,27 @@ var options = []any{
 
 // Types that are written in a way of their own.
 var special = map[reflect.Type]string{
-	reflect.TypeFor[resource.Quantity]():    "Q",
-	reflect.TypeFor[metav1.Time]():          "T",
-	reflect.TypeFor[metav1.MicroTime]():     "M",
-	reflect.TypeFor[intstr.IntOrString]():   "O",
-	reflect.TypeFor[runtime.RawExtension](): "R",
-	reflect.TypeFor[metav1.FieldsV1]():      "F",
+	reflect.TypeFor[resource.Quantity]():                          "Q",
+	reflect.TypeFor[metav1.Time]():                                "T",
+	reflect.TypeFor[metav1.MicroTime]():                           "M",
+	reflect.TypeFor[intstr.IntOrString]():                         "O",
+	reflect.TypeFor[runtime.RawExtension]():                       "R",
+	reflect.TypeFor[metav1.FieldsV1]():                            "F",
+	reflect.TypeFor[apiextensions.JSON]():                         "J",
+	reflect.TypeFor[apiextensions.JSONSchemaPropsOrBool]():        "Ut@apiextensions.v1.JSONSchemaProps",
+	reflect.TypeFor[apiextensions.JSONSchemaPropsOrArray]():       "Ul@apiextensions.v1.JSONSchemaProps",
+	reflect.TypeFor[apiextensions.JSONSchemaPropsOrStringArray](): "Us@apiextensions.v1.JSONSchemaProps",
+}
+
+// Lists that merge by a key and are not in client-go's table, which does not know the type.
+var keyed = map[string]string{
+	"apiextensions.v1.CustomResourceDefinitionStatus.conditions": "+type",
 }
 
 func main() {
+	if err := apiextensions.AddToScheme(scheme.Scheme); err != nil {
+		fail("%v", err)
+	}
 	if len(os.Args) != 2 {
 		fail("table or golden?")
 	}
@@ -200,7 +213,7 @@ func message(name string, of reflect.Type, relations map[string]*merge.Map) stri
 				fmt.Fprintf(os.Stderr, "no merge rule: %s.%s\n", name, json)
 			}
 		}
-		fields[number] = text
+		fields[number] = text + keyed[name+"."+json]
 		numbers = append(numbers, number)
 	}
 	sort.Ints(numbers)
@@ -212,7 +225,7 @@ func message(name string, of reflect.Type, relations map[string]*merge.Map) stri
 
 func scalar(of reflect.Type) bool {
 	switch of.Kind() {
-	case reflect.String, reflect.Bool, reflect.Int32, reflect.Int64:
+	case reflect.String, reflect.Bool, reflect.Int32, reflect.Int64, reflect.Float64:
 		return true
 	}
 	return false
@@ -235,6 +248,8 @@ func code(of reflect.Type, where string) string {
 		return "i"
 	case reflect.Int64:
 		return "l"
+	case reflect.Float64:
+		return "d"
 	case reflect.Struct:
 		return "@" + name(of)
 	case reflect.Slice:
@@ -337,9 +352,27 @@ func golden() {
 }
 
 // Gives every field another value.
-type filler struct{ last int }
+type filler struct {
+	last int
+	// A schema holds schemas, which would never end: those within the first are left out.
+	schema bool
+}
+
+// Whether a value is a schema within another, or several.
+func (f *filler) isInner(of reflect.Type) bool {
+	switch of.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		inner := of.Elem()
+		return f.schema && (inner == reflect.TypeFor[apiextensions.JSONSchemaProps]() ||
+			inner == reflect.TypeFor[apiextensions.JSONSchemaPropsOrArray]())
+	}
+	return false
+}
 
 func (f *filler) fill(value reflect.Value) {
+	if f.isInner(value.Type()) {
+		return
+	}
 	f.last++
 	switch value.Type() {
 	case reflect.TypeFor[resource.Quantity]():
@@ -366,6 +399,17 @@ func (f *filler) fill(value reflect.Value) {
 		return
 	case reflect.TypeFor[metav1.TypeMeta]():
 		return
+	case reflect.TypeFor[apiextensions.JSON]():
+		value.Set(reflect.ValueOf(apiextensions.JSON{Raw: []byte(fmt.Sprintf(`{"a":%d}`, f.last))}))
+		return
+	case reflect.TypeFor[apiextensions.JSONSchemaPropsOrBool]():
+		value.Set(reflect.ValueOf(apiextensions.JSONSchemaPropsOrBool{Allows: true}))
+		return
+	case reflect.TypeFor[apiextensions.JSONSchemaPropsOrStringArray]():
+		value.Set(reflect.ValueOf(apiextensions.JSONSchemaPropsOrStringArray{Property: []string{fmt.Sprintf("v%d", f.last)}}))
+		return
+	case reflect.TypeFor[apiextensions.JSONSchemaProps]():
+		f.schema = true
 	}
 	switch value.Kind() {
 	case reflect.String:
@@ -374,6 +418,8 @@ func (f *filler) fill(value reflect.Value) {
 		value.SetBool(true)
 	case reflect.Int32, reflect.Int64:
 		value.SetInt(int64(f.last) * 7)
+	case reflect.Float64:
+		value.SetFloat(float64(f.last) + 0.5)
 	case reflect.Uint16:
 		value.SetUint(uint64(f.last))
 	case reflect.Pointer:

@@ -14,14 +14,17 @@ mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use imbl::OrdMap;
 use keelson_types::status::Status;
 use keelson_types::{Kind, registry};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
 
+use crate::custom::{Definitions, Served};
 use crate::keys;
 
 pub use feed::run;
@@ -44,7 +47,12 @@ const DEMAND_INTERVAL: Duration = Duration::from_millis(100);
 /// The caches of all kinds.
 #[derive(Debug)]
 pub struct Caches {
+    /// Of the program's own kinds.
     kinds: Vec<Arc<Cache>>,
+    limits: Limits,
+    /// Of the kinds that users define, as their definitions stand in the caches.
+    served: ArcSwap<Served>,
+    definitions: Mutex<Definitions>,
     /// The keys of all allocated addresses and ports.
     allocations: RwLock<HashSet<Box<[u8]>>>,
     /// Everything up to here is in the caches; 0 until they were filled for the first time.
@@ -62,6 +70,8 @@ pub struct Cache {
     state: RwLock<State>,
     /// The revision of the newest change of this kind.
     changed: watch::Sender<i64>,
+    /// The kind is defined otherwise now, or no more: nothing follows.
+    closed: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -82,6 +92,8 @@ pub enum Since {
     },
     /// The window has moved on; the store's history may have it.
     Lost,
+    /// The kind is defined otherwise now, or no more.
+    Closed,
 }
 
 impl Caches {
@@ -91,17 +103,35 @@ impl Caches {
         let kinds = kinds.map(|kind| Arc::new(Cache::new(kind, limits))).collect();
         Arc::new(Caches {
             kinds,
+            limits,
+            served: ArcSwap::default(),
+            definitions: Mutex::default(),
             allocations: RwLock::default(),
             revision: watch::Sender::new(0),
             demand: Notify::new(),
         })
     }
 
+    /// The kinds that are served, with those that users define.
+    pub fn served(&self) -> arc_swap::Guard<Arc<Served>> {
+        self.served.load()
+    }
+
+    /// The cache of a kind. One that users define no more has an empty one, to which nothing happens.
+    ///
     /// # Panics
-    /// Never: every registered kind has its cache.
-    pub fn of(&self, kind: &'static Kind) -> &Arc<Cache> {
+    /// Never: every kind of the program has its cache.
+    pub fn of(&self, kind: &'static Kind) -> Arc<Cache> {
+        if kind.is_custom() {
+            let served = self.served.load();
+            return match served.resource(kind) {
+                Some(resource) => resource.cache.clone(),
+                None => Arc::new(Cache::closed(kind, self.limits, self.revision())),
+            };
+        }
         let kind = kind.stored();
-        self.kinds.iter().find(|cache| std::ptr::eq(cache.kind, kind)).expect("every registered kind has its cache")
+        let cache = self.kinds.iter().find(|cache| std::ptr::eq(cache.kind, kind));
+        cache.expect("every kind of the program has its cache").clone()
     }
 
     /// Everything up to here is in the caches; 0 until they were filled for the first time.
@@ -137,11 +167,12 @@ impl Caches {
         }
     }
 
-    /// Objects and their revision, which belong together.
+    /// Objects and their revision, which belong together. Of a kind that users define, they are in the version that is stored.
     pub fn snapshot(&self, kind: &'static Kind) -> (Objects, i64) {
         // Read before the lock: whatever the feed finished is in the cache by then.
         let complete = self.revision();
-        let state = self.of(kind).state.read();
+        let cache = self.of(kind);
+        let state = cache.state.read();
         (state.objects.clone(), complete.max(state.newest))
     }
 
@@ -154,20 +185,19 @@ impl Caches {
         self.allocations.read().contains(key.as_bytes())
     }
 
-    /// At most `max` revisions' changes of a kind right after `cursor`.
-    pub fn since(&self, kind: &'static Kind, cursor: i64, max: usize) -> Since {
+    /// At most `max` revisions' changes right after `cursor`.
+    pub fn since(&self, cache: &Cache, cursor: i64, max: usize) -> Since {
+        // Read before the changes: a cache that is closed has all that it will ever have.
+        let closed = cache.is_closed();
         let complete = self.revision();
-        let state = self.of(kind).state.read();
+        let state = cache.state.read();
         match state.history.after(cursor, max) {
+            None if closed => Since::Closed,
             None => Since::Lost,
+            Some(batches) if batches.is_empty() && closed => Since::Closed,
             Some(batches) if batches.is_empty() => Since::Nothing { revision: complete.max(state.newest) },
             Some(batches) => Since::Batches(batches),
         }
-    }
-
-    /// From this revision on, [`Caches::since`] knows the changes of a kind.
-    pub fn history_start(&self, kind: &'static Kind) -> i64 {
-        self.of(kind).state.read().history.start()
     }
 
     /// The revision of the newest change of a kind.
@@ -184,7 +214,46 @@ impl Caches {
 impl Cache {
     fn new(kind: &'static Kind, limits: Limits) -> Cache {
         let state = State { objects: Objects::new(), history: History::new(limits, 0), newest: 0 };
-        Cache { kind, prefix: keys::prefix(kind), limits, state: RwLock::new(state), changed: watch::Sender::new(0) }
+        Cache {
+            kind,
+            prefix: keys::prefix(kind),
+            limits,
+            state: RwLock::new(state),
+            changed: watch::Sender::new(0),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    fn closed(kind: &'static Kind, limits: Limits, revision: i64) -> Cache {
+        let cache = Cache::new(kind, limits);
+        cache.fill(Objects::new(), revision);
+        cache.close();
+        cache
+    }
+
+    /// Nothing follows. Whoever watches is told when they have seen what there was.
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.changed.send_modify(|_| {});
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Of the keys of its objects, with the slash at the end.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Wakes at each change.
+    pub fn changed(&self) -> watch::Receiver<i64> {
+        self.changed.subscribe()
+    }
+
+    /// From this revision on, [`Caches::since`] knows the changes.
+    pub fn history_start(&self) -> i64 {
+        self.state.read().history.start()
     }
 
     /// Starts over with everything that exists at `revision`. Watchers that are older go to the store's history.

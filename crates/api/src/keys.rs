@@ -17,6 +17,9 @@ pub const RANGES: &str = "/registry/ranges/";
 /// The prefix of a kind's keys, with the trailing slash.
 pub fn prefix(kind: &'static Kind) -> String {
     let kind = kind.stored();
+    if kind.is_custom() {
+        return format!("{ROOT}{}/{}/", kind.group, kind.plural);
+    }
     // Some kinds kept the names that they had before they were called as they are now.
     match (kind.group, kind.plural) {
         ("", "nodes") => format!("{ROOT}minions/"),
@@ -24,7 +27,7 @@ pub fn prefix(kind: &'static Kind) -> String {
         ("", "endpoints") => format!("{ROOT}services/endpoints/"),
         ("", "replicationcontrollers") => format!("{ROOT}controllers/"),
         ("networking.k8s.io", "ingresses") => format!("{ROOT}ingress/"),
-        ("apiregistration.k8s.io", plural) => format!("{ROOT}apiregistration.k8s.io/{plural}/"),
+        (group @ ("apiregistration.k8s.io" | "apiextensions.k8s.io"), plural) => format!("{ROOT}{group}/{plural}/"),
         (_, plural) => format!("{ROOT}{plural}/"),
     }
 }

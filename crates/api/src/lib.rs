@@ -4,6 +4,7 @@
 //! what it reads, the store's guarded transactions are what it writes.
 
 pub mod cache;
+mod custom;
 mod grpc;
 mod keys;
 pub mod managed;

@@ -28,7 +28,6 @@ mod walk;
 mod tests;
 
 use keelson_types::Kind;
-use keelson_types::schema::schema;
 use keelson_types::status::Status;
 use serde_json::Value;
 
@@ -75,7 +74,7 @@ pub struct Writer<'a> {
 
 /// The managedFields of a new object; None when they are not kept.
 pub fn created(kind: &Kind, new: &Value, writer: Writer<'_>) -> Option<Value> {
-    if writer.manager.is_empty() || UNTRACKED.contains(&kind.plural) {
+    if writer.manager.is_empty() || !kind.is_custom() && UNTRACKED.contains(&kind.plural) {
         return None;
     }
     let mut managers = Managers::default();
@@ -174,7 +173,10 @@ pub fn apply(
 }
 
 fn shape_of(kind: &Kind) -> Option<Shape> {
-    schema().kind(&kind.api_version(), kind.kind).map(Shape::Fields)
+    match kind.definition() {
+        Some(definition) => Some(Shape::Custom(definition.schema())),
+        None => kind.message().map(Shape::Fields),
+    }
 }
 
 fn unmanaged() -> Fields {

@@ -11,6 +11,7 @@ mod authenticate;
 mod authorize;
 mod bootstrap;
 mod decode;
+mod definitions;
 mod events;
 mod impersonate;
 mod list;
@@ -35,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Caches;
+use crate::custom::Served;
 use crate::node_tunnel::Tunnels;
 use crate::rbac::Live;
 
@@ -120,6 +122,19 @@ impl Pipeline {
     /// Whether the caches are filled: this member can serve.
     pub fn is_ready(&self) -> bool {
         self.caches.revision() > 0
+    }
+
+    /// The kinds that are served now.
+    pub fn served(&self) -> Arc<Served> {
+        Arc::clone(&self.caches.served())
+    }
+
+    /// Waits until this member knows all that was acknowledged before.
+    ///
+    /// # Errors
+    /// When the store cannot say, or the caches do not follow.
+    pub async fn catch_up(&self) -> Result<(), Status> {
+        self.await_version(ReadVersion::MostRecent).await
     }
 
     /// The store behind, for what is about the cluster rather than about objects.

@@ -25,16 +25,19 @@ mod view;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::ACCEPT;
 use http::{HeaderMap, Method, StatusCode};
+use keelson_types::registry::Registry;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::pipeline::{Peer, Pipeline, User, Verb};
+use crate::custom::Served;
+use crate::pipeline::{Peer, Pipeline, Target, User, Verb};
 use path::Route;
 
 /// What `kubectl version` shows: the API that is served, and by whom.
@@ -43,20 +46,30 @@ const GIT_VERSION: &str = concat!("v1.36.0+keelson-", env!("CARGO_PKG_VERSION"))
 /// Everything that the front holds beside the pipeline; made once.
 struct Front {
     pipeline: Arc<Pipeline>,
+    documents: ArcSwap<Documents>,
+    openapi_v2: discovery::Document,
+}
+
+/// Everything that is told about the kinds of one registry.
+struct Documents {
+    served: Arc<Served>,
     discovery: discovery::Documents,
     openapi: openapi::Documents,
-    openapi_v2: discovery::Document,
+}
+
+impl Documents {
+    fn new(served: Arc<Served>, before: Option<&Documents>) -> Arc<Documents> {
+        let discovery = discovery::Documents::new(&served.registry);
+        let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &before.openapi));
+        Arc::new(Documents { served, discovery, openapi })
+    }
 }
 
 /// The front as an axum router that serves every path. Each request needs a [`Peer`] in its extensions; without one it is
 /// nobody's.
 pub fn router(pipeline: Arc<Pipeline>) -> Router {
-    let front = Front {
-        pipeline,
-        discovery: discovery::Documents::new(),
-        openapi: openapi::Documents::new(GIT_VERSION),
-        openapi_v2: openapi::v2(),
-    };
+    let documents = Documents::new(pipeline.served(), None);
+    let front = Front { pipeline, documents: ArcSwap::new(documents), openapi_v2: openapi::v2() };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
@@ -81,7 +94,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
 
 impl Front {
     async fn route(&self, request: Request) -> Result<Response, Status> {
-        let route = path::route(request.uri().path());
+        let route = path::route(&self.pipeline.served().registry, request.uri().path());
         // Probes carry no certificate.
         if let Some(Route::Health(probe)) = route {
             get_only(request.method())?;
@@ -89,9 +102,21 @@ impl Front {
         }
         // Who nobody is learns nothing, not even which paths there are.
         let user = self.authenticate(&request)?;
-        match route.ok_or_else(Status::no_such_path)? {
-            Route::Collection(target) => verbs::collection(&self.pipeline, &user, target, request).await,
-            Route::Object(target) => verbs::object(&self.pipeline, &user, target, request).await,
+        let route = match route {
+            Some(route) => route,
+            None => self.newest_route(request.uri().path().to_owned()).await?.ok_or_else(Status::no_such_path)?,
+        };
+        match route {
+            Route::Collection(target) => {
+                let warning = warning(&target);
+                let response = verbs::collection(&self.pipeline, &user, target, request).await;
+                response.map(|response| warned(response, warning))
+            }
+            Route::Object(target) => {
+                let warning = warning(&target);
+                let response = verbs::object(&self.pipeline, &user, target, request).await;
+                response.map(|response| warned(response, warning))
+            }
             Route::Log { namespace, pod } => {
                 get_only(request.method())?;
                 verbs::log(&self.pipeline, &user, namespace, pod, request.uri().clone()).await
@@ -107,6 +132,27 @@ impl Front {
         }
     }
 
+    /// A path of a group that this member does not know: perhaps a kind was defined a moment ago, through another member.
+    async fn newest_route(&self, path: String) -> Result<Option<Route>, Status> {
+        if !path.starts_with("/apis/") || !self.pipeline.is_ready() {
+            return Ok(None);
+        }
+        self.pipeline.catch_up().await?;
+        Ok(path::route(&self.pipeline.served().registry, &path))
+    }
+
+    /// The documents of the kinds that are served now.
+    fn documents(&self) -> Arc<Documents> {
+        let served = self.pipeline.served();
+        let known = self.documents.load_full();
+        if Arc::ptr_eq(&known.served, &served) {
+            return known;
+        }
+        let made = Documents::new(served, Some(&known));
+        self.documents.store(made.clone());
+        made
+    }
+
     fn authenticate(&self, request: &Request) -> Result<Arc<User>, Status> {
         match request.extensions().get::<Peer>() {
             Some(peer) => {
@@ -120,16 +166,17 @@ impl Front {
     /// What is not about objects.
     fn document(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
         let accept = accept(headers);
+        let documents = self.documents();
         let document = match route {
-            Route::CoreVersions => Some(self.discovery.core(negotiate::discovery(accept)?)),
-            Route::Groups => Some(self.discovery.groups(negotiate::discovery(accept)?)),
-            Route::Group(group) => self.discovery.group(group),
-            Route::Resources { group, version } => self.discovery.resources(group, version),
-            Route::OpenApi => Some(&self.openapi.index),
+            Route::CoreVersions => Some(documents.discovery.core(negotiate::discovery(accept)?)),
+            Route::Groups => Some(documents.discovery.groups(negotiate::discovery(accept)?)),
+            Route::Group(group) => documents.discovery.group(group),
+            Route::Resources { group, version } => documents.discovery.resources(group, version),
+            Route::OpenApi => Some(&documents.openapi.index),
             Route::OpenApiV2 => return Ok(respond::cached(&self.openapi_v2, headers)),
-            Route::OpenApiGroupVersion { group, version } => self.openapi.group_version(group, version),
+            Route::OpenApiGroupVersion { group, version } => documents.openapi.group_version(group, version),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
-            Route::Root => return Ok(respond::json(StatusCode::OK, root().to_string())),
+            Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
             Route::Health(_) | Route::Collection(_) | Route::Object(_) | Route::Log { .. } | Route::Session { .. } => {
                 None
             }
@@ -138,6 +185,18 @@ impl Front {
         negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))?;
         Ok(respond::cached(document, headers))
     }
+}
+
+/// What is told to whoever uses this version of a kind.
+fn warning(target: &Target) -> Option<&'static str> {
+    target.kind.definition().and_then(|definition| definition.warning())
+}
+
+fn warned(mut response: Response, warning: Option<&'static str>) -> Response {
+    if let Some(warning) = warning {
+        respond::warn(&mut response, &[warning.to_owned()]);
+    }
+    response
 }
 
 fn accept(headers: &HeaderMap) -> Option<&str> {
@@ -171,10 +230,10 @@ fn platform() -> &'static str {
     }
 }
 
-fn root() -> Value {
+fn root(registry: &Registry) -> Value {
     let mut paths: Vec<String> =
         ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(String::from).into();
-    for (group, version) in discovery::group_versions() {
+    for (group, version) in discovery::group_versions(registry) {
         if group.is_empty() {
             paths.push(format!("/api/{version}"));
         } else {

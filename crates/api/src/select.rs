@@ -74,7 +74,7 @@ impl Selection {
     /// A stored object as it is seen, if it is selected.
     pub fn take(&self, object: &Arc<Object>) -> Option<Arc<Object>> {
         // What is in another namespace need not be converted to know that.
-        if self.kind.view().is_some() && !self.namespace.is_empty() && self.namespace != object.namespace() {
+        if !self.kind.is_shown_as_stored() && !self.namespace.is_empty() && self.namespace != object.namespace() {
             return None;
         }
         Some(object.shown_as(self.kind)).filter(|object| self.matches(object))

@@ -116,6 +116,7 @@ impl Service {
         let health = grpc::health(&store, &stopping);
         tasks.spawn(cache::run(caches, store, stopping.clone()));
         tasks.spawn(pipeline.clone().bootstrap(stopping.clone()));
+        tasks.spawn(pipeline.clone().define(stopping.clone()));
 
         let fronts = Fronts {
             rest: rest::router(pipeline.clone()),

@@ -4,6 +4,8 @@
 mod access;
 #[path = "rest/apply.rs"]
 mod apply;
+#[path = "rest/definitions.rs"]
+mod definitions;
 #[path = "rest/kinds.rs"]
 mod kinds;
 #[path = "rest/media.rs"]

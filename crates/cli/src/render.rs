@@ -2,21 +2,13 @@
 
 pub(crate) mod color;
 pub(crate) mod describe;
-pub(crate) mod jsonpath;
 pub(crate) mod objects;
 pub(crate) mod output;
 pub(crate) mod table;
 
 use serde_json::Value;
 
-/// The text of a scalar; empty for what is absent.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
+pub(crate) use keelson_types::jsonpath::text;
 
 /// `a=b,c=d`, or `<none>`.
 pub(crate) fn pairs(map: &Value) -> String {

@@ -3,9 +3,11 @@
 //! The value keeps the client's own shape (nothing is invented for absent fields); unknown fields, nulls and empty lists
 //! are dropped as Kubernetes drops them, and reported where that is an error under strict validation.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::custom::Definition;
 use crate::field::{self, Path};
 use crate::schema::Message;
 
@@ -53,32 +55,73 @@ pub(crate) fn check<T: DeserializeOwned>(value: &Value) -> Result<Vec<Vec<Segmen
     typed::check::<T>(value)
 }
 
-pub(crate) fn text(text: &[u8], of: Option<&Message>, check: Check) -> Result<Decoded, field::Error> {
-    let (value, duplicates) = json::parse(text)?;
-    self::value(value, duplicates, of, check)
+/// What decoding must know of a kind.
+pub(crate) struct Shape {
+    /// The kind's type in the table; `None` for one that the table does not have.
+    pub message: Option<&'static Message>,
+    pub check: Check,
+    /// Fields whose values are left as they were sent.
+    pub verbatim: &'static [&'static str],
 }
 
-/// `of` is the kind's type in the table; `None` for one that the table does not have.
-pub(crate) fn value(
-    mut value: Value,
-    duplicate_fields: Vec<String>,
-    of: Option<&Message>,
-    check: Check,
-) -> Result<Decoded, field::Error> {
+pub(crate) fn text(text: &[u8], of: &Shape) -> Result<Decoded, field::Error> {
+    let (value, duplicates) = json::parse(text)?;
+    self::value(value, duplicates, of)
+}
+
+pub(crate) fn value(mut value: Value, duplicate_fields: Vec<String>, of: &Shape) -> Result<Decoded, field::Error> {
     if !value.is_object() {
         return Err(field::Error::type_invalid(&Path::ROOT, Value::Null, "must be an object"));
     }
-    json::drop_empty(&mut value);
-    if let Some(of) = of {
-        quantities::to_text(&mut value, of);
+    json::drop_empty(&mut value, of.verbatim);
+    if let Some(message) = of.message {
+        quantities::to_text(&mut value, message);
     }
-    let unknown = check(&value)?;
-    let unknown_fields = unknown.iter().map(|path| typed::render(path)).collect();
+    let unknown_fields = take_out_unknown(&mut value, of.check)?;
+    Ok(Decoded { object: value, unknown_fields, duplicate_fields })
+}
+
+pub(crate) fn custom_text(text: &[u8], definition: &dyn Definition) -> Result<Decoded, field::Error> {
+    let (value, duplicates) = json::parse(text)?;
+    custom(value, duplicates, definition)
+}
+
+/// An object whose schema is its users': only its metadata has a type. Nulls and empty lists stay, since a schema may give
+/// them a meaning.
+pub(crate) fn custom(
+    mut value: Value,
+    duplicate_fields: Vec<String>,
+    definition: &dyn Definition,
+) -> Result<Decoded, field::Error> {
+    let Some(fields) = value.as_object_mut() else {
+        return Err(field::Error::type_invalid(&Path::ROOT, value, "must be an object"));
+    };
+    for field in ["apiVersion", "kind"] {
+        if let Some(wrong) = fields.get(field).filter(|value| !value.is_string() && !value.is_null()) {
+            return Err(field::Error::type_invalid(&Path::new(field), wrong.clone(), "must be a string"));
+        }
+    }
+    let metadata = fields.entry("metadata").or_insert_with(crate::json::empty);
+    if metadata.is_null() {
+        *metadata = crate::json::empty();
+    }
+    json::drop_empty(metadata, &[]);
+    let within = |path: &str| if path.is_empty() { "metadata".to_owned() } else { format!("metadata.{path}") };
+    let unknown = take_out_unknown(metadata, typed::check::<ObjectMeta>)
+        .map_err(|error| field::Error { path: within(&error.path), ..error })?;
+    let mut unknown_fields: Vec<String> = unknown.iter().map(|path| within(path)).collect();
+    unknown_fields.extend(definition.prune(&mut value));
+    Ok(Decoded { object: value, unknown_fields, duplicate_fields })
+}
+
+/// Their paths.
+fn take_out_unknown(value: &mut Value, check: Check) -> Result<Vec<String>, field::Error> {
+    let unknown = check(value)?;
     // From the back, so that an index in a path still means what it meant.
     for path in unknown.iter().rev() {
-        typed::remove(&mut value, path);
+        typed::remove(value, path);
     }
-    Ok(Decoded { object: value, unknown_fields, duplicate_fields })
+    Ok(unknown.iter().map(|path| typed::render(path)).collect())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use k8s_openapi::{ClusterResourceScope, ListableResource, NamespaceResourceScope
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::custom::Definition;
 use crate::decode::{self, Decoded};
 use crate::field;
 use crate::merge;
@@ -72,6 +73,10 @@ pub struct Kind {
 /// The functions of one kind. Each gets an object that has been decoded, so shapes may be relied on but presence may not.
 pub(crate) struct Behaviour {
     pub decode: decode::Check,
+    /// Fields, wherever they are, whose values are left as they were sent: emptiness means something there.
+    pub verbatim: &'static [&'static str],
+    /// What users say of a kind that is theirs; what follows is not asked then.
+    pub definition: Option<&'static dyn Definition>,
     /// Whether `metadata.generation` counts changes of the spec.
     pub counts_generation: bool,
     /// Whether a client may give the status of a new object.
@@ -95,6 +100,8 @@ impl Behaviour {
     pub(crate) const fn of<T: serde::de::DeserializeOwned>() -> Self {
         Behaviour {
             decode: decode::check::<T>,
+            verbatim: &[],
+            definition: None,
             counts_generation: false,
             status_on_create: false,
             default: |_| {},
@@ -194,7 +201,10 @@ impl Kind {
     /// # Errors
     /// Text that is not JSON, nests too deeply, or has a field of a wrong type; the error names its path.
     pub fn decode(&self, json: &[u8]) -> Result<Decoded, field::Error> {
-        decode::text(json, self.message(), self.behaviour.decode)
+        match self.behaviour.definition {
+            Some(definition) => decode::custom_text(json, definition),
+            None => decode::text(json, &self.shape()),
+        }
     }
 
     /// The same for a value that is parsed already, such as the result of a patch.
@@ -202,16 +212,46 @@ impl Kind {
     /// # Errors
     /// A field of a wrong type.
     pub fn decode_value(&self, value: Value) -> Result<Decoded, field::Error> {
-        decode::value(value, Vec::new(), self.message(), self.behaviour.decode)
+        match self.behaviour.definition {
+            Some(definition) => decode::custom(value, Vec::new(), definition),
+            None => decode::value(value, Vec::new(), &self.shape()),
+        }
     }
 
-    fn message(&self) -> Option<&'static crate::schema::Message> {
-        schema().kind(&self.api_version(), self.kind)
+    fn shape(&self) -> decode::Shape {
+        decode::Shape { message: self.message(), check: self.behaviour.decode, verbatim: self.behaviour.verbatim }
+    }
+
+    /// The kind's type in the table; `None` for a kind that users define.
+    pub fn message(&self) -> Option<&'static crate::schema::Message> {
+        if self.is_custom() { None } else { schema().kind(&self.api_version(), self.kind) }
+    }
+
+    /// Whether a CustomResourceDefinition defines the kind.
+    pub fn is_custom(&self) -> bool {
+        self.behaviour.definition.is_some()
+    }
+
+    /// Whether objects in the caches are in this version already; others are converted when they are read.
+    pub fn is_shown_as_stored(&self) -> bool {
+        match (self.served, self.behaviour.definition) {
+            (_, Some(definition)) => definition.stored_api_version() == self.api_version(),
+            (Served::As(_), None) => false,
+            (Served::Stored | Served::Answered, None) => true,
+        }
+    }
+
+    /// What a CustomResourceDefinition says of the kind.
+    pub fn definition(&self) -> Option<&'static dyn Definition> {
+        self.behaviour.definition
     }
 
     /// Fills in what Kubernetes fills in. Idempotent.
     pub fn default(&self, object: &mut Value) {
-        (self.behaviour.default)(object);
+        match self.behaviour.definition {
+            Some(definition) => definition.default(object),
+            None => (self.behaviour.default)(object),
+        }
     }
 
     /// Makes a new object of what a client sent: an empty status, generation 1, and what the kind itself starts with.
@@ -220,8 +260,13 @@ impl Kind {
             && !self.behaviour.status_on_create
             && let Some(fields) = object.as_object_mut()
         {
-            // Clients rely on it to be there from the first.
-            fields.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
+            if self.behaviour.definition.is_some() {
+                // A schema may demand fields of a status that is there.
+                fields.remove("status");
+            } else {
+                // Clients rely on it to be there from the first.
+                fields.insert("status".to_owned(), Value::Object(serde_json::Map::new()));
+            }
         }
         meta::set_generation(object, if self.behaviour.counts_generation { Some(1) } else { None });
         (self.behaviour.prepare_create)(object);
@@ -237,7 +282,9 @@ impl Kind {
                 (self.behaviour.prepare_update)(new, old);
                 let generation = meta::generation(old);
                 let counted = if self.behaviour.counts_generation {
-                    Some(generation + i64::from(meta::differs_outside_metadata_and_status(new, old)))
+                    // Where users have no status subresource, their status is a field as any other.
+                    let with_status = self.is_custom() && !self.status;
+                    Some(generation + i64::from(meta::differs_outside_metadata(new, old, with_status)))
                 } else {
                     None
                 };
@@ -268,7 +315,10 @@ impl Kind {
     pub fn validate_create(&self, object: &Value) -> Vec<field::Error> {
         let mut errors = Vec::new();
         meta::validate(object, self.namespaced, self.behaviour.validate_name, &mut errors);
-        (self.behaviour.validate)(object, &mut errors);
+        match self.behaviour.definition {
+            Some(definition) => definition.validate(object, None, &mut errors),
+            None => (self.behaviour.validate)(object, &mut errors),
+        }
         errors
     }
 
@@ -277,14 +327,22 @@ impl Kind {
         let mut errors = Vec::new();
         meta::validate(new, self.namespaced, self.behaviour.validate_name, &mut errors);
         meta::validate_update(new, old, &mut errors);
-        (self.behaviour.validate_update)(new, old, &mut errors);
-        (self.behaviour.validate)(new, &mut errors);
+        match self.behaviour.definition {
+            Some(definition) => definition.validate(new, Some(old), &mut errors),
+            None => {
+                (self.behaviour.validate_update)(new, old, &mut errors);
+                (self.behaviour.validate)(new, &mut errors);
+            }
+        }
         errors
     }
 
     /// One row of a table: a cell for each of [`Kind::columns`].
     pub fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
-        (self.behaviour.cells)(object, now)
+        match self.behaviour.definition {
+            Some(definition) => definition.cells(object, now),
+            None => (self.behaviour.cells)(object, now),
+        }
     }
 
     /// The text that a field selector compares; `None` when the kind does not offer this field.

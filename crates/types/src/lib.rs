@@ -4,11 +4,13 @@
 //! JSON values and asks the object's [`Kind`] for everything that depends on what it is: decoding, defaults, validation,
 //! table cells. [`registry`] finds the kind; [`kinds`] has one file for each and says how to add one.
 
+pub mod custom;
 pub mod decode;
 mod duration;
 pub mod field;
 pub mod int_or_string;
 mod json;
+pub mod jsonpath;
 mod kind;
 pub mod kinds;
 mod leadership;
@@ -24,6 +26,7 @@ pub mod selector;
 pub mod status;
 pub mod table;
 
+pub use custom::Definition;
 pub use decode::Decoded;
 pub use duration::duration_human;
 pub use k8s_openapi;

@@ -141,14 +141,15 @@ pub(crate) fn keep(new: &mut Value, old: &Value, field: &str) {
     }
 }
 
-/// Whether anything changed that metadata.generation counts.
-pub(crate) fn differs_outside_metadata_and_status(new: &Value, old: &Value) -> bool {
+/// Whether anything changed that metadata.generation counts; mostly, the status is not.
+pub(crate) fn differs_outside_metadata(new: &Value, old: &Value, with_status: bool) -> bool {
     let counted = |object: &Value| -> Vec<(String, Value)> {
         object
             .as_object()
             .into_iter()
             .flatten()
-            .filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status" | "apiVersion" | "kind"))
+            .filter(|(key, _)| !matches!(key.as_str(), "metadata" | "apiVersion" | "kind"))
+            .filter(|(key, _)| with_status || *key != "status")
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect()
     };

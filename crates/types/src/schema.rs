@@ -17,7 +17,9 @@
 //! | `b` | bytes | base64 |
 //! | `Q` `O` | quantity; integer or text | text; either |
 //! | `T` `M` | time in seconds, in microseconds | RFC 3339 |
-//! | `R` `F` | any object; a set of fields | itself |
+//! | `d` | a 64 bit float | a number |
+//! | `R` `F` `J` | any object; a set of fields; any value | itself |
+//! | `Ut@x` `Ul@x` `Us@x` | a message, or instead of it a truth, a list of such messages, a list of texts | either |
 //! | `E` | a message around texts | a list of texts |
 //! | `@x.y.Z` `[…]` `{…}` | a message, a list, a map by text | object, array, object |
 //!
@@ -71,6 +73,7 @@ pub enum Type {
     Truth,
     Int32,
     Int64,
+    Double,
     Bytes,
     Quantity,
     IntOrText,
@@ -80,6 +83,10 @@ pub enum Type {
     Raw,
     /// The same, but always a set of fields.
     FieldSet,
+    /// Any value, as JSON text.
+    Json,
+    /// A message, by its index, or something instead of it.
+    Either(Instead, usize),
     /// A message whose only field is a list of texts; a list of texts in JSON.
     WrappedTexts,
     /// By its index; see [`Schema::message`].
@@ -87,6 +94,14 @@ pub enum Type {
     List(Box<Type>),
     /// By text.
     Map(Box<Type>),
+}
+
+/// What may stand where a message is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    Truth,
+    Messages,
+    Texts,
 }
 
 /// How two owners' values of a field become one.

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use keelson_proto::etcdserverpb::RangeRequest;
 use keelson_proto::mvccpb::{Event, KeyValue, event::EventType};
 use keelson_store::{Handle, watch};
+use keelson_types::kinds::custom_resource_definition::KIND as DEFINITION;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Cache, Caches, Object, Objects};
+use crate::custom::{Resource, Served};
 use crate::keys;
 
 /// Objects a page of the first fill: a page of the largest objects still fits in memory, of usual ones is a megabyte.
@@ -76,7 +78,14 @@ async fn follow(caches: &Caches, store: &Handle) -> Error {
         };
         match item {
             Some(watch::Item::Events { revision, events }) => {
+                let before = caches.newest_change(&DEFINITION);
                 apply(caches, revision, events);
+                // A definition is in force with the revision that wrote it.
+                if caches.newest_change(&DEFINITION) != before
+                    && let Err(error) = redefine(caches, store, revision, Refill::Changed).await
+                {
+                    return error;
+                }
                 advance(caches, revision);
             }
             Some(watch::Item::Progress { revision }) => advance(caches, revision),
@@ -106,6 +115,7 @@ async fn fill(caches: &Caches, store: &Handle) -> Result<i64, Error> {
         let objects = read(cache, store, revision).await?;
         cache.fill(objects, revision);
     }
+    redefine(caches, store, revision, Refill::All).await?;
     let mut allocations = HashSet::new();
     pages(store, keys::RANGES, revision, |kv| {
         allocations.insert(Box::from(&*kv.key));
@@ -115,6 +125,50 @@ async fn fill(caches: &Caches, store: &Handle) -> Result<i64, Error> {
     info!(revision, "the caches are filled");
     advance(caches, revision);
     Ok(revision)
+}
+
+/// Which of the caches of users' kinds are read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refill {
+    All,
+    /// Those whose definition has changed.
+    Changed,
+}
+
+/// Serves what the definitions in the cache say. The objects of a kind whose definition has changed are read again, since they
+/// may be seen otherwise now; whoever watches them starts again.
+async fn redefine(caches: &Caches, store: &Handle, revision: i64, refill: Refill) -> Result<(), Error> {
+    let (definitions, _) = caches.snapshot(&DEFINITION);
+    let current = caches.definitions.lock().update(&definitions);
+    let before = caches.served.load_full();
+    let mut resources = Vec::with_capacity(current.len());
+    for one in current {
+        let Some(defined) = one.defined else { continue };
+        let kept = before.resource(defined.stored).filter(|known| Arc::ptr_eq(&known.defined, &defined));
+        let cache = match kept {
+            Some(known) if refill == Refill::Changed => known.cache.clone(),
+            known => {
+                let cache = match known {
+                    Some(known) => known.cache.clone(),
+                    None => Arc::new(Cache::new(defined.stored, caches.limits)),
+                };
+                let objects = read(&cache, store, revision).await?;
+                cache.fill(objects, revision);
+                cache
+            }
+        };
+        resources.push(Resource { defined, cache, revision: one.revision, terminating: one.terminating });
+    }
+    let served = Arc::new(Served::new(resources));
+    caches.served.store(served.clone());
+    for resource in before.resources() {
+        let stays =
+            served.resource(resource.defined.stored).is_some_and(|now| Arc::ptr_eq(&now.cache, &resource.cache));
+        if !stays {
+            resource.cache.close();
+        }
+    }
+    Ok(())
 }
 
 async fn read(cache: &Cache, store: &Handle, revision: i64) -> Result<Objects, Error> {
@@ -174,6 +228,21 @@ pub fn apply(caches: &Caches, revision: i64, events: Vec<Event>) {
         if !own.is_empty() {
             cache.apply(revision, own);
         }
+    }
+    let served = caches.served();
+    let mut custom: Vec<(Arc<Cache>, Vec<_>)> = Vec::new();
+    for event in &rest {
+        let Some(kv) = &event.kv else { continue };
+        let Some(resource) = served.resource_of_key(&kv.key) else { continue };
+        let put = event.r#type() == EventType::Put;
+        let own = decode(&resource.cache, &kv.key, put.then_some((&kv.value, revision)));
+        match custom.iter_mut().find(|(cache, _)| Arc::ptr_eq(cache, &resource.cache)) {
+            Some((_, all)) => all.extend(own),
+            None => custom.push((resource.cache.clone(), own.into_iter().collect())),
+        }
+    }
+    for (cache, own) in custom {
+        cache.apply(revision, own);
     }
     for event in &rest {
         let Some(kv) = event.kv.as_ref().filter(|kv| kv.key.starts_with(keys::RANGES.as_bytes())) else { continue };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use keelson_types::Kind;
+use keelson_types::{Definition, Kind};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -47,13 +47,22 @@ struct Head<'a> {
 const MARK: &str = "\"resourceVersion\":\"";
 
 impl Object {
-    /// Reads a stored value.
+    /// Reads a stored value. One of a kind that users define is shown in the version that is asked for.
     ///
     /// # Errors
     /// When the text is no JSON object with metadata: something other than this API wrote it.
     pub fn decode(kind: &'static Kind, path: &str, stored: &[u8], revision: i64) -> Result<Object, Error> {
         let malformed = |source| Error::Malformed { path: path.to_owned(), source };
-        let value: Value = serde_json::from_slice(stored).map_err(malformed)?;
+        let mut value: Value = serde_json::from_slice(stored).map_err(malformed)?;
+        let shown: Vec<u8>;
+        let stored = match kind.definition() {
+            None => stored,
+            Some(definition) => {
+                show(kind, definition, &mut value);
+                shown = serde_json::to_vec(&value).map_err(malformed)?;
+                &shown
+            }
+        };
         let head: Head<'_> = serde_json::from_slice(stored).map_err(malformed)?;
         // `metadata` borrows from `stored`, so its offset is where its opening brace stands.
         let metadata = head.metadata.get();
@@ -85,10 +94,15 @@ impl Object {
 
     /// The object as a kind shows it: another version of what is stored, or the object itself.
     pub fn shown_as(self: &Arc<Self>, kind: &'static Kind) -> Arc<Object> {
-        let Some(view) = kind.view() else { return self.clone() };
+        if kind.is_shown_as_stored() {
+            return self.clone();
+        }
         let shown = self.value().ok().and_then(|mut value| {
             crate::value::remove_metadata(&mut value, "resourceVersion");
-            let text = serde_json::to_vec(&(view.from_stored)(value)).ok()?;
+            if let Some(view) = kind.view() {
+                value = (view.from_stored)(value);
+            }
+            let text = serde_json::to_vec(&value).ok()?;
             Object::decode(kind, &self.path, &text, self.revision).ok()
         });
         // What was decoded once is so again.
@@ -169,6 +183,16 @@ impl Object {
     pub fn value(&self) -> Result<Value, serde_json::Error> {
         serde_json::from_slice(&self.json)
     }
+}
+
+/// An object of a kind that users define, in one of its versions: versions differ in their schemas only.
+fn show(kind: &Kind, definition: &dyn Definition, value: &mut Value) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("apiVersion".to_owned(), kind.api_version().into());
+        fields.insert("kind".to_owned(), kind.kind.into());
+    }
+    definition.prune(value);
+    definition.default(value);
 }
 
 fn digits(revision: i64) -> usize {

@@ -33,7 +33,7 @@ fn fed(limits: Limits, batches: Vec<Vec<Event>>) -> Arc<Caches> {
 const ROOMY: Limits = Limits { batches_max: 100, bytes_max: 1 << 20 };
 
 fn seen(caches: &Caches, selection: &Selection, cursor: i64) -> Vec<(ChangeKind, String, i64)> {
-    let Since::Batches(batches) = caches.since(pods(), cursor, 100) else { panic!("there are batches") };
+    let Since::Batches(batches) = caches.since(&caches.of(pods()), cursor, 100) else { panic!("there are batches") };
     let changes = batches.iter().flat_map(|batch| &batch.changes).filter_map(|change| selection.see(change));
     changes.map(|(kind, object)| (kind, object.path().to_string(), object.revision())).collect()
 }
@@ -64,12 +64,12 @@ fn an_object_that_moves_into_and_out_of_a_selection_is_added_and_deleted() {
 fn a_watcher_behind_the_window_is_told_so_and_others_are_not() {
     let limits = Limits { batches_max: 2, ..ROOMY };
     let caches = fed(limits, (0..5).map(|i| vec![put(&format!("n/{i}"), "web")]).collect());
-    assert_eq!(caches.history_start(pods()), 4);
-    assert!(matches!(caches.since(pods(), 3, 10), Since::Lost));
-    assert!(matches!(caches.since(pods(), 4, 10), Since::Batches(batches) if batches.len() == 2));
-    assert!(matches!(caches.since(pods(), 6, 10), Since::Nothing { revision: 6 }));
+    assert_eq!(caches.of(pods()).history_start(), 4);
+    assert!(matches!(caches.since(&caches.of(pods()), 3, 10), Since::Lost));
+    assert!(matches!(caches.since(&caches.of(pods()), 4, 10), Since::Batches(batches) if batches.len() == 2));
+    assert!(matches!(caches.since(&caches.of(pods()), 6, 10), Since::Nothing { revision: 6 }));
     let small = Limits { bytes_max: 1, ..ROOMY };
-    assert_eq!(fed(small, vec![vec![put("n/a", "web")]]).history_start(pods()), 2);
+    assert_eq!(fed(small, vec![vec![put("n/a", "web")]]).of(pods()).history_start(), 2);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use keelson_proto::keelson::api::v1 as proto;
-use keelson_types::registry;
+use keelson_types::registry::Registry;
 use keelson_types::status::Status;
 
 use crate::cache::Object;
@@ -12,12 +12,12 @@ use crate::pipeline::{
 
 /// # Errors
 /// NotFound for a kind or a subresource that does not exist, BadRequest for a namespace that does not fit.
-pub fn target(name: Option<proto::ObjectName>) -> Result<Target, Status> {
+pub fn target(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
     let name = name.ok_or_else(|| Status::bad_request("name is missing"))?;
     let resource = name.resource.ok_or_else(|| Status::bad_request("name.resource is missing"))?;
     let kind = match resource.version.as_str() {
-        "" => registry::by_resource(&resource.group, &resource.resource),
-        version => registry::by_versioned_resource(&resource.group, version, &resource.resource),
+        "" => registry.by_resource(&resource.group, &resource.resource),
+        version => registry.by_versioned_resource(&resource.group, version, &resource.resource),
     };
     let kind = kind.ok_or_else(Status::no_such_path)?;
     let subresource = match name.subresource.as_str() {
@@ -37,8 +37,8 @@ pub fn target(name: Option<proto::ObjectName>) -> Result<Target, Status> {
 }
 
 /// The same for what names one object.
-pub fn one(name: Option<proto::ObjectName>) -> Result<Target, Status> {
-    let target = in_namespace(name)?;
+pub fn one(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = in_namespace(registry, name)?;
     if target.name.is_empty() {
         return Err(Status::bad_request("name.name is missing"));
     }
@@ -46,8 +46,8 @@ pub fn one(name: Option<proto::ObjectName>) -> Result<Target, Status> {
 }
 
 /// The same for what is about one namespace, with the name left open.
-pub fn in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
-    let target = target(name)?;
+pub fn in_namespace(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = target(registry, name)?;
     if target.kind.namespaced && target.namespace.is_empty() {
         return Err(Status::bad_request("an empty namespace may not be set during creation"));
     }
@@ -58,8 +58,8 @@ pub fn in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
 ///
 /// # Errors
 /// BadRequest for the name of one object or a subresource: both would be asked about, and then passed over.
-pub fn collection(name: Option<proto::ObjectName>) -> Result<Target, Status> {
-    let target = target(name)?;
+pub fn collection(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    let target = target(registry, name)?;
     if !target.name.is_empty() || target.subresource != Subresource::None {
         return Err(Status::bad_request(
             "a collection has neither a name nor a subresource; to select one object use field_selector metadata.name",
@@ -69,9 +69,9 @@ pub fn collection(name: Option<proto::ObjectName>) -> Result<Target, Status> {
 }
 
 /// The same within one namespace.
-pub fn collection_in_namespace(name: Option<proto::ObjectName>) -> Result<Target, Status> {
-    in_namespace(name.clone())?;
-    collection(name)
+pub fn collection_in_namespace(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
+    in_namespace(registry, name.clone())?;
+    collection(registry, name)
 }
 
 pub fn body(object: Option<proto::Object>) -> Result<Bytes, Status> {
@@ -138,19 +138,21 @@ pub fn revision(text: &str) -> Result<i64, Status> {
 
 /// # Errors
 /// As the single conversions.
-pub fn operation(operation: proto::write_request::Operation) -> Result<Operation, Status> {
+pub fn operation(registry: &Registry, operation: proto::write_request::Operation) -> Result<Operation, Status> {
     use proto::write_request::operation::Operation as Wire;
     match operation.operation.ok_or_else(|| Status::bad_request("operation is missing"))? {
         Wire::Create(create) => {
-            Ok(Operation::Create { target: in_namespace(create.name)?, body: body(create.object)? })
+            Ok(Operation::Create { target: in_namespace(registry, create.name)?, body: body(create.object)? })
         }
-        Wire::Update(update) => Ok(Operation::Update { target: one(update.name)?, body: body(update.object)? }),
+        Wire::Update(update) => {
+            Ok(Operation::Update { target: one(registry, update.name)?, body: body(update.object)? })
+        }
         Wire::Patch(patch) => {
             let patch_type = patch_type(patch.r#type())?;
-            Ok(Operation::Patch { target: one(patch.name)?, patch_type, patch: patch.patch })
+            Ok(Operation::Patch { target: one(registry, patch.name)?, patch_type, patch: patch.patch })
         }
         Wire::Delete(delete) => {
-            Ok(Operation::Delete { target: one(delete.name)?, options: delete_options(delete.delete) })
+            Ok(Operation::Delete { target: one(registry, delete.name)?, options: delete_options(delete.delete) })
         }
         Wire::Bind(bind) => {
             Ok(Operation::Bind { namespace: bind.namespace, pod: bind.pod, uid: bind.uid, node: bind.node })

@@ -47,7 +47,7 @@ fn object(written: &Written) -> Option<proto::Object> {
 impl Objects for Service {
     async fn get(&self, request: Request<proto::GetRequest>) -> Answer<proto::GetResponse> {
         let user = user(&self.pipeline, &request)?;
-        let target = convert::one(request.into_inner().name).map_err(told)?;
+        let target = convert::one(&self.pipeline.served().registry, request.into_inner().name).map_err(told)?;
         let json = self.pipeline.get(&user, &target, ReadVersion::MostRecent).await.map_err(told)?;
         Ok(Response::new(proto::GetResponse { object: Some(proto::Object { json }) }))
     }
@@ -57,7 +57,7 @@ impl Objects for Service {
     async fn list(&self, request: Request<proto::ListRequest>) -> Answer<Self::ListStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection(request.name).map_err(told)?;
+        let target = convert::collection(&self.pipeline.served().registry, request.name).map_err(told)?;
         let options = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -72,7 +72,7 @@ impl Objects for Service {
     async fn create(&self, request: Request<proto::CreateRequest>) -> Answer<proto::CreateResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::in_namespace(request.name).map_err(told)?;
+        let target = convert::in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.create(&user, target, body, &options).await.map_err(told)?;
@@ -82,7 +82,7 @@ impl Objects for Service {
     async fn update(&self, request: Request<proto::UpdateRequest>) -> Answer<proto::UpdateResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::one(request.name).map_err(told)?;
+        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.update(&user, target, body, &options).await.map_err(told)?;
@@ -93,7 +93,7 @@ impl Objects for Service {
         use proto::apply_response::Outcome as Told;
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::in_namespace(request.name).map_err(told)?;
+        let target = convert::in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.apply(&user, target, body, &options).await.map_err(told)?;
@@ -111,7 +111,7 @@ impl Objects for Service {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
         let patch_type = convert::patch_type(request.r#type()).map_err(told)?;
-        let target = convert::one(request.name).map_err(told)?;
+        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
         let options = convert::write_options(request.options);
         let patched = self.pipeline.patch(&user, target, patch_type, request.patch, &options).await;
         let written = patched.map_err(told)?;
@@ -121,7 +121,7 @@ impl Objects for Service {
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::DeleteResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::one(request.name).map_err(told)?;
+        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
         let delete = convert::delete_options(request.delete);
         let options = convert::write_options(request.options);
         let written = self.pipeline.delete(&user, target, delete, &options).await.map_err(told)?;
@@ -135,7 +135,7 @@ impl Objects for Service {
     ) -> Answer<proto::DeleteCollectionResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection_in_namespace(request.name).map_err(told)?;
+        let target = convert::collection_in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
         let selectors = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -153,7 +153,7 @@ impl Objects for Service {
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection(request.name).map_err(told)?;
+        let target = convert::collection(&self.pipeline.served().registry, request.name).map_err(told)?;
         let start = match request.resource_version.as_str() {
             "" => WatchStart::Initial(ReadVersion::MostRecent),
             version => WatchStart::After(convert::revision(version).map_err(told)?),
@@ -174,7 +174,7 @@ impl Objects for Service {
         let request = request.into_inner();
         let mut operations: Vec<Operation> = Vec::with_capacity(request.operations.len());
         for (index, operation) in request.operations.into_iter().enumerate() {
-            let operation = convert::operation(operation).map_err(|mut status| {
+            let operation = convert::operation(&self.pipeline.served().registry, operation).map_err(|mut status| {
                 status.message = format!("operation {index}: {}", status.message);
                 grpc(&status)
             })?;

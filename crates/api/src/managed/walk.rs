@@ -14,15 +14,15 @@ use super::shape::Shape;
 pub(super) fn owned(value: &Value, shape: Shape) -> Result<Fields, String> {
     let mut fields = Fields::default();
     match (shape, value) {
-        (Shape::Fields(_) | Shape::Map(_), Value::Object(map)) => {
+        (shape, Value::Object(map)) if shape.is_map() => {
             for (name, value) in map {
                 let mut child = owned(value, shape.child(name))?;
                 let is_empty = value.as_object().is_some_and(Map::is_empty);
-                child.member |= is_empty || value.is_null() || matches!(shape, Shape::Map(_));
+                child.member |= is_empty || value.is_null() || shape.owns_entries();
                 fields.put(field(name), child);
             }
         }
-        (Shape::Set | Shape::Keyed(..), Value::Array(list)) => {
+        (shape, Value::Array(list)) if shape.is_list() => {
             for element in list {
                 let name = shape.name_of(element)?;
                 let mut child = owned(element, shape.element())?;
@@ -86,9 +86,9 @@ fn difference(old: Option<&Value>, new: Option<&Value>, shape: Shape) -> Changes
         return changes;
     }
     let by_element = match shape {
-        Shape::Whole => None,
-        Shape::Fields(_) | Shape::Map(_) => entries(old).zip(entries(new)),
-        Shape::Set | Shape::Keyed(..) => elements(old, shape).zip(elements(new, shape)),
+        shape if shape.is_map() => entries(old).zip(entries(new)),
+        shape if shape.is_list() => elements(old, shape).zip(elements(new, shape)),
+        _ => None,
     };
     // Whether the value is there but empty must not be lost.
     let by_element = by_element.filter(|(old, new)| !(old.is_empty() && new.is_empty()));
@@ -103,7 +103,7 @@ fn difference(old: Option<&Value>, new: Option<&Value>, shape: Shape) -> Changes
     let gone = olds.keys().filter(|name| !news.contains_key(*name));
     for name in news.keys().chain(gone) {
         let shape = match shape {
-            Shape::Fields(_) | Shape::Map(_) => shape.child(name.strip_prefix("f:").unwrap_or(name)),
+            shape if shape.is_map() => shape.child(name.strip_prefix("f:").unwrap_or(name)),
             _ => shape.element(),
         };
         changes.put(name, difference(olds.get(name).copied(), news.get(name).copied(), shape));
@@ -144,16 +144,14 @@ fn elements(value: Option<&Value>, shape: Shape) -> Option<Elements<'_>> {
 /// The live value with what a config states.
 pub(super) fn merge(live: Option<&Value>, config: &Value, shape: Shape) -> Value {
     match (shape, live, config) {
-        (Shape::Fields(_) | Shape::Map(_), Some(Value::Object(live)), Value::Object(config)) => {
+        (shape, Some(Value::Object(live)), Value::Object(config)) if shape.is_map() => {
             let mut merged = live.clone();
             for (name, value) in config {
                 merged.insert(name.clone(), merge(live.get(name), value, shape.child(name)));
             }
             Value::Object(merged)
         }
-        (Shape::Set | Shape::Keyed(..), Some(Value::Array(live)), Value::Array(config)) => {
-            merge_lists(live, config, shape)
-        }
+        (shape, Some(Value::Array(live)), Value::Array(config)) if shape.is_list() => merge_lists(live, config, shape),
         (_, _, config) => config.clone(),
     }
 }
@@ -189,7 +187,7 @@ fn merge_lists(live: &[Value], config: &[Value], shape: Shape) -> Value {
 /// Takes out what is in the set, each with all that is in it.
 pub(super) fn prune(value: &mut Value, shape: Shape, gone: &Fields) {
     match (shape, value) {
-        (Shape::Fields(_) | Shape::Map(_), Value::Object(map)) => {
+        (shape, Value::Object(map)) if shape.is_map() => {
             map.retain(|name, value| match gone.children.get(&field(name)) {
                 Some(child) if child.member => false,
                 Some(child) => {
@@ -199,7 +197,7 @@ pub(super) fn prune(value: &mut Value, shape: Shape, gone: &Fields) {
                 None => true,
             });
         }
-        (Shape::Set | Shape::Keyed(..), Value::Array(list)) => {
+        (shape, Value::Array(list)) if shape.is_list() => {
             let removed: HashSet<&str> =
                 gone.children.iter().filter(|(_, child)| child.member).map(|(name, _)| name.as_str()).collect();
             list.retain_mut(|element| {

@@ -1,11 +1,12 @@
 //! What the system adds to a new object or refuses about it, beyond what its kind alone can say.
 
-use keelson_types::Kind;
 use keelson_types::status::{Cause, Status};
+use keelson_types::{Kind, field};
 use serde_json::{Value, json};
 
 use super::plan::{Guard, Planner};
 use super::request::Target;
+use crate::custom::{self, DEFINITIONS_MAX};
 use crate::keys;
 use crate::value;
 
@@ -38,6 +39,46 @@ impl Planner<'_> {
         Ok(Some(Guard::unmodified(keys::object(self.kinds.namespaces, namespace), found.revision())))
     }
 
+    /// An object of a kind that users define needs its definition, which must stay: the write is guarded by it, so that nothing
+    /// is created behind the cleanup of a definition that is deleted.
+    pub(super) fn admit_defined(&self, target: &Target) -> Result<Option<Guard>, Status> {
+        let kind = target.kind;
+        if std::ptr::eq(kind, self.kinds.definitions) {
+            let (definitions, _) = self.caches.snapshot(kind);
+            if definitions.len() >= DEFINITIONS_MAX {
+                let why = format!("there are {DEFINITIONS_MAX} CustomResourceDefinitions, and no more are served");
+                return Err(Status::forbidden(kind.group, kind.plural, &target.name, &why));
+            }
+        }
+        if !kind.is_custom() {
+            return Ok(None);
+        }
+        let served = self.caches.served();
+        let resource =
+            served.resource(kind).filter(|_| served.serves(kind)).ok_or_else(|| super::plan::redefined(kind))?;
+        if resource.terminating {
+            let mut status = Status::method_not_allowed();
+            status.message = "create not allowed while custom resource definition is terminating".to_owned();
+            return Err(status);
+        }
+        let key = keys::object(self.kinds.definitions, &format!("{}.{}", kind.plural, kind.group));
+        Ok(Some(Guard::unmodified(key, resource.revision)))
+    }
+
+    /// Checks the schemas of a definition, but those that did not change: what was good once stays so.
+    pub(super) fn check_definition(
+        &self,
+        kind: &'static Kind,
+        new: &Value,
+        old: Option<&Value>,
+        errors: &mut Vec<field::Error>,
+    ) {
+        let unchanged = old.is_some_and(|old| old["spec"]["versions"] == new["spec"]["versions"]);
+        if std::ptr::eq(kind, self.kinds.definitions) && !unchanged {
+            custom::check(new, errors);
+        }
+    }
+
     /// Fills in what depends on the cluster.
     ///
     /// # Errors
@@ -48,6 +89,8 @@ impl Planner<'_> {
             self.admit_pod(object);
         }
         match target.kind.kind {
+            // Users may call their kinds as they like.
+            _ if target.kind.is_custom() => {}
             "PersistentVolumeClaim" => self.admit_storage_class(object),
             "Ingress" => self.admit_ingress_class(object),
             _ => {}
@@ -186,7 +229,7 @@ fn admit_new_namespace(namespace: &mut Value) {
 /// Forbidden for a namespace that the system lives in.
 pub fn admit_delete(target: &Target) -> Result<(), Status> {
     let kind = target.kind;
-    if kind.plural == "namespaces" && IMMORTAL.contains(&target.name.as_str()) {
+    if kind.group.is_empty() && kind.plural == "namespaces" && IMMORTAL.contains(&target.name.as_str()) {
         return Err(Status::forbidden(kind.group, kind.plural, &target.name, "this namespace may not be deleted"));
     }
     Ok(())

@@ -37,6 +37,7 @@ pub struct Kinds {
     pub storage_classes: &'static Kind,
     pub priority_classes: &'static Kind,
     pub ingress_classes: &'static Kind,
+    pub definitions: &'static Kind,
 }
 
 impl Kinds {
@@ -55,6 +56,7 @@ impl Kinds {
             storage_classes: of("storage.k8s.io", "storageclasses")?,
             priority_classes: of("scheduling.k8s.io", "priorityclasses")?,
             ingress_classes: of("networking.k8s.io", "ingressclasses")?,
+            definitions: &keelson_types::kinds::custom_resource_definition::KIND,
         })
     }
 }
@@ -62,7 +64,7 @@ impl Kinds {
 impl Kinds {
     /// Whether other requests are decided by objects of this kind without being guarded by them.
     pub fn decide_requests(&self, kind: &'static Kind) -> bool {
-        let own = [self.budgets, self.storage_classes, self.priority_classes, self.ingress_classes];
+        let own = [self.budgets, self.storage_classes, self.priority_classes, self.ingress_classes, self.definitions];
         kind.group == crate::rbac::GROUP || own.iter().any(|known| std::ptr::eq(*known, kind))
     }
 }
@@ -236,6 +238,14 @@ pub fn prepare(kinds: &Kinds, operation: &Operation, options: &WriteOptions) -> 
             if matches!(target.subresource, Subresource::Binding | Subresource::Eviction | Subresource::Finalize) {
                 return Err(Status::method_not_allowed());
             }
+            if target.kind.is_custom() && *patch_type == PatchType::Strategic {
+                // Nobody says how its lists merge.
+                return Err(Status::unsupported_media_type(&[
+                    "application/json-patch+json",
+                    "application/merge-patch+json",
+                    "application/apply-patch+yaml",
+                ]));
+            }
             let stored = Target { kind: target.kind.stored(), ..target.clone() };
             let (shown, patch_type) = (target.kind, *patch_type);
             Ok(Prepared::Patch { target: stored, shown, patch_type, patch: patch.clone() })
@@ -370,9 +380,14 @@ impl Planner<'_> {
         }
     }
 
+    /// The object, in the version that a user's kind is asked for in.
     pub(super) fn cached(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
+        if !self.caches.served().serves(kind) {
+            return Err(redefined(kind));
+        }
         self.caches
             .get(kind, &keys::path(namespace, name))
+            .map(|object| if kind.is_custom() { object.shown_as(kind) } else { object })
             .ok_or_else(|| Status::not_found(kind.group, kind.plural, name))
     }
 
@@ -401,7 +416,25 @@ enum Managing {
     Applied,
 }
 
-/// An object's text as it is stored.
+/// A request that was read by what a kind was before. Its client tries again, and finds the kind as it is now, or nothing.
+pub(super) fn redefined(kind: &Kind) -> Status {
+    let what = kind.qualified_plural();
+    Status::too_many_requests(format!("the definition of {what} has just changed, please try again"), 1)
+}
+
+/// An object's text as it is stored, given its text as it is shown: only what users define may be in another version.
+fn stored(kind: &Kind, object: &Value, text: &Bytes) -> Result<Bytes, Status> {
+    match kind.definition() {
+        Some(definition) if definition.stored_api_version() != kind.api_version() => {
+            let mut object = object.clone();
+            object["apiVersion"] = definition.stored_api_version().into();
+            encode(&object)
+        }
+        _ => Ok(text.clone()),
+    }
+}
+
+/// An object's text.
 fn encode(object: &Value) -> Result<Bytes, Status> {
     let text = serde_json::to_vec(object).map_err(Status::internal)?;
     if text.len() > OBJECT_BYTES_MAX {

@@ -27,7 +27,9 @@ impl Pipeline {
             Subresource::None => Ok(object.shown_as(target.kind).json().clone()),
             Subresource::Status if target.kind.status => Ok(object.shown_as(target.kind).json().clone()),
             Subresource::Approval if target.kind.approval => Ok(object.json().clone()),
-            Subresource::Scale if target.kind.scale => scale::of(&object.value().map_err(Status::internal)?),
+            Subresource::Scale if target.kind.scale => {
+                scale::of(target.kind, &object.shown_as(target.kind).value().map_err(Status::internal)?)
+            }
             Subresource::Binding
             | Subresource::Eviction
             | Subresource::Log

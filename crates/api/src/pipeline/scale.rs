@@ -1,25 +1,35 @@
 //! The scale subresource: an autoscaling/v1 Scale as a view of an object's replicas.
 
 use bytes::Bytes;
-use keelson_types::field;
+use keelson_types::custom::Scale;
 use keelson_types::selector::LabelSelector;
 use keelson_types::status::Status;
+use keelson_types::{Kind, field};
 use serde_json::{Value, json};
 
 /// The Scale of an object.
 ///
 /// # Errors
 /// Internal, should it not be encodable.
-pub fn of(object: &Value) -> Result<Bytes, Status> {
-    serde_json::to_vec(&value(object)).map(Bytes::from).map_err(Status::internal)
+pub fn of(kind: &Kind, object: &Value) -> Result<Bytes, Status> {
+    serde_json::to_vec(&value(kind, object)).map(Bytes::from).map_err(Status::internal)
 }
 
-pub fn value(object: &Value) -> Value {
+pub fn value(kind: &Kind, object: &Value) -> Value {
     let mut metadata = json!({});
     for field in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object["metadata"].get(field) {
             metadata[field] = value.clone();
         }
+    }
+    if let Some(paths) = custom(kind) {
+        let number = |path: &str| at(object, path).as_i64().unwrap_or(0);
+        let mut status = json!({ "replicas": number(&paths.status_replicas) });
+        if let Some(selector) = at(object, &paths.label_selector).as_str() {
+            status["selector"] = selector.into();
+        }
+        let spec = json!({ "replicas": number(&paths.spec_replicas) });
+        return scale(metadata, spec, status);
     }
     let mut status = json!({ "replicas": object["status"]["replicas"].as_i64().unwrap_or(0) });
     let selector = &object["spec"]["selector"];
@@ -30,20 +40,42 @@ pub fn value(object: &Value) -> Value {
     if let Ok(selector) = LabelSelector::from_object(selector.as_ref()) {
         status["selector"] = selector.to_string().into();
     }
-    json!({
-        "apiVersion": "autoscaling/v1",
-        "kind": "Scale",
-        "metadata": metadata,
-        "spec": { "replicas": object["spec"]["replicas"].as_i64().unwrap_or(0) },
-        "status": status,
-    })
+    scale(metadata, json!({ "replicas": object["spec"]["replicas"].as_i64().unwrap_or(0) }), status)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "they become parts of what is made")]
+fn scale(metadata: Value, spec: Value, status: Value) -> Value {
+    json!({ "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": metadata, "spec": spec, "status": status })
+}
+
+/// Where the replicas of a kind are that users define.
+fn custom(kind: &Kind) -> Option<&'static Scale> {
+    kind.definition().and_then(|definition| definition.scale())
+}
+
+/// The value at a path of plain fields; null when there is none.
+fn at<'v>(object: &'v Value, path: &str) -> &'v Value {
+    path.split('.').fold(object, |value, field| &value[field])
+}
+
+/// Sets the value at a path of plain fields, through maps that are made where there is nothing.
+fn put(object: &mut Value, path: &str, new: Value) -> Option<()> {
+    let mut value = object;
+    for field in path.split('.') {
+        if value.is_null() {
+            *value = json!({});
+        }
+        value = value.as_object_mut()?.entry(field).or_insert(Value::Null);
+    }
+    *value = new;
+    Some(())
 }
 
 /// The object with what a Scale says: its replicas, and its UID and resourceVersion as guards.
 ///
 /// # Errors
 /// BadRequest for what is no Scale, Invalid for fewer replicas than none.
-pub fn set(object: &Value, scale: &Value) -> Result<Value, Status> {
+pub fn set(kind: &Kind, object: &Value, scale: &Value) -> Result<Value, Status> {
     let refuse = |why: &str| Err(Status::cannot_be_handled("Scale", "v1", why));
     if let Some(kind) = scale["kind"].as_str()
         && kind != "Scale"
@@ -70,6 +102,9 @@ pub fn set(object: &Value, scale: &Value) -> Result<Value, Status> {
             object["metadata"][field] = guard.clone();
         }
     }
-    object["spec"]["replicas"] = replicas.into();
-    Ok(object)
+    let path = custom(kind).map_or("spec.replicas", |paths| paths.spec_replicas.as_str());
+    match put(&mut object, path, replicas.into()) {
+        Some(()) => Ok(object),
+        None => refuse(&format!("{path}: there is no place for replicas in the object")),
+    }
 }

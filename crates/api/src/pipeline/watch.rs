@@ -20,7 +20,7 @@ use super::Pipeline;
 use super::authorize::Verb;
 use super::list::Items;
 use super::request::{ReadVersion, Target, User, WatchOptions, WatchStart};
-use crate::cache::{self, Batch, Caches, Object, Since};
+use crate::cache::{self, Batch, Cache, Caches, Object, Since};
 use crate::keys;
 use crate::select::Selection;
 
@@ -58,6 +58,7 @@ pub enum WatchItem {
 /// A running watch. Dropping it ends it.
 pub struct Watch {
     kind: &'static Kind,
+    cache: Arc<Cache>,
     selection: Arc<Selection>,
     caches: Arc<Caches>,
     store: keelson_store::Handle,
@@ -89,6 +90,8 @@ impl Pipeline {
         let kind = target.kind;
         let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
         let selection = Arc::new(selection);
+        // Taken before the objects: when the kind is defined anew in between, the watch ends at once and starts again.
+        let cache = self.caches.of(kind);
         let (phase, cursor) = match options.start {
             WatchStart::Initial(version) => {
                 self.await_version(version).await?;
@@ -107,7 +110,8 @@ impl Pipeline {
             selection,
             caches: self.caches.clone(),
             store: self.store.clone(),
-            changed: self.caches.changed(kind),
+            changed: cache.changed(),
+            cache,
             phase,
             cursor,
             bookmarks: options.bookmarks,
@@ -144,6 +148,14 @@ impl Watch {
                 Phase::CatchUp(watcher) => {
                     let item = tokio::select! {
                         item = watcher.next() => item,
+                        // A kind that goes meanwhile has nothing more to tell.
+                        outcome = self.changed.changed() => {
+                            if outcome.is_err() || self.cache.is_closed() {
+                                self.phase = Phase::Ended;
+                                return None;
+                            }
+                            continue;
+                        }
                         () = ended(self.deadline, &self.shutdown) => {
                             self.phase = Phase::Ended;
                             return None;
@@ -193,8 +205,10 @@ impl Watch {
     fn live(&mut self) -> Step {
         // Marked as seen before looking, so that a change after the look wakes us.
         self.changed.borrow_and_update();
-        match self.caches.since(self.kind, self.cursor, BATCHES_MAX) {
+        match self.caches.since(&self.cache, self.cursor, BATCHES_MAX) {
             Since::Batches(batches) => self.give(&batches),
+            // Clients list and watch again, and find the kind as it is now, or nothing.
+            Since::Closed => Step::End(None),
             Since::Nothing { revision } => {
                 self.cursor = self.cursor.max(revision);
                 if !std::mem::take(&mut self.bookmark_due) {
@@ -234,7 +248,7 @@ impl Watch {
             }
             None => return Step::End(Some(Status::unavailable("this member is stopping; watch another"))),
         };
-        if self.cursor >= self.caches.history_start(self.kind) {
+        if self.cursor >= self.cache.history_start() {
             self.phase = Phase::Live;
         }
         step

@@ -490,6 +490,10 @@ fn answer(operation: &Prepared, plan: Plan, revision: i64, silent: bool) -> Resu
             (json, outcome)
         }
     };
-    let json = if as_scale { scale::of(&serde_json::from_slice(&object).map_err(Status::internal)?)? } else { object };
+    let json = if as_scale {
+        scale::of(operation.target().kind, &serde_json::from_slice(&object).map_err(Status::internal)?)?
+    } else {
+        object
+    };
     Ok(Written { json, outcome, warnings })
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keelson_types::schema::{Field, Message, Presence, Type, schema};
+use keelson_types::schema::{Field, Instead, Message, Presence, Type, schema};
 use serde_json::{Map, Value};
 
 use super::wire::{Payload, Reader, Result};
@@ -121,6 +121,7 @@ impl Decoder {
             // Negative numbers are sign-extended; higher bits are cut off, as every implementation does.
             Type::Int32 => (payload.varint()? as i32).into(),
             Type::Int64 => (payload.varint()? as i64).into(),
+            Type::Double => payload.double()?.into(),
             Type::Bytes => STANDARD.encode(payload.bytes()?).into(),
             Type::Quantity => match only_text(payload.bytes()?)? {
                 "" => "0".into(),
@@ -129,7 +130,8 @@ impl Decoder {
             Type::IntOrText => int_or_text(payload.bytes()?)?,
             Type::Time => time::decode(payload.bytes()?, time::Unit::Seconds)?,
             Type::MicroTime => time::decode(payload.bytes()?, time::Unit::Microseconds)?,
-            Type::Raw | Type::FieldSet => raw(payload.bytes()?)?,
+            Type::Raw | Type::FieldSet | Type::Json => raw(payload.bytes()?)?,
+            Type::Either(instead, index) => self.either(payload.bytes()?, *instead, schema().message(*index))?,
             Type::WrappedTexts => {
                 let mut reader = Reader::new(payload.bytes()?);
                 let mut texts = Vec::new();
@@ -146,6 +148,35 @@ impl Decoder {
                 Value::Object(object)
             }
             Type::List(_) | Type::Map(_) => return Err("a list of lists is not read"),
+        })
+    }
+
+    /// What `encode::put_either` writes.
+    fn either(&mut self, bytes: &[u8], instead: Instead, of: &'static Message) -> Result<Value> {
+        let mut reader = Reader::new(bytes);
+        let mut inner = None;
+        let mut truth = false;
+        let mut list = Vec::new();
+        let own = if instead == Instead::Truth { 2 } else { 1 };
+        while let Some((number, payload)) = reader.field()? {
+            if number == own {
+                let mut object = Map::new();
+                self.message(payload.bytes()?, of, &mut object)?;
+                inner = Some(Value::Object(object));
+            } else if number == 1 {
+                truth = payload.varint()? != 0;
+            } else if number == 2 && instead == Instead::Messages {
+                let mut object = Map::new();
+                self.message(payload.bytes()?, of, &mut object)?;
+                list.push(Value::Object(object));
+            } else if number == 2 {
+                list.push(payload.text()?.into());
+            }
+        }
+        Ok(match (inner, instead) {
+            (Some(inner), _) => inner,
+            (None, Instead::Truth) => truth.into(),
+            (None, Instead::Messages | Instead::Texts) => Value::Array(list),
         })
     }
 }

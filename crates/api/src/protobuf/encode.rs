@@ -6,10 +6,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use keelson_types::schema::{Field, Message, Type, schema};
+use keelson_types::schema::{Field, Instead, Message, Type, schema};
 use serde_json::{Map, Value};
 
-use super::wire::{put_bytes, put_nested, put_number, put_varint};
+use super::wire::{put_bytes, put_double, put_nested, put_number, put_varint};
 use super::{Error, MAGIC, kind_of, time};
 
 type Result<T = ()> = std::result::Result<T, Error>;
@@ -135,6 +135,7 @@ fn put_value(number: u32, value: &Value, of: &'static Type, field: &Field, out: 
             // Negative numbers take all 64 bits.
             put_number(number, value.as_i64().ok_or_else(misfit)? as u64, out);
         }
+        (Type::Double, Value::Number(value)) => put_double(number, value.as_f64().ok_or_else(misfit)?, out),
         (Type::Bytes, Value::String(text)) => {
             put_bytes(number, &STANDARD.decode(text).map_err(|_| misfit())?, out);
         }
@@ -163,7 +164,7 @@ fn put_value(number: u32, value: &Value, of: &'static Type, field: &Field, out: 
         (Type::Time | Type::MicroTime, Value::String(text)) => {
             put_bytes(number, &time::encode(text).ok_or_else(misfit)?, out);
         }
-        (Type::Raw | Type::FieldSet, value) => put_nested(number, out, |out| {
+        (Type::Raw | Type::FieldSet | Type::Json, value) => put_nested(number, out, |out| {
             let json = serde_json::to_vec(value).map_err(|_| misfit())?;
             put_bytes(1, &json, out);
             Ok::<(), Error>(())
@@ -174,8 +175,40 @@ fn put_value(number: u32, value: &Value, of: &'static Type, field: &Field, out: 
             }
             Ok::<(), Error>(())
         })?,
+        (Type::Either(instead, index), value) => {
+            put_nested(number, out, |out| put_either(value, *instead, *index, field, out))?
+        }
         (Type::Message(index), Value::Object(object)) => {
             put_nested(number, out, |out| put_message(object, schema().message(*index), out))?;
+        }
+        _ => return Err(misfit()),
+    }
+    Ok(())
+}
+
+/// A message in which one field is set: the message itself, or what is instead of it.
+fn put_either(value: &Value, instead: Instead, index: usize, field: &Field, out: &mut Vec<u8>) -> Result {
+    let misfit = || misfit(field.name);
+    let of = schema().message(index);
+    match (instead, value) {
+        (Instead::Truth, Value::Bool(truth)) => put_number(1, u64::from(*truth), out),
+        (Instead::Truth, Value::Object(object)) => {
+            put_number(1, 1, out);
+            put_nested(2, out, |out| put_message(object, of, out))?;
+        }
+        (Instead::Messages | Instead::Texts, Value::Object(object)) => {
+            put_nested(1, out, |out| put_message(object, of, out))?;
+        }
+        (Instead::Messages, Value::Array(list)) => {
+            for value in list {
+                let object = value.as_object().ok_or_else(misfit)?;
+                put_nested(2, out, |out| put_message(object, of, out))?;
+            }
+        }
+        (Instead::Texts, Value::Array(texts)) => {
+            for text in texts {
+                put_bytes(2, text.as_str().ok_or_else(misfit)?.as_bytes(), out);
+            }
         }
         _ => return Err(misfit()),
     }

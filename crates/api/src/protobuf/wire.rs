@@ -12,8 +12,10 @@ const OTHER_TYPE: &str = "the field has another type on the wire than in the mes
 pub(super) enum Payload<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    /// 32 or 64 bits, which no message has.
-    Fixed,
+    /// 64 bits, which only floats are.
+    Fixed64([u8; 8]),
+    /// 32 bits, which no message has.
+    Fixed32,
 }
 
 impl<'a> Payload<'a> {
@@ -27,6 +29,13 @@ impl<'a> Payload<'a> {
     pub(super) fn bytes(self) -> Result<&'a [u8]> {
         match self {
             Payload::Bytes(bytes) => Ok(bytes),
+            _ => Err(OTHER_TYPE),
+        }
+    }
+
+    pub(super) fn double(self) -> Result<f64> {
+        match self {
+            Payload::Fixed64(bytes) => Ok(f64::from_le_bytes(bytes)),
             _ => Err(OTHER_TYPE),
         }
     }
@@ -55,12 +64,12 @@ impl<'a> Reader<'a> {
         let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0).ok_or("a field has no valid number")?;
         let payload = match tag & 7 {
             0 => Payload::Varint(self.varint()?),
-            1 => self.take(8).map(|_| Payload::Fixed)?,
+            1 => Payload::Fixed64(self.take(8)?.try_into().map_err(|_| TRUNCATED)?),
             2 => {
                 let length = usize::try_from(self.varint()?).map_err(|_| LENGTH)?;
                 Payload::Bytes(self.take(length).map_err(|_| LENGTH)?)
             }
-            5 => self.take(4).map(|_| Payload::Fixed)?,
+            5 => self.take(4).map(|_| Payload::Fixed32)?,
             _ => return Err("the wire type is not one that is read"),
         };
         Ok(Some((number, payload)))
@@ -105,6 +114,11 @@ pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
 pub(super) fn put_number(number: u32, value: u64, out: &mut Vec<u8>) {
     put_varint(u64::from(number) << 3, out);
     put_varint(value, out);
+}
+
+pub(super) fn put_double(number: u32, value: f64, out: &mut Vec<u8>) {
+    put_varint(u64::from(number) << 3 | 1, out);
+    out.extend_from_slice(&value.to_le_bytes());
 }
 
 pub(super) fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {

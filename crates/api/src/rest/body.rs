@@ -21,19 +21,34 @@ pub(super) use delete_options::delete_options;
 const BODY_BYTES_MAX: usize = 3 << 20;
 
 /// What a body is that does not say so: an apiVersion and a kind.
-pub(super) type Expected = (String, &'static str);
+#[derive(Clone, Debug)]
+pub(super) struct Expected {
+    api_version: String,
+    kind: &'static str,
+    /// Kinds that users define have no message.
+    protobuf: bool,
+}
+
+impl Expected {
+    fn of(api_version: &str, kind: &'static str) -> Expected {
+        Expected { api_version: api_version.to_owned(), kind, protobuf: true }
+    }
+}
 
 pub(super) fn expected(target: &Target) -> Expected {
+    let of = Expected::of;
     match target.subresource {
-        Subresource::Scale => ("autoscaling/v1".to_owned(), "Scale"),
-        Subresource::Binding => ("v1".to_owned(), "Binding"),
-        Subresource::Eviction => ("policy/v1".to_owned(), "Eviction"),
+        Subresource::Scale => of("autoscaling/v1", "Scale"),
+        Subresource::Binding => of("v1", "Binding"),
+        Subresource::Eviction => of("policy/v1", "Eviction"),
         Subresource::None
         | Subresource::Status
         | Subresource::Approval
         | Subresource::Log
         | Subresource::Finalize
-        | Subresource::Session(_) => (target.kind.api_version(), target.kind.kind),
+        | Subresource::Session(_) => {
+            Expected { protobuf: !target.kind.is_custom(), ..of(&target.kind.api_version(), target.kind.kind) }
+        }
     }
 }
 
@@ -59,8 +74,8 @@ pub(super) fn object(headers: &HeaderMap, body: Bytes, expected: &Expected) -> R
         // The pipeline parses JSON itself, since it also looks for duplicate fields.
         "" | JSON => Ok(body),
         YAML | "application/x-yaml" | "text/yaml" => yaml::to_json(&body),
-        PROTOBUF => {
-            let (api_version, kind) = expected;
+        PROTOBUF if expected.protobuf => {
+            let Expected { api_version, kind, .. } = expected;
             let object = protobuf::decode(&body, (api_version, kind)).map_err(|error| match error {
                 protobuf::Error::NoKind { .. } => Status::bad_request(error.to_string()),
                 error => {
@@ -129,8 +144,12 @@ mod tests {
         HeaderMap::from_iter([(CONTENT_TYPE, http::HeaderValue::from_static(content_type))])
     }
 
+    fn expected_map() -> Expected {
+        Expected::of("v1", "ConfigMap")
+    }
+
     fn map(content_type: &'static str, body: &'static [u8]) -> Result<Bytes, Status> {
-        object(&headers(content_type), Bytes::from_static(body), &("v1".to_owned(), "ConfigMap"))
+        object(&headers(content_type), Bytes::from_static(body), &expected_map())
     }
 
     #[test]
@@ -155,6 +174,13 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_that_users_define_has_no_protobuf() {
+        let expected = Expected { protobuf: false, ..expected_map() };
+        let refused = object(&headers(PROTOBUF), Bytes::from_static(b"k8s\0"), &expected).expect_err("is refused");
+        assert_eq!(refused.code, 415);
+    }
+
+    #[test]
     fn types_that_are_not_read_are_refused_by_name() {
         for content_type in ["text/plain", "application/cbor"] {
             assert_eq!(map(content_type, b"").expect_err(content_type).code, 415);
@@ -164,7 +190,7 @@ mod tests {
         }
         let mut zipped = headers(JSON);
         zipped.insert(CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
-        let status = object(&zipped, Bytes::new(), &("v1".to_owned(), "ConfigMap")).expect_err("is refused");
+        let status = object(&zipped, Bytes::new(), &expected_map()).expect_err("is refused");
         assert!(status.code == 415 && status.message.contains("gzip"), "{status}");
     }
 

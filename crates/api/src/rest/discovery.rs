@@ -1,12 +1,15 @@
 //! Discovery: which groups, versions and resources there are, in both of Kubernetes' forms.
 //!
-//! Everything comes from the registry of kinds and never changes while a member runs, so that each document is made once.
+//! Everything comes from a registry of kinds. Each document is made once for a registry.
 
 mod aggregated;
 mod legacy;
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
-use keelson_types::{Kind, registry};
+use keelson_types::Kind;
+use keelson_types::registry::Registry;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -70,19 +73,27 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(registry: &Registry) -> Self {
         let root = |core: bool, legacy: Value| Root {
             legacy: Document::new(JSON, &legacy),
-            v2: Document::new(aggregated::V2, &aggregated::list(core, "apidiscovery.k8s.io/v2")),
-            v2_beta1: Document::new(aggregated::V2_BETA1, &aggregated::list(core, "apidiscovery.k8s.io/v2beta1")),
+            v2: Document::new(aggregated::V2, &aggregated::list(registry, core, "apidiscovery.k8s.io/v2")),
+            v2_beta1: Document::new(
+                aggregated::V2_BETA1,
+                &aggregated::list(registry, core, "apidiscovery.k8s.io/v2beta1"),
+            ),
         };
         Self {
-            core: root(true, legacy::core_versions()),
-            groups: root(false, legacy::groups()),
-            group: groups().map(|group| (group, Document::new(JSON, &legacy::group_document(group)))).collect(),
-            resources: group_versions()
+            core: root(true, legacy::core_versions(registry)),
+            groups: root(false, legacy::groups(registry)),
+            group: groups(registry)
                 .into_iter()
-                .map(|(group, version)| ((group, version), Document::new(JSON, &legacy::resources(group, version))))
+                .map(|group| (group, Document::new(JSON, &legacy::group_document(registry, group))))
+                .collect(),
+            resources: group_versions(registry)
+                .into_iter()
+                .map(|(group, version)| {
+                    ((group, version), Document::new(JSON, &legacy::resources(registry, group, version)))
+                })
                 .collect(),
         }
     }
@@ -105,34 +116,38 @@ impl Documents {
 }
 
 /// The named groups (not the core group), in the order of the registry.
-fn groups() -> impl Iterator<Item = &'static str> {
+fn groups(registry: &Registry) -> Vec<&'static str> {
     let mut seen = Vec::new();
-    registry::all().iter().map(|kind| kind.group).filter(move |group| {
-        let first = !group.is_empty() && !seen.contains(group);
-        if first {
-            seen.push(*group);
+    for kind in registry.all() {
+        if !kind.group.is_empty() && seen.last() != Some(&kind.group) && !seen.contains(&kind.group) {
+            seen.push(kind.group);
         }
-        first
-    })
+    }
+    seen
 }
 
 /// Every group and version, the core group's among them.
-pub(super) fn group_versions() -> Vec<(&'static str, &'static str)> {
+pub(super) fn group_versions(registry: &Registry) -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
-    for kind in registry::all() {
-        if !found.contains(&(kind.group, kind.version)) {
+    let mut seen = HashSet::new();
+    for kind in registry.all() {
+        if seen.insert((kind.group, kind.version)) {
             found.push((kind.group, kind.version));
         }
     }
     found
 }
 
-pub(super) fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
-    registry::all().iter().copied().filter(move |kind| kind.group == group && kind.version == version)
+pub(super) fn kinds_of<'r>(
+    registry: &'r Registry,
+    group: &'r str,
+    version: &'r str,
+) -> impl Iterator<Item = &'static Kind> + use<'r> {
+    registry.all().iter().copied().filter(move |kind| kind.group == group && kind.version == version)
 }
 
-fn versions_of(group: &str) -> Vec<&'static str> {
-    group_versions().into_iter().filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
+fn versions_of(registry: &Registry, group: &str) -> Vec<&'static str> {
+    group_versions(registry).into_iter().filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
 }
 
 /// What can be done with a kind.
@@ -190,6 +205,8 @@ pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_types::registry::built_in;
+
     use super::*;
 
     fn json(document: &Document) -> Value {
@@ -198,10 +215,10 @@ mod tests {
 
     #[test]
     fn both_forms_tell_of_the_same_resources() {
-        let documents = Documents::new();
+        let documents = Documents::new(built_in());
         for (root, groups) in [
             (documents.core(DiscoveryForm::AggregatedV2), vec![""]),
-            (documents.groups(DiscoveryForm::AggregatedV2), groups().collect()),
+            (documents.groups(DiscoveryForm::AggregatedV2), groups(built_in())),
         ] {
             let aggregated = json(root);
             let items = aggregated["items"].as_array().expect("a list");
@@ -234,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_deployment_is_discovered_as_kubernetes_tells_it() {
-        let documents = Documents::new();
+        let documents = Documents::new(built_in());
         let apps = json(documents.resources("apps", "v1").expect("is served"));
         let resources = apps["resources"].as_array().expect("a list");
         let at = resources.iter().position(|resource| resource["name"] == "deployments").expect("is listed");

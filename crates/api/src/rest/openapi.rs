@@ -5,18 +5,24 @@
 //! purpose: were strategic merge patch listed, kubectl would compute patches by the merge keys of these schemas, which do
 //! not have them; so it uses those of its own types.
 //!
-//! Schemas come from the table of types. Documents are made once.
+//! Schemas come from the table of types; of kinds that users define, from their definitions. A document is made once for its
+//! kinds.
 
 mod schemas;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use keelson_types::Kind;
+use keelson_types::registry::Registry;
 use keelson_types::schema::schema;
 use serde_json::{Map, Value, json};
 
 use super::discovery::{self, Document};
 
 const JSON: &str = "application/json";
+
+const LIST_META: &str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 
 /// The type of a version 2 document in protobuf, the only form in which kubectl asks for it.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
@@ -33,25 +39,48 @@ pub(super) fn v2() -> Document {
 #[derive(Debug)]
 pub(super) struct Documents {
     pub index: Document,
-    group_versions: Vec<((&'static str, &'static str), Document)>,
+    group_versions: Vec<GroupVersion>,
+}
+
+#[derive(Clone, Debug)]
+struct GroupVersion {
+    group: &'static str,
+    version: &'static str,
+    /// What the document tells of.
+    kinds: Vec<&'static Kind>,
+    document: Arc<Document>,
 }
 
 impl Documents {
-    pub(super) fn new(server_version: &str) -> Self {
+    /// Documents whose kinds are still the same are taken from those `before`.
+    pub(super) fn new(registry: &Registry, server_version: &str, before: Option<&Documents>) -> Self {
         let mut paths = Map::new();
         let mut group_versions = Vec::new();
-        for (group, version) in discovery::group_versions() {
-            let document = Document::new(JSON, &group_version(group, version, server_version));
+        for (group, version) in discovery::group_versions(registry) {
+            let kinds: Vec<&'static Kind> = discovery::kinds_of(registry, group, version).collect();
+            let same = |one: &&GroupVersion| {
+                one.kinds.len() == kinds.len()
+                    && one.kinds.iter().zip(&kinds).all(|(left, right)| std::ptr::eq(*left, *right))
+            };
+            let known = before.and_then(|before| before.find(group, version)).filter(same);
+            let document = match known {
+                Some(known) => known.document.clone(),
+                None => Arc::new(Document::new(JSON, &group_version(&kinds, server_version))),
+            };
             let path = base_path(group, version);
             let url = format!("/openapi/v3{path}?hash={}", document.hash());
             paths.insert(path.trim_start_matches('/').to_owned(), json!({"serverRelativeURL": url}));
-            group_versions.push(((group, version), document));
+            group_versions.push(GroupVersion { group, version, kinds, document });
         }
         Self { index: Document::new(JSON, &json!({"paths": paths})), group_versions }
     }
 
     pub(super) fn group_version(&self, group: &str, version: &str) -> Option<&Document> {
-        self.group_versions.iter().find(|(key, _)| *key == (group, version)).map(|(_, document)| document)
+        self.find(group, version).map(|one| &*one.document)
+    }
+
+    fn find(&self, group: &str, version: &str) -> Option<&GroupVersion> {
+        self.group_versions.iter().find(|one| one.group == group && one.version == version)
     }
 }
 
@@ -59,10 +88,10 @@ fn base_path(group: &str, version: &str) -> String {
     if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") }
 }
 
-fn group_version(group: &str, version: &str, server_version: &str) -> Value {
+fn group_version(kinds: &[&'static Kind], server_version: &str) -> Value {
     let mut paths = Map::new();
     let mut schemas = Map::new();
-    for kind in discovery::kinds_of(group, version) {
+    for kind in kinds {
         add_paths(&mut paths, kind);
         add_schemas(&mut schemas, kind);
     }
@@ -185,7 +214,16 @@ fn path_parameter(name: &str) -> Value {
 fn add_schemas(schemas: &mut Map<String, Value>, kind: &Kind) {
     for name in [kind.kind, kind.list_kind].into_iter().filter(|name| !name.is_empty()) {
         // A kind that the table does not have is left open.
-        let entry = match schema().kind(&kind.api_version(), name) {
+        let message = if kind.is_custom() { None } else { schema().kind(&kind.api_version(), name) };
+        let entry = match message {
+            _ if kind.is_custom() => {
+                for common in ["ObjectMeta", "ListMeta"] {
+                    if let Some(message) = schema().kind("v1", common) {
+                        schemas::add(schemas, message);
+                    }
+                }
+                Some(schemas.entry(schema_name(kind, name)).or_insert_with(|| custom(kind, name)))
+            }
             Some(message) => {
                 schemas::add(schemas, message);
                 schemas.get_mut(&schemas::name(message))
@@ -196,7 +234,9 @@ fn add_schemas(schemas: &mut Map<String, Value>, kind: &Kind) {
             }
         };
         let Some(entry) = entry else { continue };
-        entry["description"] = format!("{name} of {}.", kind.api_version()).into();
+        if entry["description"].is_null() {
+            entry["description"] = format!("{name} of {}.", kind.api_version()).into();
+        }
         entry["x-kubernetes-group-version-kind"] = json!([gvk(kind, name)]);
         for (field, description) in [
             ("apiVersion", "The version of the schema that this object follows."),
@@ -207,7 +247,25 @@ fn add_schemas(schemas: &mut Map<String, Value>, kind: &Kind) {
     }
 }
 
+/// The schema of a kind that users define, or of its list, with the parts that every object has.
+fn custom(kind: &Kind, name: &str) -> Value {
+    let mut of = match kind.definition() {
+        Some(definition) if name == kind.kind => return definition.openapi(),
+        _ => {
+            let items = json!({"type": "array", "items": reference(kind, kind.kind)});
+            json!({"type": "object", "required": ["items"], "properties": {"items": items}})
+        }
+    };
+    of["properties"]["metadata"] = json!({"allOf": [{"$ref": LIST_META}]});
+    of
+}
+
+/// Kinds that users define are named by their group backwards, as in Kubernetes: `com.example.v1.CronTab`.
 fn schema_name(kind: &Kind, name: &str) -> String {
+    if kind.is_custom() {
+        let group: Vec<&str> = kind.group.rsplit('.').collect();
+        return format!("{}.{}.{name}", group.join("."), kind.version);
+    }
     let group = if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or_default() };
     format!("io.k8s.api.{group}.{}.{name}", kind.version)
 }
@@ -241,7 +299,7 @@ mod tests {
 
     #[test]
     fn kubectl_finds_server_side_validation_for_every_kind() {
-        let documents = Documents::new("v1.36.0");
+        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
         for kind in registry::all().iter().filter(|kind| !kind.is_answered()) {
             let document = documents.group_version(kind.group, kind.version).expect("is served");
             let document: Value = serde_json::from_slice(&document.body).expect("documents are JSON");
@@ -251,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_index_names_every_document_by_its_hash() {
-        let documents = Documents::new("v1.36.0");
+        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
         let index: Value = serde_json::from_slice(&documents.index.body).expect("documents are JSON");
         let core = documents.group_version("", "v1").expect("is served");
         assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], format!("/openapi/v3/api/v1?hash={}", core.hash()));
@@ -260,7 +318,7 @@ mod tests {
 
     #[test]
     fn every_field_is_told_with_its_type() {
-        let documents = Documents::new("v1.36.0");
+        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
         let apps = documents.group_version("apps", "v1").expect("is served");
         let apps: Value = serde_json::from_slice(&apps.body).expect("documents are JSON");
         let mut of = &apps["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"];
@@ -287,9 +345,9 @@ mod tests {
                 _ => {}
             }
         }
-        let documents = Documents::new("v1.36.0");
-        for (_, document) in &documents.group_versions {
-            let document: Value = serde_json::from_slice(&document.body).expect("documents are JSON");
+        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
+        for one in &documents.group_versions {
+            let document: Value = serde_json::from_slice(&one.document.body).expect("documents are JSON");
             let mut found = Vec::new();
             references(&document, &mut found);
             assert!(!found.is_empty());

@@ -1,4 +1,4 @@
-//! What a request's path means. Pure: the registry of kinds in, a [`Route`] out.
+//! What a request's path means. Pure: a registry of kinds in, a [`Route`] out.
 //!
 //! ```text
 //! /api/v1/…                                  the core group
@@ -8,7 +8,8 @@
 //!   namespaces/<namespace>/<plural>[/<name>[/<subresource>]]
 //! ```
 
-use keelson_types::{Kind, registry};
+use keelson_types::Kind;
+use keelson_types::registry::Registry;
 
 use crate::pipeline::{Subresource, Target};
 
@@ -73,7 +74,7 @@ pub(super) enum Probe {
 }
 
 /// The route of `path`, None when there is nothing.
-pub(super) fn route(path: &str) -> Option<Route> {
+pub(super) fn route(registry: &Registry, path: &str) -> Option<Route> {
     let segments: Vec<String> =
         path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect::<Option<_>>()?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -86,32 +87,30 @@ pub(super) fn route(path: &str) -> Option<Route> {
         ["openapi", "v2"] => Some(Route::OpenApiV2),
         ["openapi", "v3"] => Some(Route::OpenApi),
         ["openapi", "v3", "api", version] => {
-            group_version("", version).map(|(group, version)| Route::OpenApiGroupVersion { group, version })
+            group_version(registry, "", version).map(|(group, version)| Route::OpenApiGroupVersion { group, version })
         }
-        ["openapi", "v3", "apis", group, version] if !group.is_empty() => {
-            group_version(group, version).map(|(group, version)| Route::OpenApiGroupVersion { group, version })
-        }
+        ["openapi", "v3", "apis", group, version] if !group.is_empty() => group_version(registry, group, version)
+            .map(|(group, version)| Route::OpenApiGroupVersion { group, version }),
         ["api"] => Some(Route::CoreVersions),
         ["apis"] => Some(Route::Groups),
-        ["apis", group] => {
-            registry::all().iter().find(|kind| kind.group == *group).map(|kind| Route::Group(kind.group))
-        }
-        ["api", version, rest @ ..] => resource("", version, rest),
-        ["apis", group, version, rest @ ..] => resource(group, version, rest),
+        ["apis", group] => registry.all().iter().find(|kind| kind.group == *group).map(|kind| Route::Group(kind.group)),
+        ["api", version, rest @ ..] => resource(registry, "", version, rest),
+        ["apis", group, version, rest @ ..] => resource(registry, group, version, rest),
         _ => None,
     }
 }
 
-fn group_version(group: &str, version: &str) -> Option<(&'static str, &'static str)> {
-    registry::all()
+fn group_version(registry: &Registry, group: &str, version: &str) -> Option<(&'static str, &'static str)> {
+    registry
+        .all()
         .iter()
         .find(|kind| kind.group == group && kind.version == version)
         .map(|kind| (kind.group, kind.version))
 }
 
-fn resource(group: &str, version: &str, rest: &[&str]) -> Option<Route> {
-    let (group, version) = group_version(group, version)?;
-    let find = |plural: &str| registry::by_versioned_resource(group, version, plural);
+fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> Option<Route> {
+    let (group, version) = group_version(registry, group, version)?;
+    let find = |plural: &str| registry.by_versioned_resource(group, version, plural);
     match rest {
         [] => Some(Route::Resources { group, version }),
         // A namespace's own subresources hide kinds of the same name, as in Kubernetes.
@@ -179,7 +178,7 @@ mod tests {
         let about = |target: &Target| {
             format!("{} {:?} {:?} {:?}", target.kind.plural, target.namespace, target.name, target.subresource)
         };
-        match route(path) {
+        match route(keelson_types::registry::built_in(), path) {
             None => "nothing".to_owned(),
             Some(Route::Collection(target)) => format!("all {}", about(&target)),
             Some(Route::Object(target)) => about(&target),

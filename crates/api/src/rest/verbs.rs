@@ -224,7 +224,7 @@ fn name_manager(options: &mut WriteOptions, headers: &HeaderMap) {
 
 fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watches: bool) -> Result<View, Status> {
     let whole = if kind.is_answered() { kind.kind } else { kind.list_kind };
-    let protobuf = schema().kind(&kind.api_version(), whole).is_some();
+    let protobuf = !kind.is_custom() && schema().kind(&kind.api_version(), whole).is_some();
     let (form, media) = negotiate::form(accept(headers), Offer { protobuf, yaml: !watches })?;
     if kind.is_answered() && form != Form::Object {
         // An answer is no object that could stand in a table.

@@ -163,7 +163,9 @@ async fn next(watch: &mut Lines, event: &str) -> Value {
 async fn every_kind_lives_through_every_verb() {
     let member = Member::start().await;
     let examples = examples();
-    for kind in registry::all().iter().filter(|kind| !kind.is_answered()) {
+    // The server itself writes to a CustomResourceDefinition; it has tests of its own.
+    let others = registry::all().iter().filter(|kind| kind.kind != "CustomResourceDefinition");
+    for kind in others.filter(|kind| !kind.is_answered()) {
         Example::of(kind, &examples).live(&member).await;
     }
 }

@@ -68,6 +68,8 @@ impl Explain {
             if self.recursive
                 && depth < DEPTH_MAX
                 && let Some(below) = inner(&field.of)
+                // A schema's schemas are as it is.
+                && below.name != message.name
             {
                 self.fields(below, depth + 1, text);
             }
@@ -87,7 +89,7 @@ fn all_fields(message: &Message) -> Vec<&Field> {
 /// The message that a field is, or is a list or a map of.
 fn inner(kind: &Type) -> Option<&'static Message> {
     match kind {
-        Type::Message(index) => Some(schema().message(*index)),
+        Type::Message(index) | Type::Either(_, index) => Some(schema().message(*index)),
         Type::List(of) | Type::Map(of) => inner(of),
         _ => None,
     }
@@ -99,9 +101,11 @@ fn type_name(kind: &Type) -> String {
         Type::Truth => "boolean".to_owned(),
         Type::Int32 | Type::Int64 => "integer".to_owned(),
         Type::IntOrText => "IntOrString".to_owned(),
+        Type::Double => "number".to_owned(),
+        Type::Json => "JSON".to_owned(),
         Type::Raw | Type::FieldSet => "Object".to_owned(),
         Type::WrappedTexts => "[]string".to_owned(),
-        Type::Message(index) => {
+        Type::Message(index) | Type::Either(_, index) => {
             let name = schema().message(*index).name;
             name.rsplit('.').next().unwrap_or(name).to_owned()
         }

@@ -12,9 +12,9 @@ use crate::Error;
 use crate::arguments::parse_duration;
 use crate::context::{Context, resource};
 use crate::follow::Follow;
-use crate::render::jsonpath::Template;
 use crate::render::{items, text};
 use crate::target::{self, display};
+use keelson_types::jsonpath::Template;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,10 +3,10 @@
 use clap::ValueEnum as _;
 use serde_json::Value;
 
-use super::jsonpath::Template;
 use super::objects::Format;
 use super::table::Table;
 use super::text;
+use keelson_types::jsonpath::Template;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]

@@ -109,13 +109,18 @@ impl<'de> Visitor<'de> for Document<'_> {
 }
 
 /// Drops nulls and empty lists from maps: both mean absent in every kind here, and Kubernetes does not store them either.
-pub(super) fn drop_empty(value: &mut Value) {
+/// What is in the fields named by `verbatim` stays.
+pub(super) fn drop_empty(value: &mut Value, verbatim: &[&str]) {
     match value {
         Value::Object(map) => {
             map.retain(|_, value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty));
-            map.values_mut().for_each(drop_empty);
+            for (name, value) in map {
+                if !verbatim.contains(&name.as_str()) {
+                    drop_empty(value, verbatim);
+                }
+            }
         }
-        Value::Array(list) => list.iter_mut().for_each(drop_empty),
+        Value::Array(list) => list.iter_mut().for_each(|value| drop_empty(value, verbatim)),
         _ => {}
     }
 }

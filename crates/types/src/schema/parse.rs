@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::{Field, Key, Merge, Message, Presence, Schema, Type};
+use super::{Field, Instead, Key, Merge, Message, Presence, Schema, Type};
 
 pub(super) fn parse(text: &'static str) -> Schema {
     let lines = || text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -65,6 +65,9 @@ impl Cursor<'_> {
             b't' => Type::Truth,
             b'i' => Type::Int32,
             b'l' => Type::Int64,
+            b'd' => Type::Double,
+            b'J' => Type::Json,
+            b'U' => self.either(),
             b'b' => Type::Bytes,
             b'Q' => Type::Quantity,
             b'O' => Type::IntOrText,
@@ -73,11 +76,26 @@ impl Cursor<'_> {
             b'R' => Type::Raw,
             b'F' => Type::FieldSet,
             b'E' => Type::WrappedTexts,
-            b'@' => Type::Message(self.messages[self.until(|byte| !(byte.is_ascii_alphanumeric() || byte == b'.'))]),
+            b'@' => Type::Message(self.message()),
             b'[' => Type::List(self.inner("]")),
             b'{' => Type::Map(self.inner("}")),
             other => panic!("no type is called {:?}", char::from(other)),
         }
+    }
+
+    fn message(&mut self) -> usize {
+        self.messages[self.until(|byte| !(byte.is_ascii_alphanumeric() || byte == b'.'))]
+    }
+
+    fn either(&mut self) -> Type {
+        let instead = match self.until(|byte| byte == b'@') {
+            "t" => Instead::Truth,
+            "l" => Instead::Messages,
+            "s" => Instead::Texts,
+            other => panic!("nothing stands instead of a message as {other:?}"),
+        };
+        assert!(self.skip("@"), "a message is named");
+        Type::Either(instead, self.message())
     }
 
     fn inner(&mut self, end: &str) -> Box<Type> {

@@ -6,7 +6,7 @@ use keelson_types::names;
 use keelson_types::status::Status;
 use serde_json::Value;
 
-use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
+use super::{Answer, Guard, Managing, Plan, Planner, Write, encode, stored};
 use crate::keys;
 use crate::managed;
 use crate::pipeline::request::{Outcome, Target};
@@ -27,6 +27,7 @@ impl Planner<'_> {
         if !value::metadata_text(&object, "resourceVersion").is_empty() {
             return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
         }
+        let definition_guard = self.admit_defined(target)?;
         self.name(target, &mut object)?;
         let name = value::metadata_text(&object, "name").to_owned();
         let namespace_guard = self.admit_namespace(target, &name)?;
@@ -41,6 +42,7 @@ impl Planner<'_> {
         kind.prepare_create(&mut object);
         self.admit_create(target, &mut object)?;
         let mut errors = kind.validate_create(&object);
+        self.check_definition(kind, &object, None, &mut errors);
         let mut allocations = super::allocate::Changes::default();
         if errors.is_empty() && std::ptr::eq(kind, self.kinds.services) {
             allocations = self.allocate(&mut object, None, &mut errors)?;
@@ -64,7 +66,9 @@ impl Planner<'_> {
         let text = encode(&object)?;
         let mut guards = vec![Guard::absent(key.clone())];
         guards.extend(namespace_guard);
-        let mut writes = BTreeMap::from([(key, Write::Put { value: text.clone(), lease: self.lease(kind) })]);
+        guards.extend(definition_guard);
+        let mut writes =
+            BTreeMap::from([(key, Write::Put { value: stored(kind, &object, &text)?, lease: self.lease(kind) })]);
         allocations.add_to(&path, &mut guards, &mut writes);
         let answer = Answer::Stored { value: text, outcome: Outcome::Created };
         Ok(Plan { guards, writes, answer, as_scale: false, warnings })

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use keelson_types::kinds::custom_resource_definition::CLEANUP;
 use keelson_types::status::Status;
 use serde_json::Value;
 
 use super::allocate::Changes;
-use super::{Answer, Guard, Plan, Planner, Write, encode};
+use super::{Answer, Guard, Plan, Planner, Write, encode, stored};
 use crate::cache::Object;
 use crate::keys;
 use crate::pipeline::admit::admit_delete;
@@ -30,6 +31,14 @@ impl Planner<'_> {
         let mut new = old.clone();
         value::remove_metadata(&mut new, "resourceVersion");
         propagate(&mut new, options.propagation);
+        if std::ptr::eq(kind, self.kinds.definitions) && !value::is_deleting(&new) {
+            // Its objects go first.
+            let mut finalizers = value::finalizers(&new);
+            if !finalizers.iter().any(|finalizer| finalizer == CLEANUP) {
+                finalizers.push(CLEANUP.to_owned());
+            }
+            value::set_finalizers(&mut new, &finalizers);
+        }
         let grace_seconds = self.grace_seconds(target, &new, options);
         let was_deleting = value::is_deleting(&new);
         let waits = !value::finalizers(&new).is_empty() || !value::spec_finalizers(&new).is_empty();
@@ -58,7 +67,7 @@ impl Planner<'_> {
             return Ok(Plan { guards, writes: BTreeMap::new(), answer, as_scale: false, warnings: Vec::new() });
         }
         let text = encode(&new)?;
-        let writes = BTreeMap::from([(key, Write::Put { value: text.clone(), lease: self.lease(kind) })]);
+        let writes = BTreeMap::from([(key, Write::Put { value: stored(kind, &new, &text)?, lease: self.lease(kind) })]);
         let answer = Answer::Stored { value: text, outcome: Outcome::Deleting };
         Ok(Plan { guards, writes, answer, as_scale: false, warnings: Vec::new() })
     }

@@ -360,7 +360,7 @@ fn a_scale_is_a_view_of_the_replicas() {
     world.execute(&patch).expect("scales");
     let scaled = world.get("deployments", "d").expect("exists");
     assert_eq!(scaled["spec"]["replicas"], 5);
-    let scale = crate::pipeline::scale::value(&scaled);
+    let scale = crate::pipeline::scale::value(registry::by_name("deployments").expect("is registered"), &scaled);
     assert_eq!((&scale["spec"]["replicas"], &scale["status"]["selector"]), (&json!(5), &json!("app=web")));
 }
 

@@ -7,7 +7,7 @@ use keelson_types::status::Status;
 use keelson_types::{Kind, Target as Part, field};
 use serde_json::{Value, json};
 
-use super::{Answer, Guard, Managing, Plan, Planner, Write, encode};
+use super::{Answer, Guard, Managing, Plan, Planner, Write, encode, stored};
 use crate::cache::Object;
 use crate::keys;
 use crate::managed;
@@ -26,7 +26,7 @@ impl Planner<'_> {
     pub(super) fn replace(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
         let found = self.cached(target.kind, &target.namespace, &target.name)?;
         let new = match target.subresource {
-            Subresource::Scale => scale::set(&found.value().map_err(Status::internal)?, object)?,
+            Subresource::Scale => scale::set(target.kind, &found.value().map_err(Status::internal)?, object)?,
             _ => object.clone(),
         };
         self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
@@ -45,8 +45,8 @@ impl Planner<'_> {
         if target.subresource == Subresource::Scale {
             // A Scale has no lists, so a strategic patch of it is a merge patch.
             let patch_type = if patch_type == PatchType::Strategic { PatchType::Merge } else { patch_type };
-            let patched = patch::patch(patch_type, scale::value(&old), text, target.kind)?;
-            return self.succeed(target, &found, scale::set(&old, &patched)?, Managing::Track, Vec::new());
+            let patched = patch::patch(patch_type, scale::value(target.kind, &old), text, target.kind)?;
+            return self.succeed(target, &found, scale::set(target.kind, &old, &patched)?, Managing::Track, Vec::new());
         }
         let old = match shown.view() {
             Some(view) => (view.from_stored)(old),
@@ -173,6 +173,7 @@ impl Planner<'_> {
             allocations = self.allocate(&mut new, Some(&old), &mut errors)?;
         }
         errors.extend(kind.validate_update(&new, &old));
+        self.check_definition(kind, &new, Some(&old), &mut errors);
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, found.name(), &errors));
         }
@@ -191,7 +192,7 @@ impl Planner<'_> {
             }
             (Write::Delete, Outcome::Removed)
         } else {
-            (Write::Put { value: text.clone(), lease: self.lease(kind) }, Outcome::Configured)
+            (Write::Put { value: stored(kind, &new, &text)?, lease: self.lease(kind) }, Outcome::Configured)
         };
         let mut writes = BTreeMap::from([(key, write)]);
         allocations.add_to(found.path(), &mut guards, &mut writes);

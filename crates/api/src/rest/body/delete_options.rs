@@ -5,7 +5,7 @@ use http::HeaderMap;
 use keelson_types::status::Status;
 use serde::Deserialize;
 
-use super::object;
+use super::{Expected, object};
 use crate::pipeline::{DeleteOptions, Propagation};
 use crate::rest::parameters::propagation;
 
@@ -37,7 +37,7 @@ pub(in crate::rest) fn delete_options(headers: &HeaderMap, body: Bytes) -> Resul
     if body.is_empty() {
         return Ok((DeleteOptions::default(), false));
     }
-    let json = object(headers, body, &("v1".to_owned(), KIND))?;
+    let json = object(headers, body, &Expected::of("v1", KIND))?;
     let wire: Wire = serde_json::from_slice(&json).map_err(|error| refuse(&error.to_string()))?;
     let propagation = match (&wire.propagation_policy, wire.orphan_dependents) {
         (Some(_), Some(_)) => return Err(refuse("orphanDependents and propagationPolicy cannot be both set")),

@@ -1,6 +1,7 @@
 //! The newer form: everything below `/api` or `/apis` in one document, so that kubectl starts with two requests.
 
 use keelson_types::Kind;
+use keelson_types::registry::Registry;
 use serde_json::{Value, json};
 
 use super::{groups, kinds_of, subresources, verbs, versions_of};
@@ -9,19 +10,23 @@ pub(super) const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIG
 pub(super) const V2_BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// The core group alone, or every other group.
-pub(super) fn list(core: bool, api_version: &str) -> Value {
-    let items: Vec<Value> = if core { vec![group("")] } else { groups().map(group).collect() };
+pub(super) fn list(registry: &Registry, core: bool, api_version: &str) -> Value {
+    let items: Vec<Value> = if core {
+        vec![group(registry, "")]
+    } else {
+        groups(registry).into_iter().map(|name| group(registry, name)).collect()
+    };
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": api_version, "metadata": {}, "items": items})
 }
 
-fn group(name: &'static str) -> Value {
-    let versions: Vec<Value> = versions_of(name)
+fn group(registry: &Registry, name: &'static str) -> Value {
+    let versions: Vec<Value> = versions_of(registry, name)
         .into_iter()
         .map(|version| {
             json!({
                 "version": version,
                 "freshness": "Current",
-                "resources": kinds_of(name, version).map(resource).collect::<Vec<_>>(),
+                "resources": kinds_of(registry, name, version).map(resource).collect::<Vec<_>>(),
             })
         })
         .collect();

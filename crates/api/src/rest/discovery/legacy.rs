@@ -2,34 +2,35 @@
 //! clients still read it.
 
 use keelson_types::Kind;
+use keelson_types::registry::Registry;
 use serde_json::{Value, json};
 
 use super::{kinds_of, subresources, verbs, versions_of};
 
 /// `/api`. No address is recommended: every member serves everything, and the client has reached one already.
-pub(super) fn core_versions() -> Value {
-    json!({"kind": "APIVersions", "versions": versions_of(""), "serverAddressByClientCIDRs": []})
+pub(super) fn core_versions(registry: &Registry) -> Value {
+    json!({"kind": "APIVersions", "versions": versions_of(registry, ""), "serverAddressByClientCIDRs": []})
 }
 
 /// `/apis`
-pub(super) fn groups() -> Value {
+pub(super) fn groups(registry: &Registry) -> Value {
     json!({
         "kind": "APIGroupList",
         "apiVersion": "v1",
-        "groups": super::groups().map(group).collect::<Vec<_>>(),
+        "groups": super::groups(registry).into_iter().map(|name| group(registry, name)).collect::<Vec<_>>(),
     })
 }
 
 /// `/apis/<group>`
-pub(super) fn group_document(name: &str) -> Value {
-    let mut group = group(name);
+pub(super) fn group_document(registry: &Registry, name: &str) -> Value {
+    let mut group = group(registry, name);
     group["kind"] = "APIGroup".into();
     group["apiVersion"] = "v1".into();
     group
 }
 
-fn group(name: &str) -> Value {
-    let versions: Vec<Value> = versions_of(name)
+fn group(registry: &Registry, name: &str) -> Value {
+    let versions: Vec<Value> = versions_of(registry, name)
         .into_iter()
         .map(|version| json!({"groupVersion": format!("{name}/{version}"), "version": version}))
         .collect();
@@ -37,13 +38,13 @@ fn group(name: &str) -> Value {
 }
 
 /// `/api/v1`, `/apis/<group>/<version>`
-pub(super) fn resources(group: &str, version: &str) -> Value {
+pub(super) fn resources(registry: &Registry, group: &str, version: &str) -> Value {
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     json!({
         "kind": "APIResourceList",
         "apiVersion": "v1",
         "groupVersion": group_version,
-        "resources": kinds_of(group, version).flat_map(with_subresources).collect::<Vec<_>>(),
+        "resources": kinds_of(registry, group, version).flat_map(with_subresources).collect::<Vec<_>>(),
     })
 }
 

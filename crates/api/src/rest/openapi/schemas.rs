@@ -80,6 +80,9 @@ fn value(schemas: &mut Map<String, Value>, of: &'static Type) -> Value {
         Type::MicroTime => {
             named(schemas, &format!("{META}.MicroTime"), json!({"type": "string", "format": "date-time"}))
         }
+        Type::Double => json!({"type": "number", "format": "double"}),
+        // Anything may stand there, and no schema says so better than none.
+        Type::Json | Type::Either(..) => json!({}),
         Type::Raw => named(schemas, RAW, json!({"type": "object"})),
         Type::FieldSet => named(schemas, &format!("{META}.FieldsV1"), json!({"type": "object"})),
         Type::WrappedTexts => json!({"type": "array", "items": {"type": "string"}}),

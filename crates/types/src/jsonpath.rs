@@ -12,11 +12,9 @@ mod parse;
 
 use serde_json::Value;
 
-use super::text;
-
 /// A template that was read.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Template(Vec<Piece>);
+pub struct Template(Vec<Piece>);
 
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
@@ -109,6 +107,15 @@ impl Template {
             Piece::Text(_) => None,
         });
         path.map_or(Ok(Vec::new()), |path| path.find(value, value))
+    }
+}
+
+/// A value as kubectl prints it: a text without quotes, everything else as JSON.
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
