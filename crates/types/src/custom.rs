@@ -151,7 +151,7 @@ impl Described {
 pub struct Cells(Vec<(String, Option<Template>)>);
 
 impl Cells {
-    /// A path that cannot be read makes an empty cell.
+    /// A path that cannot be read makes an empty cell, and so does one that looks at too much of an object.
     pub fn new(columns: &[DescribedColumn]) -> Cells {
         let cell = |column: &DescribedColumn| (column.kind.clone(), Template::relaxed(&column.path).ok());
         Cells(columns.iter().map(cell).collect())
@@ -160,8 +160,8 @@ impl Cells {
     /// The name, and a cell for each column.
     pub fn of(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         let cells = self.0.iter().map(|(kind, path)| {
-            let found = path.as_ref().and_then(|path| path.values(object).ok()).unwrap_or_default();
-            found.first().map_or(Value::Null, |value| cell(kind, value, now))
+            let found = path.as_ref().and_then(|path| path.first(object).ok()).flatten();
+            found.map_or(Value::Null, |value| cell(kind, value, now))
         });
         std::iter::once(table::name(object)).chain(cells).collect()
     }

@@ -9,8 +9,15 @@
 //! neither templates nor its way with quotes and dots.
 
 mod parse;
+mod search;
 
 use serde_json::Value;
+
+use search::Search;
+
+/// Values that [`Template::first`] looks at before it gives up. Columns are found for each row of a list, by paths that users
+/// write; what is usual for them takes ten.
+pub const WORK_MAX: usize = 10_000;
 
 /// A template that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +91,11 @@ impl Template {
     pub fn relaxed(path: &str) -> Result<Template, String> {
         let inner = path.strip_prefix('{').and_then(|path| path.strip_suffix('}')).unwrap_or(path);
         let dot = if inner.starts_with(['.', '[', '$', '@']) { "" } else { "." };
-        Template::parse(&format!("{{{dot}{inner}}}"))
+        let template = Template::parse(&format!("{{{dot}{inner}}}"))?;
+        match template.0.as_slice() {
+            [Piece::Path(_)] => Ok(template),
+            _ => Err("it is more than one path".to_owned()),
+        }
     }
 
     /// The text that the template makes of a value. What is not there makes none.
@@ -93,7 +104,7 @@ impl Template {
     /// For an index that is out of range.
     pub fn print(&self, value: &Value) -> Result<String, String> {
         let mut printed = String::new();
-        print(&self.0, value, value, &mut printed)?;
+        print(&self.0, &mut Search::new(value), value, &mut printed)?;
         Ok(printed)
     }
 
@@ -101,12 +112,29 @@ impl Template {
     ///
     /// # Errors
     /// As [`Template::print`].
-    pub fn values(&self, value: &Value) -> Result<Vec<Value>, String> {
-        let path = self.0.iter().find_map(|piece| match piece {
+    pub fn values<'a>(&self, value: &'a Value) -> Result<Vec<&'a Value>, String> {
+        self.path().map_or(Ok(Vec::new()), |path| Search::new(value).all(path, value))
+    }
+
+    /// The first value that the first path of the template finds, when that takes no more than [`WORK_MAX`].
+    ///
+    /// # Errors
+    /// As [`Template::print`], and for a path that would have to look at too much.
+    pub fn first<'a>(&self, value: &'a Value) -> Result<Option<&'a Value>, String> {
+        self.path().map_or(Ok(None), |path| Search::bounded(value, WORK_MAX).first(path, value))
+    }
+
+    /// How often the template asks for a field wherever it is (`..name`). Each one may look at all that the one before has
+    /// found.
+    pub fn descents(&self) -> usize {
+        descents(&self.0)
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.0.iter().find_map(|piece| match piece {
             Piece::Path(path) | Piece::Range(path, _) => Some(path),
             Piece::Text(_) => None,
-        });
-        path.map_or(Ok(Vec::new()), |path| path.find(value, value))
+        })
     }
 }
 
@@ -119,17 +147,17 @@ pub fn text(value: &Value) -> String {
     }
 }
 
-fn print(pieces: &[Piece], root: &Value, here: &Value, printed: &mut String) -> Result<(), String> {
+fn print<'a>(pieces: &[Piece], search: &mut Search<'a>, here: &'a Value, printed: &mut String) -> Result<(), String> {
     for piece in pieces {
         match piece {
             Piece::Text(text) => printed.push_str(text),
             Piece::Path(path) => {
-                let values: Vec<String> = path.find(root, here)?.iter().map(text).collect();
+                let values: Vec<String> = search.all(path, here)?.into_iter().map(text).collect();
                 printed.push_str(&values.join(" "));
             }
             Piece::Range(path, inner) => {
-                for value in path.find(root, here)? {
-                    print(inner, root, &value, printed)?;
+                for value in search.all(path, here)? {
+                    print(inner, search, value, printed)?;
                 }
             }
         }
@@ -137,167 +165,31 @@ fn print(pieces: &[Piece], root: &Value, here: &Value, printed: &mut String) -> 
     Ok(())
 }
 
+fn descents(pieces: &[Piece]) -> usize {
+    let of_piece = |piece: &Piece| match piece {
+        Piece::Text(_) => 0,
+        Piece::Path(path) => path.descents(),
+        Piece::Range(path, inner) => path.descents() + descents(inner),
+    };
+    pieces.iter().map(of_piece).sum()
+}
+
 impl Path {
-    fn find(&self, root: &Value, here: &Value) -> Result<Vec<Value>, String> {
-        let mut found = vec![if self.root { root.clone() } else { here.clone() }];
-        for step in &self.steps {
-            let mut next = Vec::new();
-            for value in &found {
-                step.take(root, value, &mut next)?;
-            }
-            found = next;
-        }
-        Ok(found)
-    }
-}
-
-impl Step {
-    fn take(&self, root: &Value, value: &Value, found: &mut Vec<Value>) -> Result<(), String> {
-        match self {
-            Step::Field(name) => found.extend(value.get(name).filter(|value| !value.is_null()).cloned()),
-            Step::Fields(names) => found.extend(names.iter().filter_map(|name| value.get(name)).cloned()),
-            Step::All => match value {
-                Value::Array(items) => found.extend(items.iter().cloned()),
-                Value::Object(fields) => found.extend(fields.values().cloned()),
-                _ => {}
-            },
-            Step::Below(name) => below(value, name, found),
-            Step::Index(index) => {
-                let Some(items) = value.as_array() else { return Ok(()) };
-                let at = if *index < 0 { items.len() as i64 + index } else { *index };
-                let item = usize::try_from(at).ok().and_then(|at| items.get(at));
-                found.push(
-                    item.ok_or_else(|| format!("array index out of bounds: index {index}, length {}", items.len()))?
-                        .clone(),
-                );
-            }
-            Step::Slice { from, to, step } => {
-                let Some(items) = value.as_array() else { return Ok(()) };
-                let length = items.len() as i64;
-                let place = |at: Option<i64>, default: i64| {
-                    let at = at.unwrap_or(default);
-                    usize::try_from(if at < 0 { at + length } else { at }.clamp(0, length)).unwrap_or_default()
-                };
-                let (from, to) = (place(*from, 0), place(*to, length));
-                let step = usize::try_from(*step).unwrap_or(1).max(1);
-                found.extend(items.get(from..to).unwrap_or_default().iter().step_by(step).cloned());
-            }
-            Step::Filter(filter) => {
-                let Some(items) = value.as_array() else { return Ok(()) };
-                for item in items {
-                    if filter.holds(root, item)? {
-                        found.push(item.clone());
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn below(value: &Value, name: &str, found: &mut Vec<Value>) {
-    if let Some(own) = value.get(name) {
-        found.push(own.clone());
-    }
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| below(item, name, found)),
-        Value::Object(fields) => fields.values().for_each(|field| below(field, name, found)),
-        _ => {}
-    }
-}
-
-impl Filter {
-    fn holds(&self, root: &Value, here: &Value) -> Result<bool, String> {
-        let left = self.left.value(root, here)?;
-        let Some((operator, right)) = &self.right else { return Ok(left.is_some()) };
-        let (Some(left), Some(right)) = (left, right.value(root, here)?) else { return Ok(false) };
-        let order = match (left.as_f64(), right.as_f64()) {
-            (Some(left), Some(right)) => left.partial_cmp(&right),
-            _ => Some(text(&left).cmp(&text(&right))),
+    fn descents(&self) -> usize {
+        let of_operand = |operand: &Operand| match operand {
+            Operand::Path(path) => path.descents(),
+            Operand::Value(_) => 0,
         };
-        Ok(order.is_some_and(|order| match operator {
-            Operator::Equal => order.is_eq(),
-            Operator::NotEqual => order.is_ne(),
-            Operator::Less => order.is_lt(),
-            Operator::LessOrEqual => order.is_le(),
-            Operator::Greater => order.is_gt(),
-            Operator::GreaterOrEqual => order.is_ge(),
-        }))
-    }
-}
-
-impl Operand {
-    fn value(&self, root: &Value, here: &Value) -> Result<Option<Value>, String> {
-        match self {
-            Operand::Value(value) => Ok(Some(value.clone())),
-            Operand::Path(path) => Ok(path.find(root, here)?.into_iter().next()),
-        }
+        let of_step = |step: &Step| match step {
+            Step::Below(_) => 1,
+            Step::Filter(Filter { left, right }) => {
+                of_operand(left) + right.iter().map(|(_, right)| of_operand(right)).sum::<usize>()
+            }
+            _ => 0,
+        };
+        self.steps.iter().map(of_step).sum()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn templates_print_what_kubectl_prints() {
-        let pods = json!({"kind": "List", "items": [
-            {"metadata": {"name": "a", "labels": {"app.io/x": "1"}}, "status": {"phase": "Running", "n": 3}},
-            {"metadata": {"name": "b", "labels": {}}, "status": {"phase": "Pending", "n": 10}},
-        ]});
-        for (template, printed) in [
-            ("{.kind}", "List"),
-            ("{$.kind}: {@.kind}", "List: List"),
-            ("{.items[*].metadata.name}", "a b"),
-            ("{.items[0].metadata.name}", "a"),
-            ("{.items[-1].metadata.name}", "b"),
-            ("{.items[-1:].metadata.name}", "b"),
-            ("{.items[0:2:2].metadata.name}", "a"),
-            ("{.items[0].metadata.labels.app\\.io/x}", "1"),
-            ("{.items[0].metadata.labels['app.io/x']}", "1"),
-            ("{.items[0].metadata['name','labels']}", "a {\"app.io/x\":\"1\"}"),
-            ("{..name}", "a b"),
-            ("{.items[?(@.status.phase==\"Pending\")].metadata.name}", "b"),
-            ("{.items[?(@.status.phase!='Pending')].metadata.name}", "a"),
-            ("{.items[?(@.status.n>5)].metadata.name}", "b"),
-            ("{.items[?(@.nothing)].metadata.name}", ""),
-            ("{range .items[*]}{.metadata.name}{\"\\t\"}{.status.phase}{\"\\n\"}{end}", "a\tRunning\nb\tPending\n"),
-            ("{range .items[*]}[{.metadata.name}]{end} of {.kind}", "[a][b] of List"),
-            ("{.nothing.at.all}", ""),
-            ("{.items[*]['metadata']['name']}", "a b"),
-            ("plain", "plain"),
-        ] {
-            assert_eq!(
-                Template::parse(template).and_then(|read| read.print(&pods)),
-                Ok(printed.to_owned()),
-                "{template}"
-            );
-        }
-        let relaxed = |path: &str| Template::relaxed(path).and_then(|read| read.print(&pods));
-        for path in ["kind", ".kind", "{.kind}", "{kind}"] {
-            assert_eq!(relaxed(path), Ok("List".to_owned()), "{path}");
-        }
-        assert!(Template::parse("{.items[7]}").expect("reads").print(&pods).is_err());
-    }
-
-    #[test]
-    fn what_is_no_template_is_told() {
-        for template in [
-            "{",
-            "{.a",
-            "{.a[}",
-            "{.a[1}",
-            "{range .a}",
-            "{end}",
-            "{.a[?(@.b==)]}",
-            "{.a[?(@.b]}",
-            "{'open}",
-            "{.a b}",
-            "{.a[x]}",
-        ] {
-            assert!(Template::parse(template).is_err(), "{template}");
-        }
-    }
-}
+mod tests;

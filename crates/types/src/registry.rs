@@ -29,11 +29,13 @@ pub fn built_in() -> &'static Registry {
 impl Registry {
     fn of(mut kinds: Vec<&'static Kind>) -> Registry {
         kinds.sort_by_key(|kind| {
+            // Whatever a user defines, a name that the program has means the program's kind.
+            let custom = kind.is_custom();
             let group = GROUPS.iter().position(|group| *group == kind.group).unwrap_or(GROUPS.len());
             // Of the program's kinds, the version that is stored is the one that clients prefer; of users' kinds the most
             // stable and newest one.
-            let version = if kind.is_custom() { Priority::of(kind.version) } else { Priority::default() };
-            (group, kind.group, kind.view().is_some(), version, kind.version, kind.plural)
+            let version = if custom { Priority::of(kind.version) } else { Priority::default() };
+            (custom, group, kind.group, kind.view().is_some(), version, kind.version, kind.plural)
         });
         let mut by_resource: HashMap<_, Vec<_>> = HashMap::new();
         for kind in &kinds {
@@ -210,6 +212,57 @@ mod tests {
             assert!(is(by_resource(kind.group, kind.plural), kind), "the stored version is preferred: {kind:?}");
             assert!(is(by_kind(kind.group, kind.kind), kind), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_name_that_the_program_has_means_its_own_kind() {
+        struct Anything;
+        impl crate::Definition for Anything {
+            fn prune(&self, _: &mut serde_json::Value) -> Vec<String> {
+                Vec::new()
+            }
+            fn default(&self, _: &mut serde_json::Value) {}
+            fn validate(&self, _: &serde_json::Value, _: Option<&serde_json::Value>, _: &mut Vec<crate::field::Error>) {
+            }
+            fn cells(&self, _: &serde_json::Value, _: jiff::Timestamp) -> Vec<serde_json::Value> {
+                Vec::new()
+            }
+            fn schema(&self) -> &serde_json::Value {
+                &serde_json::Value::Null
+            }
+            fn openapi(&self) -> serde_json::Value {
+                serde_json::Value::Null
+            }
+            fn scale(&self) -> Option<&crate::custom::Scale> {
+                None
+            }
+            fn stored_api_version(&self) -> &str {
+                ""
+            }
+            fn warning(&self) -> Option<&str> {
+                None
+            }
+        }
+        let custom = |group: &str| {
+            let described = crate::custom::Described {
+                group: group.to_owned(),
+                version: "v9".to_owned(),
+                kind: "Lease".to_owned(),
+                plural: "leases".to_owned(),
+                singular: "lease".to_owned(),
+                ..Default::default()
+            };
+            described.leak(&Anything)
+        };
+        let registry = Registry::with([custom("coordination.k8s.io"), custom("a.example.com")]);
+        for found in [
+            registry.by_resource("coordination.k8s.io", "leases"),
+            registry.by_kind("coordination.k8s.io", "Lease"),
+            registry.by_name("leases"),
+        ] {
+            assert!(found.is_some_and(|kind| !kind.is_custom()), "{found:?}");
+        }
+        assert!(registry.by_name("leases.a.example.com").is_some_and(Kind::is_custom));
     }
 
     #[test]

@@ -109,15 +109,14 @@ impl<'de> Visitor<'de> for Document<'_> {
 }
 
 /// Drops nulls and empty lists from maps: both mean absent in every kind here, and Kubernetes does not store them either.
-/// What is in the fields named by `verbatim` stays.
+/// The fields named by `verbatim` stay as they are.
 pub(super) fn drop_empty(value: &mut Value, verbatim: &[&str]) {
     match value {
         Value::Object(map) => {
-            map.retain(|_, value| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty));
-            for (name, value) in map {
-                if !verbatim.contains(&name.as_str()) {
-                    drop_empty(value, verbatim);
-                }
+            let kept = |name: &str| verbatim.contains(&name);
+            map.retain(|name, value| kept(name) || (!value.is_null() && !value.as_array().is_some_and(Vec::is_empty)));
+            for (_, value) in map.iter_mut().filter(|(name, _)| !kept(name)) {
+                drop_empty(value, verbatim);
             }
         }
         Value::Array(list) => list.iter_mut().for_each(|value| drop_empty(value, verbatim)),

@@ -71,6 +71,21 @@ fn nulls_empty_lists_and_numbers_for_quantities_become_what_kubernetes_keeps() {
     );
 }
 
+#[test]
+fn what_a_schema_gives_by_default_may_be_empty() {
+    let schema = json!({"type": "object", "properties": {
+        "list": {"type": "array", "default": [], "required": null, "items": {"type": "string", "enum": []}},
+        "none": {"type": "string", "nullable": true, "default": null},
+        "map": {"type": "object", "default": {"within": [], "nothing": null}},
+    }});
+    let text = json!({"spec": {"versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}});
+    let decoded = decode("crd", &text.to_string()).expect("decodes");
+    assert_eq!(decoded.strict_error(), None);
+    let mut kept = schema;
+    kept["properties"]["list"].as_object_mut().expect("a map").remove("required");
+    assert_eq!(decoded.object["spec"]["versions"][0]["schema"]["openAPIV3Schema"], kept);
+}
+
 proptest! {
     #[test]
     fn decoding_never_panics(text in "[\\[\\]{}\":,a-c0-9 ]{0,60}") {

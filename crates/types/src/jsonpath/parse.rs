@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::{Filter, Operand, Operator, Path, Piece, Step};
 
-/// Ranges in one another.
+/// Ranges in one another, and filters in one another: each costs a few calls on the stack.
 const DEPTH_MAX: usize = 16;
+/// Steps of one path. A value is nested no deeper than this, whoever parsed it.
+const STEPS_MAX: usize = 128;
 
 pub(super) fn template(text: &str) -> Result<Vec<Piece>, String> {
-    let mut reader = Reader { rest: text };
+    let mut reader = Reader { rest: text, filters: 0 };
     // The innermost open range is last; the first is the template itself.
     let mut open: Vec<(Option<Path>, Vec<Piece>)> = vec![(None, Vec::new())];
     while !reader.rest.is_empty() {
@@ -52,6 +54,8 @@ enum Expression {
 
 struct Reader<'a> {
     rest: &'a str,
+    /// How many filters are open.
+    filters: usize,
 }
 
 impl Reader<'_> {
@@ -80,6 +84,9 @@ impl Reader<'_> {
         }
         let mut steps = Vec::new();
         loop {
+            if steps.len() > STEPS_MAX {
+                return Err(format!("a path of more than {STEPS_MAX} steps"));
+            }
             if self.take("..") {
                 steps.push(Step::Below(self.name()?));
             } else if self.take(".*") {
@@ -122,7 +129,12 @@ impl Reader<'_> {
     fn bracket(&mut self) -> Result<Step, String> {
         self.skip_spaces();
         if self.take("?(") {
+            if self.filters == DEPTH_MAX {
+                return Err("too many filters in one another".to_owned());
+            }
+            self.filters += 1;
             let filter = self.filter()?;
+            self.filters -= 1;
             self.expect(")")?;
             self.expect("]")?;
             return Ok(Step::Filter(filter));

@@ -17,6 +17,12 @@ const APPROVAL: &str = "api-approved.kubernetes.io";
 const SELECTABLE_FIELDS_MAX: usize = 8;
 /// Each version costs every member a kind of its own.
 const VERSIONS_MAX: usize = 32;
+/// Short names, and categories: each is told in every discovery document.
+const NAMES_MAX: usize = 32;
+/// Columns of one version: each is found in every object of a table. What people can read is far less.
+const COLUMNS_MAX: usize = 32;
+/// A column's path. Kubernetes has no bound; the longest in the field has some 150 bytes.
+const JSON_PATH_BYTES_MAX: usize = 1024;
 
 pub(super) fn validate(object: &Value, errors: &mut Vec<Error>) {
     let path = Path::new("spec");
@@ -98,6 +104,11 @@ fn validate_names(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     }
     for field in ["shortNames", "categories"] {
         let path = path.child(field);
+        let count = items(&spec[field]).count();
+        if count > NAMES_MAX {
+            errors.push(Error::too_many(&path, count, NAMES_MAX));
+            continue;
+        }
         for (index, name) in items(&spec[field]) {
             check::name(text(name), names::dns1035_label, &path.index(index), errors);
         }
@@ -138,7 +149,11 @@ fn version(version: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
         errors.push(Error::invalid(&path.child("deprecationWarning"), version["deprecationWarning"].clone(), why));
     }
     let columns = path.child("additionalPrinterColumns");
-    for (index, column) in items(&version["additionalPrinterColumns"]) {
+    let count = items(&version["additionalPrinterColumns"]).count();
+    if count > COLUMNS_MAX {
+        errors.push(Error::too_many(&columns, count, COLUMNS_MAX));
+    }
+    for (index, column) in items(&version["additionalPrinterColumns"]).take(COLUMNS_MAX) {
         self::column(column, &columns.index(index), errors);
     }
     let fields = path.child("selectableFields");
@@ -206,10 +221,18 @@ fn column(column: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let json_path = path.child("jsonPath");
     if check::required(&column["jsonPath"], &json_path, errors) {
         let value = text(&column["jsonPath"]);
-        if !value.starts_with('.') {
+        if value.len() > JSON_PATH_BYTES_MAX {
+            errors.push(Error::too_long(&json_path, JSON_PATH_BYTES_MAX));
+        } else if !value.starts_with('.') {
             errors.push(Error::invalid(&json_path, value, "must be a simple json path starting with ."));
-        } else if let Err(why) = Template::relaxed(value) {
-            errors.push(Error::invalid(&json_path, value, why));
+        } else {
+            match Template::relaxed(value) {
+                Ok(path) if path.descents() > 1 => {
+                    errors.push(Error::invalid(&json_path, value, "must not have .. more than once"));
+                }
+                Ok(_) => {}
+                Err(why) => errors.push(Error::invalid(&json_path, value, why)),
+            }
         }
     }
 }
@@ -255,3 +278,6 @@ fn stored_versions(object: &Value, errors: &mut Vec<Error>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
