@@ -20,12 +20,13 @@ use keelson_types::Object;
 pub use changes::{CHANGES_MAX, Change, Changes, Notice};
 pub use store::{Cache, Feed};
 
-use crate::{Client, WatchOptions};
+use crate::{Client, Resource, WatchOptions};
 use store::{IndexFn, Store};
 
 /// What to copy.
 pub struct Reflector<K> {
     client: Client,
+    resource: Resource,
     namespace: String,
     options: WatchOptions,
     indexes: Vec<(&'static str, IndexFn<K>)>,
@@ -34,7 +35,14 @@ pub struct Reflector<K> {
 impl<K: Object> Reflector<K> {
     /// All objects of the kind.
     pub fn new(client: Client) -> Self {
-        Self { client, namespace: String::new(), options: WatchOptions::default(), indexes: Vec::new() }
+        let (resource, options) = (Resource::of::<K>(), WatchOptions::default());
+        Self { client, resource, namespace: String::new(), options, indexes: Vec::new() }
+    }
+
+    /// Objects of this resource instead, for a `K` that objects of any kind decode into.
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resource = resource;
+        self
     }
 
     /// Only this namespace; all with "".
@@ -65,7 +73,8 @@ impl<K: Object> Reflector<K> {
     /// tried again with back-off. Must be called inside a tokio runtime.
     pub fn start(self) -> Cache<K> {
         let store = Arc::new(Store::new(self.indexes));
-        let task = tokio::spawn(run::run(self.client, self.namespace, self.options, store.clone()));
+        let name = self.resource.object(self.namespace, "");
+        let task = tokio::spawn(run::run(self.client, name, self.options, store.clone()));
         Cache::new(store, Some(task))
     }
 }

@@ -13,6 +13,7 @@ use keelson_types::meta::{self, Key};
 use keelson_types::{Object, pods};
 
 use crate::Partial;
+use crate::custom::Definition;
 
 /// Objects by the UID of each owner.
 pub const OWNER: &str = "owner";
@@ -40,9 +41,10 @@ pub struct Caches {
     pub service_accounts: Cache<ServiceAccount>,
     pub config_maps: Cache<Partial<ConfigMap>>,
     pub secrets: Cache<Partial<Secret>>,
+    pub definitions: Cache<Definition>,
 }
 
-fn reflector<K: Object>(client: &Client) -> Reflector<K> {
+pub(crate) fn reflector<K: Object>(client: &Client) -> Reflector<K> {
     Reflector::new(client.clone())
         .add_index(OWNER, |object: &K| {
             object.metadata().owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect()
@@ -83,11 +85,12 @@ impl Caches {
             service_accounts: reflector(client).start(),
             config_maps: reflector(client).start(),
             secrets: reflector(client).start(),
+            definitions: reflector(client).start(),
         }
     }
 
     /// Every cache, for what is the same for all kinds.
-    pub fn all(&self) -> [&dyn AnyCache; 11] {
+    pub fn all(&self) -> [&dyn AnyCache; 12] {
         [
             &self.pods,
             &self.replica_sets,
@@ -100,6 +103,7 @@ impl Caches {
             &self.service_accounts,
             &self.config_maps,
             &self.secrets,
+            &self.definitions,
         ]
     }
 
@@ -123,19 +127,12 @@ impl Caches {
 #[derive(Clone, Debug, PartialEq)]
 pub struct AnyObject {
     pub resource: Resource,
-    pub api_version: &'static str,
-    pub kind: &'static str,
     pub metadata: Arc<ObjectMeta>,
 }
 
 impl AnyObject {
     pub fn of<K: Object>(object: &K) -> Self {
-        Self {
-            resource: Resource::of::<K>(),
-            api_version: K::API_VERSION,
-            kind: K::KIND,
-            metadata: Arc::new(object.metadata().clone()),
-        }
+        Self { resource: Resource::of::<K>(), metadata: Arc::new(object.metadata().clone()) }
     }
 }
 

@@ -1,34 +1,53 @@
-//! Kinds that users define, as far as loops must know them: what their definitions say, read when somebody asks.
+//! Kinds that users define, as far as loops must know them: names, scope, and who owns whom among their objects.
+//!
+//! Everything here comes from a cache, but for [`is_still`] and [`kinds`], which read: something is deleted for what they say.
 
-use keelson_client::{Client, Error, ListOptions, Resource};
+mod caches;
+mod definition;
+
+use keelson_client::{Error, ListOptions, ObjectName, Raw, RawList, Resource};
 use serde_json::Value;
-use tokio::sync::Mutex;
-use tokio::time::{Duration, Instant};
+
+pub(crate) use caches::{Customs, follow};
+pub(crate) use definition::{Custom, Definition};
 
 /// Definitions in one page: each may hold a schema of a megabyte.
 const PAGE: i64 = 20;
-/// How long a kind that was not found is not looked for again.
-const REFRESH: Duration = Duration::from_secs(10);
 
-/// A kind, in the version that is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Custom {
-    pub resource: Resource,
-    pub kind: String,
-    pub namespaced: bool,
+/// Linearizable reads.
+pub(crate) trait Reader: Sync {
+    fn get(&self, name: &ObjectName) -> impl Future<Output = Result<Value, Error>> + Send;
+    fn list(
+        &self,
+        name: &ObjectName,
+        options: &ListOptions,
+    ) -> impl Future<Output = Result<RawList<Value>, Error>> + Send;
+}
+
+impl Reader for Raw {
+    async fn get(&self, name: &ObjectName) -> Result<Value, Error> {
+        Raw::get(self, name).await
+    }
+
+    async fn list(&self, name: &ObjectName, options: &ListOptions) -> Result<RawList<Value>, Error> {
+        Raw::list(self, name, options).await
+    }
+}
+
+fn definitions() -> Resource {
+    Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions")
 }
 
 /// Every kind that users define and the API serves.
 ///
 /// # Errors
 /// The API's.
-pub(crate) async fn kinds(client: &Client) -> Result<Vec<Custom>, Error> {
-    let definitions = Resource::new("apiextensions.k8s.io", "v1", "customresourcedefinitions");
+pub(crate) async fn kinds(reader: &impl Reader) -> Result<Vec<Custom>, Error> {
     let mut found = Vec::new();
     let mut options = ListOptions { limit: PAGE, ..ListOptions::default() };
     loop {
-        let page = client.raw().list(&definitions.object("", ""), &options).await?;
-        found.extend(page.items.iter().filter_map(of));
+        let page = reader.list(&definitions().object("", ""), &options).await?;
+        found.extend(page.items.iter().filter_map(Custom::of));
         if page.continue_token.is_empty() {
             return Ok(found);
         }
@@ -36,60 +55,111 @@ pub(crate) async fn kinds(client: &Client) -> Result<Vec<Custom>, Error> {
     }
 }
 
-fn of(definition: &Value) -> Option<Custom> {
-    let (spec, status) = (&definition["spec"], &definition["status"]);
-    let established = |condition: &Value| condition["type"] == "Established" && condition["status"] == "True";
-    status["conditions"].as_array()?.iter().find(|condition| established(condition))?;
-    // Any version that is served shows all the objects.
-    let version = spec["versions"].as_array()?.iter().find(|version| version["served"] == true)?;
-    Some(Custom {
-        resource: Resource::new(spec["group"].as_str()?, version["name"].as_str()?, spec["names"]["plural"].as_str()?),
-        kind: spec["names"]["kind"].as_str()?.to_owned(),
-        namespaced: spec["scope"] == "Namespaced",
-    })
-}
-
-/// The kinds, kept until one is asked for that is not among them.
-#[derive(Debug, Default)]
-pub(crate) struct Known(Mutex<(Option<Instant>, Vec<Custom>)>);
-
-impl Known {
-    /// `None` when there is no such kind.
-    ///
-    /// # Errors
-    /// The API's.
-    pub async fn find(&self, client: &Client, group: &str, kind: &str) -> Result<Option<Custom>, Error> {
-        let mut known = self.0.lock().await;
-        let among = |kinds: &[Custom]| {
-            kinds.iter().find(|custom| custom.kind == kind && custom.resource.group == group).cloned()
-        };
-        let found = among(&known.1);
-        let fresh = known.0.is_some_and(|read| read.elapsed() < REFRESH);
-        if found.is_some() || fresh {
-            return Ok(found);
-        }
-        *known = (Some(Instant::now()), kinds(client).await?);
-        Ok(among(&known.1))
+/// Whether a kind is defined and served as `custom` says.
+///
+/// # Errors
+/// The API's.
+pub(crate) async fn is_still(reader: &impl Reader, custom: &Custom) -> Result<bool, Error> {
+    let name = definitions().object("", custom.resource.qualified());
+    match reader.get(&name).await {
+        Ok(definition) => Ok(Custom::of(&definition).as_ref() == Some(custom)),
+        Err(error) if is_absent(&error, &name) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
+/// Whether the API says that this very object does not exist, rather than that it knows no such path: the kind may be one that
+/// is not served now, or not known to the member that was asked.
+pub(crate) fn is_absent(error: &Error, name: &ObjectName) -> bool {
+    error.is_not_found()
+        && error.status().and_then(|status| status.details.as_deref()).is_some_and(|details| {
+            details.name == name.name && details.kind == name.resource.resource && details.group == name.resource.group
+        })
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use keelson_types::status::Status;
     use serde_json::json;
 
     use super::*;
 
-    #[test]
-    fn a_kind_is_known_once_it_is_established() {
-        let mut definition = json!({
+    /// Objects by resource and name.
+    #[derive(Default)]
+    pub(crate) struct Fake {
+        /// The resources that are served.
+        pub served: Vec<&'static str>,
+        pub objects: BTreeMap<(String, String), Value>,
+    }
+
+    impl Fake {
+        pub fn put(&mut self, resource: &str, name: &str, object: Value) {
+            self.objects.insert((resource.to_owned(), name.to_owned()), object);
+        }
+
+        fn serves(&self, resource: &Resource) -> Result<(), Error> {
+            let known = self.served.contains(&resource.resource.as_str()) || resource.group == "apiextensions.k8s.io";
+            if known { Ok(()) } else { Err(Error::Api(Status::no_such_path())) }
+        }
+    }
+
+    impl Reader for Fake {
+        async fn get(&self, name: &ObjectName) -> Result<Value, Error> {
+            self.serves(&name.resource)?;
+            let object = self.objects.get(&(name.resource.resource.clone(), name.name.clone()));
+            let absent = || Status::not_found(&name.resource.group, &name.resource.resource, &name.name);
+            object.cloned().ok_or_else(|| Error::Api(absent()))
+        }
+
+        async fn list(&self, name: &ObjectName, _: &ListOptions) -> Result<RawList<Value>, Error> {
+            self.serves(&name.resource)?;
+            let all = self.objects.iter().filter(|((resource, _), _)| *resource == name.resource.resource);
+            let items = all.map(|(_, object)| object.clone()).collect();
+            Ok(RawList { items, resource_version: "1".to_owned(), continue_token: String::new() })
+        }
+    }
+
+    pub(crate) fn definition(scope: &str, kind: &str, served: bool) -> Value {
+        json!({
+            "metadata": {"name": "crontabs.example.com"},
             "spec": {
-                "group": "example.com", "scope": "Namespaced", "names": {"plural": "crontabs", "kind": "CronTab"},
-                "versions": [{"name": "v1alpha1", "served": false}, {"name": "v1", "served": true}],
+                "group": "example.com", "scope": scope, "names": {"plural": "crontabs", "kind": kind},
+                "versions": [{"name": "v1alpha1", "served": false, "storage": true}, {"name": "v1", "served": served}],
             },
-        });
-        assert_eq!(of(&definition), None);
-        definition["status"]["conditions"] = json!([{"type": "Established", "status": "True"}]);
-        let resource = Resource::new("example.com", "v1", "crontabs");
-        assert_eq!(of(&definition), Some(Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
+            "status": {"conditions": [{"type": "Established", "status": "True"}]},
+        })
+    }
+
+    #[tokio::test]
+    async fn a_kind_is_what_its_definition_says_now() {
+        let mut api = Fake::default();
+        let crontab = Custom::of(&definition("Namespaced", "CronTab", true)).expect("is served");
+        assert_eq!(is_still(&api, &crontab).await.ok(), Some(false), "the definition is gone");
+        for (now, expected) in [
+            (definition("Namespaced", "CronTab", true), true),
+            (definition("Cluster", "CronTab", true), false),
+            (definition("Namespaced", "Other", true), false),
+            (definition("Namespaced", "CronTab", false), false),
+        ] {
+            api.put("customresourcedefinitions", "crontabs.example.com", now.clone());
+            assert_eq!(is_still(&api, &crontab).await.ok(), Some(expected), "{now}");
+            assert_eq!(kinds(&api).await.expect("reads").contains(&crontab), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_known_says_nothing_about_an_object() {
+        let name = Resource::new("example.com", "", "crontabs").object("blue", "a");
+        assert!(is_absent(&Error::Api(Status::not_found("example.com", "crontabs", "a")), &name));
+        for status in [
+            Status::no_such_path(),
+            Status::not_found("example.com", "crontabs", "b"),
+            Status::not_found("", "namespaces", "blue"),
+            Status::bad_request("crontabs have no namespace"),
+        ] {
+            assert!(!is_absent(&Error::Api(status.clone()), &name), "{status}");
+        }
     }
 }

@@ -72,23 +72,17 @@ pub(crate) struct Signals<K> {
 impl<K: Clone + Eq + Hash + Send + Sync + 'static> Signals<K> {
     /// `keys` says which keys a change concerns; it runs on every member, leading or not.
     pub fn on<T: Object>(&mut self, cache: &Cache<T>, keys: impl Fn(&Change<T>) -> Vec<K> + Send + 'static) {
-        let inbox = self.inbox.clone();
-        let mut changes = cache.changes();
-        self.tasks.spawn(async move {
-            while let Some(notice) = changes.next().await {
-                match notice {
-                    Notice::Change(change) => {
-                        let keys = keys(&change);
-                        if let Some(queue) = &*inbox.queue.lock() {
-                            for key in keys {
-                                queue.add(key);
-                            }
-                        }
-                    }
-                    Notice::Resync => inbox.lost.notify_one(),
-                }
-            }
-        });
+        self.tasks.spawn(self.later().on(cache, keys));
+    }
+
+    /// For what comes when the controller runs already.
+    pub fn later(&self) -> Later<K> {
+        Later(self.inbox.clone())
+    }
+
+    /// Runs `task` as long as the controller.
+    pub fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
     }
 
     /// Looks at every key this often, besides the resync.
@@ -102,6 +96,36 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> Signals<K> {
                 inbox.lost.notify_one();
             }
         });
+    }
+}
+
+/// Takes signals of caches that come and go.
+pub(crate) struct Later<K>(Arc<Inbox<K>>);
+
+impl<K: Clone + Eq + Hash + Send + Sync + 'static> Later<K> {
+    /// As [`Signals::on`], for whoever runs what is returned; it ends with the cache.
+    pub fn on<T: Object, F: Fn(&Change<T>) -> Vec<K> + Send + 'static>(
+        &self,
+        cache: &Cache<T>,
+        keys: F,
+    ) -> impl Future<Output = ()> + Send + use<K, T, F> + 'static {
+        let inbox = self.0.clone();
+        let mut changes = cache.changes();
+        async move {
+            while let Some(notice) = changes.next().await {
+                match notice {
+                    Notice::Change(change) => {
+                        let keys = keys(&change);
+                        if let Some(queue) = &*inbox.queue.lock() {
+                            for key in keys {
+                                queue.add(key);
+                            }
+                        }
+                    }
+                    Notice::Resync => inbox.lost.notify_one(),
+                }
+            }
+        }
     }
 }
 

@@ -3,25 +3,26 @@
 //!
 //! A cache says who depends on whom; that an owner does not exist is read linearizably before anything is deleted for it.
 
-use std::collections::HashSet;
+mod follow;
+mod owner;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use keelson_client::{Client, DeleteOptions, Error, Patch, Propagation, Resource};
+use keelson_client::{DeleteOptions, Patch, Propagation, Resource};
 use keelson_types::meta::Key;
-use keelson_types::{Object, registry};
-use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::caches::{AnyObject, Caches};
-use crate::custom::Known;
-use crate::driver::{Controller, Signals};
+use crate::caches::AnyObject;
 use crate::plan::{Plan, WRITES_MAX, Write};
+
+pub(crate) use follow::Loop;
 
 const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
+/// When to look again at what waits for a kind to be known.
+const POLL: Duration = Duration::from_secs(1);
 
 /// One object of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +54,8 @@ pub struct Snapshot {
     pub owners: Vec<(OwnerReference, Owner)>,
     /// Looked up only for an object that is being deleted, and for one whose owner waits.
     pub dependents: Vec<AnyObject>,
+    /// There may be others: a kind is not known yet.
+    pub more_dependents: bool,
 }
 
 /// Plans what ownership asks of `target`.
@@ -99,6 +102,9 @@ fn orphan(snapshot: &Snapshot, object: &AnyObject) -> Plan {
         let kept: Vec<_> = owners.filter(|owner| Some(owner.uid.as_str()) != uid).collect();
         plan.writes.push(patch_metadata(dependent, json!({ "ownerReferences": kept })));
     }
+    if plan.writes.is_empty() && snapshot.more_dependents {
+        return not_yet();
+    }
     if plan.writes.is_empty() {
         plan.writes.push(without_finalizer(object, ORPHAN));
         plan.because("no dependents are left");
@@ -118,12 +124,21 @@ fn wait_for_dependents(snapshot: &Snapshot, object: &AnyObject) -> Plan {
     };
     let mut plan = Plan::default();
     let blocking = snapshot.dependents.iter().filter(|dependent| blocks(dependent)).count();
+    if blocking == 0 && snapshot.more_dependents {
+        return not_yet();
+    }
     if blocking == 0 {
         plan.writes.push(without_finalizer(object, FOREGROUND));
         plan.because("no dependents block it");
     } else {
         plan.because(format!("waiting for {blocking} dependents"));
     }
+    plan
+}
+
+fn not_yet() -> Plan {
+    let mut plan = Plan::nothing("it may have dependents of kinds that are not known yet");
+    plan.requeue(POLL);
     plan
 }
 
@@ -153,157 +168,6 @@ fn delete(object: &AnyObject, propagation: Propagation) -> Write {
 fn name(object: &AnyObject) -> keelson_client::ObjectName {
     let ObjectMeta { namespace, name, .. } = object.metadata.as_ref();
     object.resource.object(namespace.clone().unwrap_or_default(), name.clone().unwrap_or_default())
-}
-
-/// How many owners are remembered as gone. An entry saves one read for each dependent of a large owner.
-const ABSENT_MAX: usize = 4096;
-
-pub(crate) struct Loop {
-    caches: Caches,
-    client: Client,
-    /// UIDs of owners that were read and not found. UIDs never come back.
-    absent: Mutex<HashSet<String>>,
-    custom: Known,
-}
-
-impl Loop {
-    pub fn new(caches: Caches, client: Client) -> Self {
-        Self { caches, client, absent: Mutex::default(), custom: Known::default() }
-    }
-
-    fn dependents(&self, object: &AnyObject) -> Vec<AnyObject> {
-        let Some(uid) = object.metadata.uid.as_deref().filter(|uid| !uid.is_empty()) else { return Vec::new() };
-        self.caches.all().into_iter().flat_map(|cache| cache.owned_by(uid)).collect()
-    }
-
-    async fn owner(&self, dependent: &AnyObject, reference: &OwnerReference) -> Result<Owner, Error> {
-        let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
-        let namespace = dependent.metadata.namespace.as_deref().unwrap_or_default();
-        let (resource, namespaced) = match registry::by_kind(group, &reference.kind) {
-            Some(kind) => (Resource::new(kind.group, kind.version, kind.plural), kind.namespaced),
-            None => match self.custom.find(&self.client, group, &reference.kind).await? {
-                Some(custom) => (custom.resource, custom.namespaced),
-                None => return Ok(Owner::Present),
-            },
-        };
-        if namespaced && namespace.is_empty() {
-            // A cluster-scoped object cannot be owned by one in a namespace: nobody can say which one is meant.
-            return Ok(Owner::Present);
-        }
-        let key = Key::new(if namespaced { namespace } else { "" }, reference.name.clone());
-        if let Some(owner) = self.caches.of(&resource).and_then(|cache| cache.find(&key))
-            && owner.metadata.uid.as_deref() == Some(reference.uid.as_str())
-        {
-            let waits = owner.metadata.deletion_timestamp.is_some() && has_finalizer(&owner, FOREGROUND);
-            return Ok(if waits { Owner::WaitsForDependents } else { Owner::Present });
-        }
-        if self.absent.lock().contains(&reference.uid) {
-            return Ok(Owner::Gone);
-        }
-        let found = match self.client.raw().get(&resource.object(key.namespace, key.name)).await {
-            Ok(found) => found["metadata"]["uid"].as_str() == Some(reference.uid.as_str()),
-            Err(error) if error.is_not_found() => false,
-            Err(error) => return Err(error),
-        };
-        if found {
-            return Ok(Owner::Present);
-        }
-        let mut absent = self.absent.lock();
-        if absent.len() >= ABSENT_MAX {
-            absent.clear();
-        }
-        absent.insert(reference.uid.clone());
-        Ok(Owner::Gone)
-    }
-
-    /// A change concerns the object itself, when ownership may ask something of it, and, when it goes away or waits for
-    /// its dependents, those.
-    fn concerned<K: Object>(&self, old: Option<&K>, new: Option<&K>) -> Vec<Target> {
-        let mut targets = Vec::new();
-        if let Some(new) = new {
-            let metadata = new.metadata();
-            let deleting = metadata.deletion_timestamp.is_some();
-            let finalized = metadata.finalizers.iter().flatten().any(|known| known == FOREGROUND || known == ORPHAN);
-            let had = old.and_then(|old| old.metadata().owner_references.clone());
-            if (deleting && finalized) || (metadata.owner_references.is_some() && metadata.owner_references != had) {
-                targets.push(Target { resource: Resource::of::<K>(), key: Key::of(new) });
-            }
-            if deleting && finalized {
-                targets.extend(self.dependents(&AnyObject::of(new)).iter().map(target));
-            }
-        }
-        let gone = old.filter(|old| new.is_none_or(|new| new.metadata().uid != old.metadata().uid));
-        if let Some(gone) = gone {
-            targets.extend(self.dependents(&AnyObject::of(gone)).iter().map(target));
-            // An owner may be waiting for this one.
-            for reference in gone.metadata().owner_references.iter().flatten() {
-                let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
-                if let Some(kind) = registry::by_kind(group, &reference.kind) {
-                    let namespace = if kind.namespaced { gone.metadata().namespace.clone() } else { None };
-                    targets.push(Target {
-                        resource: Resource::new(kind.group, kind.version, kind.plural),
-                        key: Key::new(namespace.unwrap_or_default(), reference.name.clone()),
-                    });
-                }
-            }
-        }
-        targets
-    }
-}
-
-fn target(object: &AnyObject) -> Target {
-    let name = name(object);
-    Target { resource: name.resource, key: Key::new(name.namespace, name.name) }
-}
-
-macro_rules! for_each_cache {
-    ($caches:expr, $cache:ident => $body:expr) => {{
-        let caches = $caches;
-        for_each_cache!(@ caches, $cache => $body; pods replica_sets deployments services endpoint_slices nodes leases
-            namespaces service_accounts config_maps secrets);
-    }};
-    (@ $caches:ident, $cache:ident => $body:expr; $($field:ident)*) => {
-        $({
-            let $cache = &$caches.$field;
-            $body;
-        })*
-    };
-}
-
-impl Controller for Loop {
-    type Key = Target;
-    const NAME: &'static str = "garbage-collector";
-
-    fn signals(self: &Arc<Self>, signals: &mut Signals<Target>) {
-        for_each_cache!(&self.caches, cache => {
-            let this = self.clone();
-            signals.on(cache, move |change| this.concerned(change.old.as_deref(), change.new.as_deref()))
-        });
-    }
-
-    fn keys(&self) -> Vec<Target> {
-        let mut targets = Vec::new();
-        for_each_cache!(&self.caches, cache => {
-            for object in cache.list() {
-                targets.extend(self.concerned(None, Some(object.as_ref())));
-            }
-        });
-        targets
-    }
-
-    async fn reconcile(&self, key: &Target) -> Result<Plan, Error> {
-        let object = self.caches.of(&key.resource).and_then(|cache| cache.find(&key.key));
-        let mut snapshot = Snapshot { object, owners: Vec::new(), dependents: Vec::new() };
-        if let Some(object) = &snapshot.object {
-            if object.metadata.deletion_timestamp.is_none() {
-                for reference in object.metadata.owner_references.iter().flatten() {
-                    snapshot.owners.push((reference.clone(), self.owner(object, reference).await?));
-                }
-            }
-            snapshot.dependents = self.dependents(object);
-        }
-        Ok(plan(&snapshot, key))
-    }
 }
 
 #[cfg(test)]

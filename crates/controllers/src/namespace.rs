@@ -13,7 +13,7 @@ use keelson_types::{meta, registry};
 use serde_json::{Value, json};
 
 use crate::caches::Caches;
-use crate::custom;
+use crate::custom::{self, Reader};
 use crate::driver::{Controller, Signals};
 use crate::plan::{Plan, Write};
 
@@ -110,30 +110,43 @@ impl Loop {
     pub fn new(caches: Caches, client: Client) -> Self {
         Self { caches, client }
     }
+}
 
-    async fn remaining(&self, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
-        let raw = self.client.raw();
-        let mut remaining = Vec::new();
-        let own = registry::stored().filter(|kind| kind.namespaced);
-        let own = own.map(|kind| Resource::new(kind.group, kind.version, kind.plural));
-        let custom = custom::kinds(&self.client).await?.into_iter().filter(|custom| custom.namespaced);
-        for resource in own.chain(custom.map(|custom| custom.resource)) {
-            // A page is enough: what is alive on a later one comes to the front when this one is gone.
-            let options = ListOptions { limit: 100, ..ListOptions::default() };
-            let page = match raw.list(&resource.object(namespace, ""), &options).await {
-                // The kind has gone since, and with it all its objects.
-                Err(error) if error.is_not_found() => continue,
-                page => page?,
-            };
-            if page.items.is_empty() {
+/// What a namespace still has of every kind, the program's and users'.
+async fn remaining(reader: &impl Reader, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
+    let mut remaining = Vec::new();
+    for kind in registry::stored().filter(|kind| kind.namespaced) {
+        let resource = Resource::new(kind.group, kind.version, kind.plural);
+        let rest = rest(reader, &resource, namespace).await?;
+        remaining.extend(rest.map(|rest| (resource, rest)));
+    }
+    for custom in custom::kinds(reader).await?.into_iter().filter(|custom| custom.namespaced) {
+        let rest = match rest(reader, &custom.resource, namespace).await {
+            // The member that was asked serves no such kind, perhaps not yet or no more.
+            Err(error) if error.is_not_found() => {
+                if custom::is_still(reader, &custom).await? {
+                    return Err(error);
+                }
                 continue;
             }
-            let alive = !page.continue_token.is_empty()
-                || page.items.iter().any(|object| object["metadata"]["deletionTimestamp"].is_null());
-            remaining.push((resource, if alive { Remaining::Alive } else { Remaining::Deleting }));
-        }
-        Ok(remaining)
+            rest => rest?,
+        };
+        remaining.extend(rest.map(|rest| (custom.resource, rest)));
     }
+    Ok(remaining)
+}
+
+/// What a namespace has of one kind; `None` when that is nothing.
+async fn rest(reader: &impl Reader, resource: &Resource, namespace: &str) -> Result<Option<Remaining>, Error> {
+    // A page is enough: what is alive on a later one comes to the front when this one is gone.
+    let options = ListOptions { limit: 100, ..ListOptions::default() };
+    let page = reader.list(&resource.object(namespace, ""), &options).await?;
+    if page.items.is_empty() {
+        return Ok(None);
+    }
+    let alive = !page.continue_token.is_empty()
+        || page.items.iter().any(|object| object["metadata"]["deletionTimestamp"].is_null());
+    Ok(Some(if alive { Remaining::Alive } else { Remaining::Deleting }))
 }
 
 impl Controller for Loop {
@@ -151,7 +164,7 @@ impl Controller for Loop {
     async fn reconcile(&self, key: &String) -> Result<Plan, Error> {
         let namespace = self.caches.namespaces.get("", key);
         let remaining = match &namespace {
-            Some(namespace) if meta::is_deleting(namespace.as_ref()) => self.remaining(key).await?,
+            Some(namespace) if meta::is_deleting(namespace.as_ref()) => remaining(&self.client.raw(), key).await?,
             _ => Vec::new(),
         };
         Ok(plan(&Snapshot { namespace, remaining }, key, Timestamp::now()))
@@ -163,6 +176,7 @@ mod tests {
     use k8s_openapi::api::core::v1::NamespaceSpec;
 
     use super::*;
+    use crate::custom::tests::{Fake, definition};
 
     fn deleting() -> Option<Arc<Namespace>> {
         let mut namespace = Namespace {
@@ -197,5 +211,23 @@ mod tests {
         let snapshot = Snapshot { namespace: Some(Arc::default()), remaining: Vec::new() };
         let plan = plan(&snapshot, "blue", Timestamp::UNIX_EPOCH);
         assert_eq!(plan.to_string(), "nothing: the namespace is not being deleted");
+    }
+
+    #[tokio::test]
+    async fn objects_of_users_kinds_are_not_left_behind() {
+        let mut api = Fake { served: registry::stored().map(|kind| kind.plural).collect(), ..Fake::default() };
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), []);
+        api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
+        api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
+        let error = remaining(&api, "blue").await.expect_err("nobody can say what is left");
+        assert!(error.is_not_found(), "{error}");
+
+        api.served.push("crontabs");
+        let crontabs = Resource::new("example.com", "", "crontabs");
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
+        api.put("crontabs", "a", json!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);
+        api.put("customresourcedefinitions", "crontabs.example.com", definition("Cluster", "CronTab", true));
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [], "they are in no namespace");
     }
 }

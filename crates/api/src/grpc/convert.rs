@@ -1,25 +1,71 @@
 //! Between the wire's messages and the pipeline's values.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use keelson_proto::keelson::api::v1 as proto;
-use keelson_types::registry::Registry;
+use keelson_types::Kind;
+use keelson_types::registry::{self, Registry};
 use keelson_types::status::Status;
 
 use crate::cache::Object;
+use crate::custom::Served;
 use crate::pipeline::{
-    DeleteOptions, FieldValidation, Operation, PatchType, Propagation, ReadVersion, Subresource, Target, WriteOptions,
+    DeleteOptions, FieldValidation, Operation, PatchType, Pipeline, Propagation, ReadVersion, Subresource, Target,
+    WriteOptions,
 };
+
+/// The kinds among which a request's are found. When this member does not know one, it first learns all that was acknowledged
+/// before: the kind may have been defined a moment ago, through another member, and "no such path" would be taken for a fact.
+///
+/// # Errors
+/// When the store cannot say how far that is, or the caches do not follow.
+pub async fn served<'a>(
+    pipeline: &Pipeline,
+    names: impl IntoIterator<Item = Option<&'a proto::ObjectName>>,
+) -> Result<Arc<Served>, Status> {
+    let served = pipeline.served();
+    let is_settled = |name: &proto::ObjectName| match &name.resource {
+        // Nobody defines kinds in the program's own groups.
+        Some(resource) => {
+            kind(&served.registry, resource).is_some()
+                || registry::all().iter().any(|kind| kind.group == resource.group)
+        }
+        None => true,
+    };
+    if names.into_iter().flatten().all(is_settled) {
+        return Ok(served);
+    }
+    pipeline.catch_up().await?;
+    Ok(pipeline.served())
+}
+
+/// In the version that is asked for, or else the preferred one of those that are served.
+fn kind(registry: &Registry, resource: &proto::Resource) -> Option<&'static Kind> {
+    match resource.version.as_str() {
+        "" => registry.by_resource(&resource.group, &resource.resource),
+        version => registry.by_versioned_resource(&resource.group, version, &resource.resource),
+    }
+}
+
+/// The name that an operation is about; `None` for a binding, whose kind is clear.
+pub fn name(operation: &proto::write_request::Operation) -> Option<&proto::ObjectName> {
+    use proto::write_request::operation::Operation as Wire;
+    match operation.operation.as_ref()? {
+        Wire::Create(create) => create.name.as_ref(),
+        Wire::Update(update) => update.name.as_ref(),
+        Wire::Patch(patch) => patch.name.as_ref(),
+        Wire::Delete(delete) => delete.name.as_ref(),
+        Wire::Bind(_) => None,
+    }
+}
 
 /// # Errors
 /// NotFound for a kind or a subresource that does not exist, BadRequest for a namespace that does not fit.
 pub fn target(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
     let name = name.ok_or_else(|| Status::bad_request("name is missing"))?;
     let resource = name.resource.ok_or_else(|| Status::bad_request("name.resource is missing"))?;
-    let kind = match resource.version.as_str() {
-        "" => registry.by_resource(&resource.group, &resource.resource),
-        version => registry.by_versioned_resource(&resource.group, version, &resource.resource),
-    };
-    let kind = kind.ok_or_else(Status::no_such_path)?;
+    let kind = kind(registry, &resource).ok_or_else(Status::no_such_path)?;
     let subresource = match name.subresource.as_str() {
         "" => Subresource::None,
         "status" => Subresource::Status,

@@ -10,6 +10,7 @@ use keelson_types::status::{Reason, Status};
 use tonic::{Code, Request, Response};
 
 use super::{convert, user};
+use crate::custom::Served;
 use crate::pipeline::{
     ChangeKind, Items, ListOptions, Operation, Outcome, Pipeline, ReadVersion, Watch, WatchItem, WatchOptions,
     WatchStart, Written,
@@ -32,6 +33,10 @@ impl Service {
     pub fn new(pipeline: Arc<Pipeline>) -> Service {
         Service { pipeline }
     }
+
+    async fn served(&self, name: Option<&proto::ObjectName>) -> Result<Arc<Served>, tonic::Status> {
+        convert::served(&self.pipeline, [name]).await.map_err(told)
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
@@ -47,7 +52,9 @@ fn object(written: &Written) -> Option<proto::Object> {
 impl Objects for Service {
     async fn get(&self, request: Request<proto::GetRequest>) -> Answer<proto::GetResponse> {
         let user = user(&self.pipeline, &request)?;
-        let target = convert::one(&self.pipeline.served().registry, request.into_inner().name).map_err(told)?;
+        let request = request.into_inner();
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::one(&served.registry, request.name).map_err(told)?;
         let json = self.pipeline.get(&user, &target, ReadVersion::MostRecent).await.map_err(told)?;
         Ok(Response::new(proto::GetResponse { object: Some(proto::Object { json }) }))
     }
@@ -57,7 +64,8 @@ impl Objects for Service {
     async fn list(&self, request: Request<proto::ListRequest>) -> Answer<Self::ListStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::collection(&served.registry, request.name).map_err(told)?;
         let options = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -72,7 +80,8 @@ impl Objects for Service {
     async fn create(&self, request: Request<proto::CreateRequest>) -> Answer<proto::CreateResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::in_namespace(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.create(&user, target, body, &options).await.map_err(told)?;
@@ -82,7 +91,8 @@ impl Objects for Service {
     async fn update(&self, request: Request<proto::UpdateRequest>) -> Answer<proto::UpdateResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::one(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.update(&user, target, body, &options).await.map_err(told)?;
@@ -93,7 +103,8 @@ impl Objects for Service {
         use proto::apply_response::Outcome as Told;
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::in_namespace(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
         let written = self.pipeline.apply(&user, target, body, &options).await.map_err(told)?;
@@ -111,7 +122,8 @@ impl Objects for Service {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
         let patch_type = convert::patch_type(request.r#type()).map_err(told)?;
-        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::one(&served.registry, request.name).map_err(told)?;
         let options = convert::write_options(request.options);
         let patched = self.pipeline.patch(&user, target, patch_type, request.patch, &options).await;
         let written = patched.map_err(told)?;
@@ -121,7 +133,8 @@ impl Objects for Service {
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::DeleteResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::one(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::one(&served.registry, request.name).map_err(told)?;
         let delete = convert::delete_options(request.delete);
         let options = convert::write_options(request.options);
         let written = self.pipeline.delete(&user, target, delete, &options).await.map_err(told)?;
@@ -135,7 +148,8 @@ impl Objects for Service {
     ) -> Answer<proto::DeleteCollectionResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection_in_namespace(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::collection_in_namespace(&served.registry, request.name).map_err(told)?;
         let selectors = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
@@ -153,7 +167,8 @@ impl Objects for Service {
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answer<Self::WatchStream> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
-        let target = convert::collection(&self.pipeline.served().registry, request.name).map_err(told)?;
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::collection(&served.registry, request.name).map_err(told)?;
         let start = match request.resource_version.as_str() {
             "" => WatchStart::Initial(ReadVersion::MostRecent),
             version => WatchStart::After(convert::revision(version).map_err(told)?),
@@ -172,9 +187,11 @@ impl Objects for Service {
     async fn write(&self, request: Request<proto::WriteRequest>) -> Answer<proto::WriteResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
+        let served =
+            convert::served(&self.pipeline, request.operations.iter().map(convert::name)).await.map_err(told)?;
         let mut operations: Vec<Operation> = Vec::with_capacity(request.operations.len());
         for (index, operation) in request.operations.into_iter().enumerate() {
-            let operation = convert::operation(&self.pipeline.served().registry, operation).map_err(|mut status| {
+            let operation = convert::operation(&served.registry, operation).map_err(|mut status| {
                 status.message = format!("operation {index}: {}", status.message);
                 grpc(&status)
             })?;

@@ -8,20 +8,21 @@ use keelson_types::Object;
 use super::state::{Effect, State};
 use super::store::Store;
 use crate::backoff::Backoff;
-use crate::{Client, Error, Resource, Watch, WatchOptions};
+use crate::{Client, Error, ObjectName, Watch, WatchOptions};
 
 /// The first retry comes at once after a member died, since the client moves on to another one by itself.
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
 /// A watch that says nothing for so long hangs: the API sends a bookmark every 15 s. It is opened elsewhere.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
-pub(super) async fn run<K: Object>(client: Client, namespace: String, options: WatchOptions, store: Arc<Store<K>>) {
-    let resource = Resource::of::<K>().qualified();
+pub(super) async fn run<K: Object>(client: Client, name: ObjectName, options: WatchOptions, store: Arc<Store<K>>) {
+    let resource = name.resource.qualified();
+    let raw = client.raw();
     let mut state = State::Fresh;
     let mut failures = 0;
     loop {
         let options = WatchOptions { resource_version: state.resume_from(), ..options.clone() };
-        let result = match client.watch::<K>(&namespace, &options).await {
+        let result = match raw.watch_as::<K>(&name, &options).await {
             Ok(watch) => {
                 state.opened();
                 follow(watch, &mut state, &store, &mut failures).await

@@ -2,6 +2,7 @@ use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use super::follow::target;
 use super::*;
 
 fn metadata(name: &str, deleting: Option<&str>) -> ObjectMeta {
@@ -35,7 +36,7 @@ fn pod(owners: &[&str]) -> AnyObject {
 
 fn planned(object: AnyObject, owners: Vec<(OwnerReference, Owner)>, dependents: Vec<AnyObject>) -> String {
     let target = target(&object);
-    plan(&Snapshot { object: Some(object), owners, dependents }, &target).to_string()
+    plan(&Snapshot { object: Some(object), owners, dependents, more_dependents: false }, &target).to_string()
 }
 
 #[test]
@@ -70,4 +71,17 @@ fn an_owner_deleted_as_orphaning_lets_its_dependents_go() {
         "patch pods blue/web: its dependents are let go (again in 0.0 s)"
     );
     assert_eq!(planned(set, vec![], vec![]), "patch replicasets blue/set: no dependents are left");
+}
+
+#[test]
+fn nothing_is_concluded_while_a_kind_is_not_known() {
+    for finalizer in [FOREGROUND, ORPHAN] {
+        let set = AnyObject::of(&ReplicaSet { metadata: metadata("set", Some(finalizer)), ..ReplicaSet::default() });
+        let target = target(&set);
+        let snapshot = Snapshot { object: Some(set), owners: vec![], dependents: vec![], more_dependents: true };
+        assert_eq!(
+            plan(&snapshot, &target).to_string(),
+            "nothing: it may have dependents of kinds that are not known yet (again in 1.0 s)"
+        );
+    }
 }

@@ -1,0 +1,146 @@
+//! A cache of metadata for each kind that users define, while it is defined.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use keelson_client::reflector::Cache;
+use keelson_client::{Client, Resource};
+use keelson_types::meta::Key;
+use parking_lot::RwLock;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::sync::Notify;
+
+use super::{Custom, Definition};
+use crate::caches::{AnyObject, OWNER, reflector};
+
+/// The metadata of an object of any kind. It is read and never written.
+#[derive(Clone)]
+pub(crate) struct Anything {
+    pub metadata: ObjectMeta,
+}
+
+/// The caches. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Customs {
+    definitions: Cache<Definition>,
+    caches: Arc<RwLock<HashMap<Resource, (Custom, Cache<Anything>)>>>,
+}
+
+impl Customs {
+    pub fn new(definitions: Cache<Definition>) -> Self {
+        Self { definitions, caches: Arc::default() }
+    }
+
+    /// The kind of this name; `None` when users define none.
+    pub fn kind(&self, group: &str, kind: &str) -> Option<Custom> {
+        let all = self.definitions.list();
+        let mut customs = all.iter().filter_map(|definition| definition.custom());
+        customs.find(|custom| custom.kind == kind && custom.resource.group == group).cloned()
+    }
+
+    /// Whether all objects of all kinds are known. Until then, nothing may be concluded from what is not.
+    pub fn are_synced(&self) -> bool {
+        let caches = self.caches.read();
+        let is_synced = |custom: &Custom| caches.get(&custom.resource).is_some_and(|(_, cache)| cache.is_synced());
+        let all = self.definitions.list();
+        self.definitions.is_synced() && all.iter().filter_map(|definition| definition.custom()).all(is_synced)
+    }
+
+    pub fn find(&self, resource: &Resource, key: &Key) -> Option<AnyObject> {
+        let caches = self.caches.read();
+        let (custom, cache) = caches.get(resource)?;
+        cache.get_key(key).map(|object| any(custom, &object))
+    }
+
+    pub fn owned_by(&self, uid: &str) -> Vec<AnyObject> {
+        let caches = self.caches.read();
+        let owned = caches.values().flat_map(|(custom, cache)| {
+            cache.by_index(OWNER, uid).into_iter().map(|object| any(custom, &object)).collect::<Vec<_>>()
+        });
+        owned.collect()
+    }
+
+    /// Makes the caches those of the kinds that are defined now.
+    fn refresh(&self, client: &Client, added: &mut impl FnMut(&Resource, &Cache<Anything>)) {
+        let all = self.definitions.list();
+        let customs = all.iter().filter_map(|definition| definition.custom());
+        let defined: HashMap<&Resource, &Custom> = customs.map(|custom| (&custom.resource, custom)).collect();
+        let mut caches = self.caches.write();
+        // A kind that is defined anew begins anew.
+        caches.retain(|resource, (custom, _)| defined.get(resource) == Some(&&*custom));
+        for (resource, custom) in defined {
+            if !caches.contains_key(resource) {
+                let cache = reflector::<Anything>(client).resource(resource.clone()).start();
+                added(resource, &cache);
+                caches.insert(resource.clone(), (custom.clone(), cache));
+            }
+        }
+    }
+
+    /// Every object of every kind.
+    pub fn list(&self) -> Vec<(Resource, Arc<Anything>)> {
+        let caches = self.caches.read();
+        let all = caches.values().flat_map(|(custom, cache)| {
+            cache.list().into_iter().map(|object| (custom.resource.clone(), object)).collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+}
+
+fn any(custom: &Custom, object: &Anything) -> AnyObject {
+    AnyObject { resource: custom.resource.clone(), metadata: Arc::new(object.metadata.clone()) }
+}
+
+/// Keeps a cache for each kind that is defined, whenever `changed` tells that definitions have changed; `added` gets each.
+pub(crate) async fn follow(
+    customs: Customs,
+    client: Client,
+    changed: Arc<Notify>,
+    mut added: impl FnMut(&Resource, &Cache<Anything>) + Send,
+) {
+    loop {
+        customs.refresh(&client, &mut added);
+        changed.notified().await;
+    }
+}
+
+#[derive(Deserialize)]
+struct Read {
+    #[serde(default)]
+    metadata: ObjectMeta,
+}
+
+impl<'de> Deserialize<'de> for Anything {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self { metadata: Read::deserialize(deserializer)?.metadata })
+    }
+}
+
+impl Serialize for Anything {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.metadata.serialize(serializer)
+    }
+}
+
+/// Of no kind by itself: whoever caches such objects says which resource they are of.
+impl k8s_openapi::Resource for Anything {
+    const API_VERSION: &'static str = "";
+    const GROUP: &'static str = "";
+    const KIND: &'static str = "";
+    const VERSION: &'static str = "";
+    const URL_PATH_SEGMENT: &'static str = "";
+    type Scope = k8s_openapi::ClusterResourceScope;
+}
+
+impl k8s_openapi::Metadata for Anything {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

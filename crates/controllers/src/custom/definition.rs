@@ -1,0 +1,145 @@
+//! A CustomResourceDefinition without its schemas.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use keelson_client::Resource;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// A kind that is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Custom {
+    /// In whichever version is served: each shows all the objects.
+    pub resource: Resource,
+    pub kind: String,
+    pub namespaced: bool,
+}
+
+impl Custom {
+    /// `None` for a definition that is not served: its names are not accepted, or none of its versions may be asked for.
+    pub fn of(definition: &Value) -> Option<Custom> {
+        Read::deserialize(definition).ok().and_then(|read| read.custom())
+    }
+}
+
+/// It is read and never written: what it leaves out would be lost.
+#[derive(Clone)]
+pub struct Definition {
+    metadata: ObjectMeta,
+    custom: Option<Custom>,
+}
+
+impl Definition {
+    pub(crate) fn custom(&self) -> Option<&Custom> {
+        self.custom.as_ref()
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Read {
+    metadata: ObjectMeta,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    group: String,
+    scope: String,
+    names: Names,
+    versions: Vec<Version>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    plural: String,
+    kind: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Version {
+    served: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    conditions: Vec<Condition>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Condition {
+    r#type: String,
+    status: String,
+}
+
+impl Read {
+    fn custom(&self) -> Option<Custom> {
+        let Read { spec, status, .. } = self;
+        status.conditions.iter().find(|condition| condition.r#type == "Established" && condition.status == "True")?;
+        spec.versions.iter().find(|version| version.served)?;
+        Some(Custom {
+            resource: Resource::new(spec.group.clone(), "", spec.names.plural.clone()),
+            kind: spec.names.kind.clone(),
+            namespaced: spec.scope == "Namespaced",
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Definition {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = Read::deserialize(deserializer)?;
+        let custom = read.custom();
+        Ok(Self { metadata: read.metadata, custom })
+    }
+}
+
+impl Serialize for Definition {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.metadata.serialize(serializer)
+    }
+}
+
+impl k8s_openapi::Resource for Definition {
+    const API_VERSION: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::API_VERSION;
+    const GROUP: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::GROUP;
+    const KIND: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::KIND;
+    const VERSION: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::VERSION;
+    const URL_PATH_SEGMENT: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::URL_PATH_SEGMENT;
+    type Scope = <CustomResourceDefinition as k8s_openapi::Resource>::Scope;
+}
+
+impl k8s_openapi::Metadata for Definition {
+    type Ty = ObjectMeta;
+
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn metadata_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::custom::tests::definition;
+
+    #[test]
+    fn a_kind_is_known_while_it_is_served() {
+        let mut unaccepted = definition("Namespaced", "CronTab", true);
+        unaccepted["status"]["conditions"][0]["status"] = "False".into();
+        assert_eq!(Custom::of(&unaccepted), None);
+        assert_eq!(Custom::of(&definition("Namespaced", "CronTab", false)), None);
+        let resource = Resource::new("example.com", "", "crontabs");
+        let read: Definition = serde_json::from_value(definition("Namespaced", "CronTab", true)).expect("is read");
+        assert_eq!(read.custom(), Some(&Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
+        assert_eq!(read.metadata.name.as_deref(), Some("crontabs.example.com"));
+    }
+}

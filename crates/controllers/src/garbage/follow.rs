@@ -1,0 +1,209 @@
+//! What the garbage collector looks at: caches of the program's kinds and of users', and reads before it deletes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use keelson_client::{Client, Error, Resource};
+use keelson_types::meta::Key;
+use keelson_types::{Object, registry};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::{FOREGROUND, ORPHAN, Owner, Snapshot, Target, has_finalizer, name, owner, plan};
+use crate::caches::{AnyObject, Caches};
+use crate::custom::{self, Customs};
+use crate::driver::{Controller, Signals};
+use crate::plan::Plan;
+
+/// How many owners are remembered as gone. An entry saves one read for each dependent of a large owner.
+const ABSENT_MAX: usize = 4096;
+
+pub(crate) struct Loop {
+    caches: Caches,
+    custom: Customs,
+    client: Client,
+    /// UIDs of owners that were read and not found. UIDs never come back.
+    absent: Mutex<HashSet<String>>,
+}
+
+/// A kind, as a reference to an owner names it.
+struct Kind {
+    resource: Resource,
+    namespaced: bool,
+    custom: Option<custom::Custom>,
+}
+
+impl Loop {
+    pub fn new(caches: Caches, client: Client) -> Self {
+        let custom = Customs::new(caches.definitions.clone());
+        Self { caches, custom, client, absent: Mutex::default() }
+    }
+
+    fn find(&self, resource: &Resource, key: &Key) -> Option<AnyObject> {
+        match self.caches.of(resource) {
+            Some(cache) => cache.find(key),
+            None => self.custom.find(resource, key),
+        }
+    }
+
+    fn dependents(&self, metadata: &ObjectMeta) -> Vec<AnyObject> {
+        let Some(uid) = metadata.uid.as_deref().filter(|uid| !uid.is_empty()) else { return Vec::new() };
+        let mut dependents: Vec<_> = self.caches.all().into_iter().flat_map(|cache| cache.owned_by(uid)).collect();
+        dependents.extend(self.custom.owned_by(uid));
+        dependents
+    }
+
+    /// `None` for a kind that is not served.
+    fn kind(&self, reference: &OwnerReference) -> Option<Kind> {
+        let group = reference.api_version.split_once('/').map_or("", |(group, _)| group);
+        if let Some(kind) = registry::by_kind(group, &reference.kind) {
+            let resource = Resource::new(kind.group, kind.version, kind.plural);
+            return Some(Kind { resource, namespaced: kind.namespaced, custom: None });
+        }
+        let custom = self.custom.kind(group, &reference.kind)?;
+        Some(Kind { resource: custom.resource.clone(), namespaced: custom.namespaced, custom: Some(custom) })
+    }
+
+    async fn owner(&self, dependent: &AnyObject, reference: &OwnerReference) -> Result<Owner, Error> {
+        let namespace = dependent.metadata.namespace.as_deref().unwrap_or_default();
+        let Some(kind) = self.kind(reference) else { return Ok(Owner::Present) };
+        if kind.namespaced && namespace.is_empty() {
+            // A cluster-scoped object cannot be owned by one in a namespace: nobody can say which one is meant.
+            return Ok(Owner::Present);
+        }
+        let key = Key::new(if kind.namespaced { namespace } else { "" }, reference.name.clone());
+        if let Some(owner) = self.find(&kind.resource, &key)
+            && owner.metadata.uid.as_deref() == Some(reference.uid.as_str())
+        {
+            let waits = owner.metadata.deletion_timestamp.is_some() && has_finalizer(&owner, FOREGROUND);
+            return Ok(if waits { Owner::WaitsForDependents } else { Owner::Present });
+        }
+        if self.absent.lock().contains(&reference.uid) {
+            return Ok(Owner::Gone);
+        }
+        let name = kind.resource.object(key.namespace, key.name);
+        if owner::exists(&self.client.raw(), kind.custom.as_ref(), &name, &reference.uid).await? {
+            return Ok(Owner::Present);
+        }
+        let mut absent = self.absent.lock();
+        if absent.len() >= ABSENT_MAX {
+            absent.clear();
+        }
+        absent.insert(reference.uid.clone());
+        Ok(Owner::Gone)
+    }
+
+    /// A change concerns the object itself, when ownership may ask something of it, and, when it goes away or waits for
+    /// its dependents, those.
+    fn concerned(&self, resource: &Resource, old: Option<&ObjectMeta>, new: Option<&ObjectMeta>) -> Vec<Target> {
+        let mut targets = Vec::new();
+        if let Some(new) = new {
+            let deleting = new.deletion_timestamp.is_some();
+            let finalized = new.finalizers.iter().flatten().any(|known| known == FOREGROUND || known == ORPHAN);
+            let had = old.and_then(|old| old.owner_references.clone());
+            if (deleting && finalized) || (new.owner_references.is_some() && new.owner_references != had) {
+                let key = Key::new(new.namespace.clone().unwrap_or_default(), new.name.clone().unwrap_or_default());
+                targets.push(Target { resource: resource.clone(), key });
+            }
+            if deleting && finalized {
+                targets.extend(self.dependents(new).iter().map(target));
+            }
+        }
+        let gone = old.filter(|old| new.is_none_or(|new| new.uid != old.uid));
+        if let Some(gone) = gone {
+            targets.extend(self.dependents(gone).iter().map(target));
+            // An owner may be waiting for this one.
+            for reference in gone.owner_references.iter().flatten() {
+                if let Some(kind) = self.kind(reference) {
+                    let namespace = if kind.namespaced { gone.namespace.clone() } else { None };
+                    let key = Key::new(namespace.unwrap_or_default(), reference.name.clone());
+                    targets.push(Target { resource: kind.resource, key });
+                }
+            }
+        }
+        targets
+    }
+
+    fn concerned_by<K: Object>(&self, old: Option<&K>, new: Option<&K>) -> Vec<Target> {
+        self.concerned(&Resource::of::<K>(), old.map(K::metadata), new.map(K::metadata))
+    }
+}
+
+pub(super) fn target(object: &AnyObject) -> Target {
+    let name = name(object);
+    Target { resource: name.resource, key: Key::new(name.namespace, name.name) }
+}
+
+macro_rules! for_each_cache {
+    ($caches:expr, $cache:ident => $body:expr) => {{
+        let caches = $caches;
+        for_each_cache!(@ caches, $cache => $body; pods replica_sets deployments services endpoint_slices nodes leases
+            namespaces service_accounts config_maps secrets definitions);
+    }};
+    (@ $caches:ident, $cache:ident => $body:expr; $($field:ident)*) => {
+        $({
+            let $cache = &$caches.$field;
+            $body;
+        })*
+    };
+}
+
+impl Controller for Loop {
+    type Key = Target;
+    const NAME: &'static str = "garbage-collector";
+
+    fn signals(self: &Arc<Self>, signals: &mut Signals<Target>) {
+        for_each_cache!(&self.caches, cache => {
+            let this = self.clone();
+            signals.on(cache, move |change| this.concerned_by(change.old.as_deref(), change.new.as_deref()))
+        });
+        let defined = Arc::new(Notify::new());
+        let changed = defined.clone();
+        signals.on(&self.caches.definitions, move |_| {
+            changed.notify_one();
+            Vec::new()
+        });
+        let (this, later) = (self.clone(), signals.later());
+        // Dropped with the task that follows, and each ends with its cache.
+        let mut listeners = JoinSet::new();
+        signals.spawn(custom::follow(self.custom.clone(), self.client.clone(), defined, move |resource, cache| {
+            while listeners.try_join_next().is_some() {}
+            let (this, resource) = (this.clone(), resource.clone());
+            listeners.spawn(later.on(cache, move |change| {
+                let (old, new) = (change.old.as_deref(), change.new.as_deref());
+                this.concerned(&resource, old.map(|old| &old.metadata), new.map(|new| &new.metadata))
+            }));
+        }));
+    }
+
+    fn keys(&self) -> Vec<Target> {
+        let mut targets = Vec::new();
+        for_each_cache!(&self.caches, cache => {
+            for object in cache.list() {
+                targets.extend(self.concerned_by(None, Some(object.as_ref())));
+            }
+        });
+        for (resource, object) in self.custom.list() {
+            targets.extend(self.concerned(&resource, None, Some(&object.metadata)));
+        }
+        targets
+    }
+
+    async fn reconcile(&self, key: &Target) -> Result<Plan, Error> {
+        // Asked first: what is known afterwards was known then.
+        let more_dependents = !self.custom.are_synced();
+        let object = self.find(&key.resource, &key.key);
+        let mut snapshot = Snapshot { object, owners: Vec::new(), dependents: Vec::new(), more_dependents };
+        if let Some(object) = &snapshot.object {
+            if object.metadata.deletion_timestamp.is_none() {
+                for reference in object.metadata.owner_references.iter().flatten() {
+                    snapshot.owners.push((reference.clone(), self.owner(object, reference).await?));
+                }
+            }
+            snapshot.dependents = self.dependents(&object.metadata);
+        }
+        Ok(plan(&snapshot, key))
+    }
+}
