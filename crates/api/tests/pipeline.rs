@@ -37,6 +37,8 @@ struct Member {
     address: SocketAddr,
     authority: pki::Authority,
     shutdown: CancellationToken,
+    /// Stops the store beneath the API alone.
+    store_shutdown: CancellationToken,
     tasks: TaskTracker,
     _folder: tempfile::TempDir,
 }
@@ -62,7 +64,8 @@ impl Member {
         options.max_request_bytes = STORE_REQUEST_BYTES_MAX;
         let (handle, service) = Store::open(options).await.expect("the store opens");
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let stop = shutdown.clone();
+        let store_shutdown = shutdown.child_token();
+        let stop = store_shutdown.clone();
         tasks.spawn(async move { service.run(stop).await.expect("the store runs") });
 
         let api_files = tls::Files { ca: files.ca, certificate: files.certificate, key: files.key };
@@ -73,7 +76,7 @@ impl Member {
         let (pipeline, address) = (service.pipeline().clone(), service.address());
         let stop = shutdown.clone();
         tasks.spawn(async move { service.run(stop).await });
-        let member = Member { pipeline, address, authority, shutdown, tasks, _folder: folder };
+        let member = Member { pipeline, address, authority, shutdown, store_shutdown, tasks, _folder: folder };
         member.wait_for_the_system().await;
         member
     }
@@ -382,6 +385,37 @@ async fn lists_and_watches_stream_over_grpc() {
     let event = tokio::time::timeout(PATIENCE, events.message()).await.expect("comes in time");
     let event = event.expect("is no error").expect("has an event");
     assert_eq!(event.events[0].r#type(), proto::watch_response::Type::Deleted);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_cannot_catch_up_does_not_say_that_there_is_no_such_kind() {
+    let member = Member::start().await;
+    let admin = member.authority.client("kubernetes-admin", &["system:masters"]);
+    let mut client = ObjectsClient::new(member.dial(Some(admin)).await);
+    let get = |group: &str| {
+        let (group, resource) = (group.to_owned(), "crontabs".to_owned());
+        let resource = Some(proto::Resource { group, resource, ..proto::Resource::default() });
+        let (namespace, name) = ("default".to_owned(), "a".to_owned());
+        proto::GetRequest { name: Some(proto::ObjectName { resource, namespace, name, ..Default::default() }) }
+    };
+    let unknown = client.get(get("example.com")).await.expect_err("nobody has defined it");
+    assert_eq!(unknown.code(), tonic::Code::NotFound);
+
+    // Now nobody can say what was defined a moment ago.
+    member.store_shutdown.cancel();
+    let told = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let told = client.get(get("example.com")).await.expect_err("nobody has defined it");
+            if told.code() != tonic::Code::NotFound {
+                return told;
+            }
+        }
+    });
+    let told = told.await.expect("it does not go on to say that there is no such kind");
+    assert!(matches!(told.code(), tonic::Code::Unavailable | tonic::Code::DeadlineExceeded), "{told}");
+    // Nobody defines kinds in this group.
+    assert_eq!(client.get(get("apps")).await.expect_err("no such kind").code(), tonic::Code::NotFound);
     member.stop().await;
 }
 

@@ -4,6 +4,8 @@
 mod access;
 #[path = "rest/apply.rs"]
 mod apply;
+#[path = "rest/custom_access.rs"]
+mod custom_access;
 #[path = "rest/definitions.rs"]
 mod definitions;
 #[path = "rest/kinds.rs"]

@@ -74,7 +74,7 @@ impl Error {
                 "start a local cluster with `keelson dev up`, or give --endpoints, --cacert, --cert and --key"
             }
             Self::UnknownKind { suggestions, .. } if suggestions.is_empty() => {
-                "`keelctl get --help` lists the kinds that there are"
+                "`keelctl api-resources` lists the kinds that keelctl knows; for kinds that users define, use kubectl"
             }
             Self::Client { source, .. } => return client_hint(source),
             _ => return None,

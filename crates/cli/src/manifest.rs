@@ -148,6 +148,9 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
             Err(Error::UnknownKind { suggestions, .. }) if !suggestions.is_empty() => {
                 format!("no kind {kind_name} in {api_version}; did you mean {}?", suggestions.join(" or "))
             }
+            Err(_) if group.contains('.') && registry::all().iter().all(|kind| kind.group != group) => {
+                format!("keelctl does not know {kind_name} in {api_version}; for kinds that users define, use kubectl")
+            }
             Err(_) => format!("no kind {kind_name} in {api_version}"),
         }),
     }
@@ -202,6 +205,11 @@ items:
                 "app.yaml, document 1: Deployment has no version apps/v1beta1; use apps/v1",
             ),
             ("apiVersion: v1\nkind: Podd", "app.yaml, document 1: no kind Podd in v1; did you mean pods?"),
+            (
+                "apiVersion: example.com/v1\nkind: CronTab",
+                "app.yaml, document 1: keelctl does not know CronTab in example.com/v1; for kinds that users define, use \
+                 kubectl",
+            ),
             ("- 1", "app.yaml, document 1: it is not an object: apiVersion, kind and metadata are expected"),
         ] {
             assert_eq!(names(text).expect_err("it is wrong"), expected);

@@ -14,8 +14,16 @@ async fn everyday_commands_work_by_every_kubectl() {
         kubectl.server_side_apply();
         kubectl.explains();
         kubectl.many_kinds();
-        kubectl.custom_kinds();
         kubectl.access();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn custom_kinds_work_by_every_kubectl() {
+    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    for name in ["kubectl-1.32", "kubectl-1.36", "kubectl-1.37"] {
+        let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
+        kubectl.custom_kinds();
     }
 }
 
@@ -311,6 +319,8 @@ impl Kubectl<'_> {
         kubectl.says("delete ct a", &format!("crontab.{group} \"a\" deleted{}", kubectl.place()));
 
         kubectl.says(&format!("apply -f {object}"), &format!("{own} created"));
+        kubectl.custom_owners(&group, write);
+        kubectl.says(&format!("apply -f {object}"), &format!("{own} created"));
         kubectl.run(&["delete", "--timeout=60s", &crd]);
         let (well, unknown) = kubectl.try_run(&["get", &format!("crontabs.{group}")]);
         // By what it remembers of discovery, or by asking again.
@@ -318,6 +328,45 @@ impl Kubectl<'_> {
         assert!(!well && words.iter().any(|words| unknown.contains(words)), "{unknown}");
         let namespace = &kubectl.namespace;
         kubectl.says(&format!("delete namespace {namespace}"), &format!("namespace \"{namespace}\" deleted"));
+    }
+
+    /// A custom object owns a ConfigMap, which owns a custom object: all go with the first one, which waits for the others.
+    fn custom_owners(&self, group: &str, write: impl Fn(&str, String) -> String) {
+        let owned = |file: &str, manifest: &str, name: &str, owner: &str| {
+            let field = |path: &str| self.run(&["get", owner, "-o", &format!("jsonpath={{{path}}}")]);
+            let owners = format!(
+                "metadata: {{name: {name}, ownerReferences: [{{apiVersion: {}, kind: {}, name: {}, uid: {}, \
+                 blockOwnerDeletion: true}}]}}",
+                field(".apiVersion"),
+                field(".kind"),
+                field(".metadata.name"),
+                field(".metadata.uid"),
+            );
+            let file = write(file, manifest.replace("metadata: {name: a}", &owners));
+            self.run(&["apply", "-f", &file]);
+        };
+        owned(
+            "map.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+            "owned",
+            &format!("crontabs.{group}/a"),
+        );
+        owned("below.yaml", &CRON_TAB.replace("GROUP", group), "below", "configmap/owned");
+        self.run(&["delete", "crontab", "a", "--cascade=foreground", "--timeout=60s"]);
+        for gone in ["crontab/a", "configmap/owned", "crontab/below"] {
+            let (well, told) = self.try_run(&["get", gone]);
+            assert!(!well && told.contains("not found"), "{gone} went before its owner: {told}");
+        }
+        // Without anybody who waits, what is owned goes a moment later.
+        self.run(&["apply", "-f", &write("again.yaml", CRON_TAB.replace("GROUP", group))]);
+        owned(
+            "map.yaml",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n",
+            "owned",
+            &format!("crontabs.{group}/a"),
+        );
+        self.run(&["delete", "crontab", "a"]);
+        self.run(&["wait", "--for=delete", "configmap/owned", "--timeout=60s"]);
     }
 
     fn access(&self) {

@@ -7,11 +7,11 @@ use crate::member::{Lines, Member, administrator};
 
 const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
-const V1: &str = "/apis/example.com/v1/namespaces/default/crontabs";
-const BETA: &str = "/apis/example.com/v1beta1/namespaces/default/crontabs";
+pub const V1: &str = "/apis/example.com/v1/namespaces/default/crontabs";
+pub const BETA: &str = "/apis/example.com/v1beta1/namespaces/default/crontabs";
 
 /// CronTabs in two versions, of which v1 is stored.
-fn definition() -> Value {
+pub fn definition() -> Value {
     let schema = json!({
         "type": "object",
         "properties": {
@@ -71,7 +71,7 @@ fn definition() -> Value {
     })
 }
 
-fn cron_tab(name: &str) -> Value {
+pub fn cron_tab(name: &str) -> Value {
     json!({
         "apiVersion": "example.com/v1", "kind": "CronTab", "metadata": {"name": name}, "spec": {"cronSpec": "* * 5"},
     })
@@ -98,7 +98,7 @@ fn holds(definition: &Value, condition: &str) -> bool {
     conditions.iter().any(|found| found["type"] == condition && found["status"] == "True")
 }
 
-async fn established(member: &Member, definition: &Value) -> Value {
+pub async fn established(member: &Member, definition: &Value) -> Value {
     member.post(DEFINITIONS, definition).await.expect(201);
     let name = definition["metadata"]["name"].as_str().expect("a name");
     until(&mut watched(member, name).await, |line| holds(&line["object"], "Established")).await

@@ -1,8 +1,10 @@
-//! helm 3 and helm 4 with the chart in `chart`: it has hooks, a `lookup`, a schema of its values and a test. Each step goes to another
+//! helm 3 and helm 4 with the chart in `chart`: it has hooks, a `lookup`, a schema of its values, a test, and a kind of
+//! its own. Each step goes to another
 //! member than the one before it.
 
 use std::cell::Cell;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -15,13 +17,14 @@ const PATIENCE: &str = "120s";
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_live_their_life_by_helm_3_and_helm_4() {
     let cluster = cluster().await;
+    let folder = tempfile::tempdir().expect("a folder");
     // They wait most of the time, so they do it together.
     let life = |name: &'static str| {
         let helm = Helm {
             program: Program { path: tool(name), cluster: &cluster },
             kubectl: Program { path: tool("kubectl-1.36"), cluster: &cluster },
             namespace: name,
-            chart: beside("chart").to_string_lossy().into_owned(),
+            chart: chart_of(name, folder.path()).to_string_lossy().into_owned(),
             steps: Cell::new(0),
         };
         helm.lives_and_goes();
@@ -34,6 +37,26 @@ async fn charts_live_their_life_by_helm_3_and_helm_4() {
         scope.spawn(|| life("helm-3"));
         life("helm-4");
     });
+}
+
+/// The chart as this helm installs it: with a kind in a group of its own, since kinds are of the whole cluster.
+fn chart_of(name: &str, folder: &Path) -> PathBuf {
+    fn copy(from: &Path, to: &Path, name: &str) {
+        std::fs::create_dir_all(to).expect("is created");
+        for entry in std::fs::read_dir(from).expect("is read") {
+            let entry = entry.expect("is read");
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            if from.is_dir() {
+                copy(&from, &to, name);
+            } else {
+                let text = std::fs::read_to_string(&from).expect("is text");
+                std::fs::write(to, text.replace(GROUP, &group(name))).expect("is written");
+            }
+        }
+    }
+    let chart = folder.join(name);
+    copy(&beside("chart"), &chart, name);
+    chart
 }
 
 struct Helm<'a> {
@@ -90,6 +113,11 @@ impl Helm<'_> {
         assert_eq!(self.get(object, path), expected, "{}: {object} {path}", self.namespace);
     }
 
+    /// The custom resource of a release.
+    fn greeting(&self, release: &str) -> String {
+        format!("greetings.{}/{release}", group(self.namespace))
+    }
+
     /// Installed, upgraded, rolled back, tested, removed.
     fn lives_and_goes(&self) {
         let installed = self.waits("install g CHART --create-namespace");
@@ -97,6 +125,8 @@ impl Helm<'_> {
         self.says("deployment/g", ".status.readyReplicas", "2");
         self.says("pod/g-pre-install", ".status.phase", "Succeeded");
         self.says("configmap/g", ".data.api", "true");
+        self.says(&self.greeting("g"), ".spec.text", "hello");
+        self.says(&self.greeting("g"), ".spec.times", "1");
         let password = self.get("secret/g", ".data.password");
         assert!(password.len() >= 16, "{password:?}");
 
@@ -104,6 +134,7 @@ impl Helm<'_> {
         assert!(upgraded.contains("REVISION: 2") && upgraded.contains("greets with ahoy"), "{upgraded}");
         self.says("deployment/g", ".status.readyReplicas", "3");
         self.says("configmap/g", ".data.greeting", "ahoy");
+        self.says(&self.greeting("g"), ".spec.text", "ahoy");
         self.says("pod/g-post-upgrade", ".status.phase", "Succeeded");
         // The chart looks it up, so an upgrade makes no new one.
         self.says("secret/g", ".data.password", &password);
@@ -114,6 +145,7 @@ impl Helm<'_> {
         assert_eq!(self.history("g"), ["superseded", "superseded", "deployed"]);
         self.says("deployment/g", ".status.readyReplicas", "2");
         self.says("configmap/g", ".data.greeting", "hello");
+        self.says(&self.greeting("g"), ".spec.text", "hello");
 
         let tested = self.run(&format!("test g --timeout {PATIENCE}"));
         assert!(tested.contains("Phase:          Succeeded"), "{tested}");
@@ -127,8 +159,9 @@ impl Helm<'_> {
         let removed = self.waits("uninstall g");
         assert!(removed.contains("release \"g\" uninstalled"), "{removed}");
         assert_eq!(self.json("list"), serde_json::json!([]));
+        let kinds = format!("{KINDS},greetings.{}", group(self.namespace));
         let left =
-            self.kubectl.run(&["--namespace", self.namespace, "get", "-l", "app.kubernetes.io/instance=g", KINDS]);
+            self.kubectl.run(&["--namespace", self.namespace, "get", "-l", "app.kubernetes.io/instance=g", &kinds]);
         assert_eq!(left, "", "only the pods of its hooks stay, which are nobody's");
     }
 
@@ -138,6 +171,8 @@ impl Helm<'_> {
         let refused = "spec.replicas: Invalid value: -1: must be greater than or equal to 0";
         self.fails("install r CHART --skip-schema-validation --set replicas=-1", refused);
         assert_eq!(self.history("r"), ["failed"]);
+        self.run("uninstall r");
+        self.fails("install r CHART --set greeting=", "spec.text: Invalid value");
         self.run("uninstall r");
         self.fails("upgrade none CHART", "has no deployed releases");
         self.waits("install r CHART");
@@ -200,5 +235,11 @@ impl Helm<'_> {
     }
 }
 
-/// Kinds that the chart has, but for pods.
+/// Kinds that the chart has, but for pods and its own.
 const KINDS: &str = "deployments,replicasets,services,configmaps,secrets,serviceaccounts,roles,rolebindings";
+/// The group of the chart's own kind.
+const GROUP: &str = "guestbook.example.com";
+
+fn group(helm: &str) -> String {
+    format!("{helm}.{GROUP}")
+}
