@@ -39,8 +39,9 @@ use limit::Limits;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams on one HTTP/2 connection: an agent watches for thousands of nodes over one.
-const STREAMS_MAX: u32 = 1000;
+/// Streams on one HTTP/2 connection: an agent watches for thousands of nodes over one, and the garbage collector watches each kind
+/// that users define, of which there are a thousand at most, beside whatever else its process asks.
+const STREAMS_MAX: u32 = 4096;
 /// How soon a peer that vanished is noticed, so that its watches do not hold memory.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);

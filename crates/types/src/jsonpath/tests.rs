@@ -105,3 +105,16 @@ fn descents_are_counted_wherever_they_are() {
         assert_eq!(Template::relaxed(path).map(|template| template.descents()), Ok(count), "{path}");
     }
 }
+
+#[test]
+fn the_deepest_search_that_a_column_may_ask_for_fits_on_a_stack() {
+    let mut deep = json!([{}]);
+    for _ in 0..97 {
+        deep = json!({ "a": deep });
+    }
+    let down = ".a".repeat(97);
+    let path = format!("{down}{}.b{}", format!("[?(${down}").repeat(4), ")]".repeat(4));
+    assert!((1000..1024).contains(&path.len()), "{}", path.len());
+    let found = Template::relaxed(&path).expect("reads").first(&deep).map(|found| found.cloned());
+    assert_eq!(found, Ok(None));
+}
