@@ -140,6 +140,9 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
     }
     match registry::by_kind(group, kind_name) {
         Some(kind) => Err(format!("{kind_name} has no version {api_version}; use {}", kind.api_version())),
+        None if group.contains('.') && registry::all().iter().all(|kind| kind.group != group) => {
+            Err(format!("keelctl does not know {kind_name} in {api_version}; for kinds that users define, use kubectl"))
+        }
         None => Err(match target::by_name(kind_name) {
             Ok(kind) if kind.kind == kind_name => {
                 format!("{kind_name} is not in {api_version} but in {}", kind.api_version())
@@ -147,9 +150,6 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
             Ok(kind) => format!("no kind {kind_name} in {api_version}; did you mean {}?", kind.kind),
             Err(Error::UnknownKind { suggestions, .. }) if !suggestions.is_empty() => {
                 format!("no kind {kind_name} in {api_version}; did you mean {}?", suggestions.join(" or "))
-            }
-            Err(_) if group.contains('.') && registry::all().iter().all(|kind| kind.group != group) => {
-                format!("keelctl does not know {kind_name} in {api_version}; for kinds that users define, use kubectl")
             }
             Err(_) => format!("no kind {kind_name} in {api_version}"),
         }),

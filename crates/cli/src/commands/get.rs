@@ -3,6 +3,7 @@
 use clap::Args;
 use jiff::Timestamp;
 use keelson_client::{Event, ListOptions, WatchOptions};
+use keelson_types::jsonpath::Template;
 use serde_json::Value;
 
 use super::Selection;
@@ -142,9 +143,7 @@ impl Get {
                 let document = document(objects, named == 1);
                 context.text(&match format {
                     Output::JsonPath(template) => template.print(&document).map_err(Error::Failed)?,
-                    Output::JsonPathAsJson(template) => {
-                        json_text(&Value::from(template.values(&document).map_err(Error::Failed)?))?
-                    }
+                    Output::JsonPathAsJson(template) => json_text(&all_of(template, &document)?)?,
                     Output::Format(Format::Yaml) => yaml_text(&document)?,
                     _ => json_text(&document)?,
                 })
@@ -246,7 +245,7 @@ impl Get {
                         Output::Format(Format::Name | Format::Wide) => context.line(name_of(target, object))?,
                         Output::JsonPath(template) => context.text(&template.print(object).map_err(Error::Failed)?)?,
                         Output::JsonPathAsJson(template) => {
-                            context.text(&json_text(&Value::from(template.values(object).map_err(Error::Failed)?))?)?;
+                            context.text(&json_text(&all_of(template, object)?)?)?;
                         }
                         Output::Columns(columns) => {
                             let table = output::table(columns, std::slice::from_ref(object), false);
@@ -258,6 +257,12 @@ impl Get {
             }
         }
     }
+}
+
+/// What a template finds, as a list.
+fn all_of(template: &Template, object: &Value) -> Result<Value, Error> {
+    let values = template.values(object).map_err(Error::Failed)?;
+    Ok(values.into_iter().cloned().collect())
 }
 
 fn name_of(target: &Target, object: &Value) -> String {

@@ -62,7 +62,7 @@ pub(crate) fn table(columns: &[Column], objects: &[Value], headers: bool) -> Tab
     let mut table = Table::new(columns.iter().map(|column| column.header.as_str()));
     for object in objects {
         table.row(columns.iter().map(|column| {
-            let values: Vec<String> = column.path.values(object).unwrap_or_default().iter().map(text).collect();
+            let values: Vec<String> = column.path.values(object).unwrap_or_default().into_iter().map(text).collect();
             if values.is_empty() { "<none>".to_owned() } else { values.join(",") }
         }));
     }
