@@ -89,7 +89,7 @@ impl Goal {
             Goal::Path { path, value } => {
                 let found = path.values(object).unwrap_or_default();
                 match value {
-                    Some(value) => found.len() == 1 && text(&found[0]) == *value,
+                    Some(value) => found.len() == 1 && text(found[0]) == *value,
                     None => !found.is_empty(),
                 }
             }
