@@ -20,11 +20,13 @@ pub(crate) struct Anything {
     pub metadata: ObjectMeta,
 }
 
+type ByResource = HashMap<Resource, (Custom, Cache<Anything>)>;
+
 /// The caches. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Customs {
     definitions: Cache<Definition>,
-    caches: Arc<RwLock<HashMap<Resource, (Custom, Cache<Anything>)>>>,
+    caches: Arc<RwLock<ByResource>>,
 }
 
 impl Customs {
