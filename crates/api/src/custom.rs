@@ -9,11 +9,15 @@
 //!
 //! ```text
 //! custom/definitions.rs   from CustomResourceDefinitions to kinds
+//! custom/reading.rs       what of a definition decides how stored objects are read
+//! custom/cost.rs          what it costs to keep a kind for good
 //! custom/version.rs       one version of a kind: its schema and its columns
 //! custom/status.rs        names and conditions: what the leader says of a definition
 //! ```
 
+mod cost;
 mod definitions;
+mod reading;
 pub mod status;
 mod version;
 
@@ -21,15 +25,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use keelson_types::Kind;
-use keelson_types::registry::Registry;
+use keelson_types::registry::{self, Registry};
 
 use crate::cache::Cache;
 
 pub use definitions::{Defined, Definitions};
-pub use version::check;
+pub use version::{check_names, check_schemas};
 
 /// CustomResourceDefinitions in a cluster: each costs every member a cache and a share of each discovery document.
 pub const DEFINITIONS_MAX: usize = 1000;
+
+/// Short names of a kind, and categories that it is in. They stand in the specification, in the status and in discovery.
+pub const NAMES_MAX: usize = 32;
+
+/// Whether the program itself serves a group: users do not add to it, lest they take what is there.
+pub fn is_own(group: &str) -> bool {
+    registry::all().iter().any(|kind| kind.group == group)
+}
 
 /// The kinds that are served now.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ pub const RANGES: &str = "/registry/ranges/";
 pub fn prefix(kind: &'static Kind) -> String {
     let kind = kind.stored();
     if kind.is_custom() {
-        return format!("{ROOT}{}/{}/", kind.group, kind.plural);
+        return custom(kind.group, kind.plural);
     }
     // Some kinds kept the names that they had before they were called as they are now.
     match (kind.group, kind.plural) {
@@ -30,6 +30,11 @@ pub fn prefix(kind: &'static Kind) -> String {
         (group @ ("apiregistration.k8s.io" | "apiextensions.k8s.io"), plural) => format!("{ROOT}{group}/{plural}/"),
         (_, plural) => format!("{ROOT}{plural}/"),
     }
+}
+
+/// The prefix of the keys of a kind that users define.
+pub fn custom(group: &str, plural: &str) -> String {
+    format!("{ROOT}{group}/{plural}/")
 }
 
 /// The key of an object by its path below its kind's prefix.

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use keelson_store::Handle;
+use keelson_types::Kind;
 use keelson_types::status::Status;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -127,6 +128,26 @@ impl Pipeline {
     /// The kinds that are served now.
     pub fn served(&self) -> Arc<Served> {
         Arc::clone(&self.caches.served())
+    }
+
+    /// The kind by which to answer who asked for `kind`. A kind that users define may have been defined anew since the request
+    /// was read, most of all by a member that had to catch up first.
+    ///
+    /// # Errors
+    /// NotFound when it is defined no more; "try again" when its paths are others now.
+    pub fn current(&self, kind: &'static Kind) -> Result<&'static Kind, Status> {
+        if !kind.is_custom() {
+            return Ok(kind);
+        }
+        let served = self.caches.served();
+        if served.serves(kind) {
+            return Ok(kind);
+        }
+        match served.registry.by_versioned_resource(kind.group, kind.version, kind.plural) {
+            Some(found) if found.namespaced == kind.namespaced => Ok(found),
+            Some(_) => Err(plan::redefined(kind)),
+            None => Err(Status::no_such_path()),
+        }
     }
 
     /// Waits until this member knows all that was acknowledged before.

@@ -131,12 +131,12 @@ async fn fill(caches: &Caches, store: &Handle) -> Result<i64, Error> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refill {
     All,
-    /// Those whose definition has changed.
+    /// Those whose objects are read otherwise now.
     Changed,
 }
 
-/// Serves what the definitions in the cache say. The objects of a kind whose definition has changed are read again, since they
-/// may be seen otherwise now; whoever watches them starts again.
+/// Serves what the definitions in the cache say. The objects of a kind that its definition reads otherwise now are read again, and
+/// whoever watches them starts again. All kinds wait for that.
 async fn redefine(caches: &Caches, store: &Handle, revision: i64, refill: Refill) -> Result<(), Error> {
     let (definitions, _) = caches.snapshot(&DEFINITION);
     let current = caches.definitions.lock().update(&definitions);
@@ -144,7 +144,7 @@ async fn redefine(caches: &Caches, store: &Handle, revision: i64, refill: Refill
     let mut resources = Vec::with_capacity(current.len());
     for one in current {
         let Some(defined) = one.defined else { continue };
-        let kept = before.resource(defined.stored).filter(|known| Arc::ptr_eq(&known.defined, &defined));
+        let kept = before.resource(defined.stored).filter(|known| known.defined.reading == defined.reading);
         let cache = match kept {
             Some(known) if refill == Refill::Changed => known.cache.clone(),
             known => {

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use keelson_types::Kind;
 use keelson_types::custom::{Described, DescribedColumn, Scale};
 use keelson_types::kinds::custom_resource_definition::is_true;
+use keelson_types::names;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tracing::error;
 
-use super::version;
+use super::{cost, reading, version};
 use crate::cache::Objects;
 
-/// What a member may leak for kinds in its life. A definition that is written again with the same content costs nothing; one of
-/// usual size (20 KiB) may change some 4,000 times. After that a change is served when the member has started again.
+/// What a member may leak for kinds in its life, as [`cost`] counts it. A definition that is written again with the same content
+/// costs nothing; one of usual size (300 places in its schemas) may change some 700 times, one of the largest (20,000 places) ten
+/// times. After that a change is served when the member has started again.
 pub const LEAKED_BYTES_MAX: usize = 512 << 20;
-/// What a version in memory costs for each byte of its text: the schema as given, and as it was read.
-const COST_OF_A_BYTE: usize = 6;
 
 /// The versions of one kind.
 #[derive(Debug)]
@@ -26,15 +26,18 @@ pub struct Defined {
     pub stored: &'static Kind,
     /// The versions that clients may use.
     pub served: Vec<&'static Kind>,
+    /// Two definitions of a kind with the same one read its stored objects alike.
+    pub reading: [u8; 32],
 }
 
 type Digested = [u8; 32];
 
 /// Makes kinds, each content once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Definitions {
     made: HashMap<Digested, Option<Arc<Defined>>>,
-    leaked_bytes: usize,
+    /// What may still be leaked.
+    left_bytes: usize,
     /// What the definitions of the moment came to, by path, with their revisions.
     current: HashMap<Arc<str>, One>,
 }
@@ -51,7 +54,17 @@ pub struct One {
     pub terminating: bool,
 }
 
+impl Default for Definitions {
+    fn default() -> Definitions {
+        Definitions::new(LEAKED_BYTES_MAX)
+    }
+}
+
 impl Definitions {
+    fn new(leaked_bytes_max: usize) -> Definitions {
+        Definitions { made: HashMap::new(), left_bytes: leaked_bytes_max, current: HashMap::new() }
+    }
+
     /// What the definitions come to. Those that did not change are not looked at again.
     pub fn update(&mut self, objects: &Objects) -> Vec<One> {
         let mut before = std::mem::take(&mut self.current);
@@ -73,7 +86,7 @@ impl Definitions {
     }
 
     fn define(&mut self, definition: &Value) -> Result<Option<Arc<Defined>>, TooMuch> {
-        if !is_true(definition, "Established") {
+        if !is_served(definition) {
             return Ok(None);
         }
         let text =
@@ -83,12 +96,11 @@ impl Definitions {
             return Ok(made.clone());
         }
         let name = crate::value::metadata_text(definition, "name");
-        let bytes = text.len() * COST_OF_A_BYTE;
-        if self.leaked_bytes + bytes > LEAKED_BYTES_MAX {
+        let Some(left) = self.left_bytes.checked_sub(cost::definition(definition, text.len())) else {
             error!(name, "definitions of kinds have changed too often; this change is served after a restart");
             return Err(TooMuch);
-        }
-        self.leaked_bytes += bytes;
+        };
+        self.left_bytes = left;
         let made = make(definition).map(Arc::new);
         if made.is_none() {
             error!(name, "a stored definition of a kind cannot be served");
@@ -96,6 +108,22 @@ impl Definitions {
         self.made.insert(digest, made.clone());
         Ok(made)
     }
+}
+
+/// Whether a definition makes a kind. Its status may be written by its users, too, so that not everything it says counts.
+fn is_served(definition: &Value) -> bool {
+    if super::is_own(definition["spec"]["group"].as_str().unwrap_or_default()) {
+        // It would be served instead of what the program has there.
+        return false;
+    }
+    // While objects are left of a kind that goes, they can be reached, even when somebody took the condition away.
+    let goes = crate::value::is_deleting(definition) && !is_false(definition, "NamesAccepted");
+    goes || is_true(definition, "Established")
+}
+
+fn is_false(definition: &Value, condition: &str) -> bool {
+    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|found| found["type"] == condition && found["status"] == "False")
 }
 
 fn make(definition: &Value) -> Option<Defined> {
@@ -116,15 +144,20 @@ fn make(definition: &Value) -> Option<Defined> {
             served.push(kind);
         }
     }
-    Some(Defined { stored: found?, served })
+    let reading = Sha256::digest(reading::of(definition).to_string()).into();
+    Some(Defined { stored: found?, served, reading })
 }
 
 fn describe(definition: &Value, version: &Value) -> Option<Described> {
     let spec = &definition["spec"];
-    let names = &definition["status"]["acceptedNames"];
+    // Who may write the status could take the paths of another kind by them; so the two that paths and types are made of
+    // come from the specification, which was checked.
+    let (own, accepted) = (&spec["names"], &definition["status"]["acceptedNames"]);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    let name = |field: &str| text(if is_name(&accepted[field]) { &accepted[field] } else { &own[field] });
+    let names = |field: &str| -> Vec<String> {
+        let names = accepted[field].as_array().into_iter().flatten().filter(|name| is_name(name));
+        names.take(super::NAMES_MAX).map(text).collect()
     };
     let plain = |path: &Value| text(path).trim_start_matches('.').to_owned();
     let list = |field: &str| version[field].as_array().cloned().unwrap_or_default();
@@ -145,18 +178,23 @@ fn describe(definition: &Value, version: &Value) -> Option<Described> {
     Some(Described {
         group: text(&spec["group"]),
         version: text(&version["name"]),
-        kind: names["kind"].as_str()?.to_owned(),
-        list_kind: text(&names["listKind"]),
-        plural: names["plural"].as_str()?.to_owned(),
-        singular: text(&names["singular"]),
-        short_names: texts(&names["shortNames"]),
-        categories: texts(&names["categories"]),
+        kind: own["kind"].as_str()?.to_owned(),
+        list_kind: name("listKind"),
+        plural: own["plural"].as_str()?.to_owned(),
+        singular: name("singular"),
+        short_names: names("shortNames"),
+        categories: names("categories"),
         namespaced: spec["scope"] == "Namespaced",
         status: version["subresources"]["status"].is_object(),
         scale: version["subresources"]["scale"].is_object(),
         columns,
         selectable_fields: list("selectableFields").iter().map(|field| plain(&field["jsonPath"])).collect(),
     })
+}
+
+/// Whether a definition could have it as one of its names; kinds are written in mixed case.
+fn is_name(name: &Value) -> bool {
+    name.as_str().is_some_and(|name| names::dns1035_label(&name.to_ascii_lowercase()).is_empty())
 }
 
 /// Where replicas are.

@@ -1,7 +1,6 @@
 //! What the leader says of a CustomResourceDefinition: whether its names are accepted and the kind is served, and how far its
 //! deletion is. Pure.
 
-use keelson_types::registry;
 use serde_json::{Value, json};
 
 use crate::value;
@@ -53,9 +52,10 @@ fn accept(definition: &Value, others: &[Value], status: &mut Value, now: &str) {
         take(&mut accepted, wanted, field, &taken.kinds).unwrap_or_else(|name| refuse(reason, in_use(&name)));
     }
     put(&mut accepted, "categories", &wanted["categories"]);
-    let served = definition["spec"]["group"].as_str().unwrap_or_default();
-    if registry::all().iter().any(|kind| kind.group == served) {
-        refuse("GroupConflict", format!("the group {served:?} is served by this server itself"));
+    let group = definition["spec"]["group"].as_str().unwrap_or_default();
+    let own_group = super::is_own(group);
+    if own_group {
+        refuse("GroupConflict", format!("the group {group:?} is served by this server itself"));
     }
     status["acceptedNames"] = accepted;
     match conflict {
@@ -69,7 +69,9 @@ fn accept(definition: &Value, others: &[Value], status: &mut Value, now: &str) {
             let established = items(status, "conditions")
                 .iter()
                 .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
-            if !established {
+            // A kind that is served stays so, but one that would take the place of the program's own never was, whatever its
+            // status says: whoever may write it can say anything there.
+            if own_group || !established {
                 condition(status, "Established", false, "NotAccepted", "not all names are accepted", now);
             }
         }
@@ -210,6 +212,13 @@ mod tests {
         own["spec"]["group"] = "networking.k8s.io".into();
         let status = plan(&own, &[], 0, "t").expect("is new");
         assert_eq!(conditions(&status)[0], json!(["NamesAccepted", "False", "GroupConflict"]));
+        own["status"] = status;
+        for condition in own["status"]["conditions"].as_array_mut().expect("conditions") {
+            condition["status"] = "True".into();
+        }
+        let again = plan(&own, &[], 0, "t").expect("is not so");
+        let refused = [["NamesAccepted", "False", "GroupConflict"], ["Established", "False", "NotAccepted"]];
+        assert_eq!(conditions(&again), json!(refused), "whatever somebody says of it");
     }
 
     #[test]

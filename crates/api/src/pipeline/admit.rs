@@ -50,22 +50,30 @@ impl Planner<'_> {
                 return Err(Status::forbidden(kind.group, kind.plural, &target.name, &why));
             }
         }
-        if !kind.is_custom() {
-            return Ok(None);
-        }
-        let served = self.caches.served();
-        let resource =
-            served.resource(kind).filter(|_| served.serves(kind)).ok_or_else(|| super::plan::redefined(kind))?;
-        if resource.terminating {
+        let terminating = self.caches.served().resource(kind).is_some_and(|resource| resource.terminating);
+        if terminating {
             let mut status = Status::method_not_allowed();
             status.message = "create not allowed while custom resource definition is terminating".to_owned();
             return Err(status);
         }
-        let key = keys::object(self.kinds.definitions, &format!("{}.{}", kind.plural, kind.group));
-        Ok(Some(Guard::unmodified(key, resource.revision)))
+        self.defined(kind)
     }
 
-    /// Checks the schemas of a definition, but those that did not change: what was good once stays so.
+    /// What an object is written by that a user's definition says the kind of: the definition must still be the one that this
+    /// member knows when the object is written, so that a member that lags does not let through what is no longer allowed.
+    pub(super) fn defined(&self, kind: &'static Kind) -> Result<Option<Guard>, Status> {
+        if !kind.is_custom() {
+            return Ok(None);
+        }
+        // One snapshot says both: that this very schema is in force, and since when.
+        let served = self.caches.served();
+        let resource = served.resource(kind).filter(|_| served.serves(kind));
+        let revision = resource.ok_or_else(|| super::plan::redefined(kind))?.revision;
+        let key = keys::object(self.kinds.definitions, &format!("{}.{}", kind.plural, kind.group));
+        Ok(Some(Guard::unmodified(key, revision)))
+    }
+
+    /// Checks names and schemas of a definition, but those that did not change: what was good once stays so.
     pub(super) fn check_definition(
         &self,
         kind: &'static Kind,
@@ -73,9 +81,15 @@ impl Planner<'_> {
         old: Option<&Value>,
         errors: &mut Vec<field::Error>,
     ) {
-        let unchanged = old.is_some_and(|old| old["spec"]["versions"] == new["spec"]["versions"]);
-        if std::ptr::eq(kind, self.kinds.definitions) && !unchanged {
-            custom::check(new, errors);
+        if !std::ptr::eq(kind, self.kinds.definitions) {
+            return;
+        }
+        let changes = |field: &str| old.is_none_or(|old| old["spec"][field] != new["spec"][field]);
+        if changes("names") {
+            custom::check_names(new, errors);
+        }
+        if changes("versions") {
+            custom::check_schemas(new, errors);
         }
     }
 

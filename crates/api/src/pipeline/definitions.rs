@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use keelson_proto::etcdserverpb::RangeRequest;
 use keelson_types::Kind;
 use keelson_types::kinds::custom_resource_definition::CLEANUP;
 use keelson_types::status::{Reason, Status};
@@ -16,8 +17,8 @@ use tracing::{info, warn};
 
 use super::Pipeline;
 use super::request::{DeleteOptions, Operation, Subresource, Target, WriteOptions};
-use crate::custom::status;
-use crate::value;
+use crate::custom::{self, status};
+use crate::{keys, status_code, value};
 
 /// After a failure, and while objects of a kind that goes are left to their finalizers.
 const RETRY: Duration = Duration::from_millis(500);
@@ -38,9 +39,9 @@ impl Pipeline {
                 match self.define_all(now.term).await {
                     Ok(all) => done = all,
                     // The next leader will.
-                    Err(status) if status.reason == Reason::Fenced => {}
-                    Err(status) => {
-                        warn!(%status, "looking after definitions failed; trying again");
+                    Err(Stopped::Fenced) => {}
+                    Err(Stopped::Unavailable(status)) => {
+                        warn!(%status, "definitions cannot be looked after now; trying again");
                         done = false;
                     }
                 }
@@ -54,27 +55,39 @@ impl Pipeline {
         }
     }
 
-    /// Whether nothing is left to do until something changes.
-    async fn define_all(&self, term: u64) -> Result<bool, Status> {
+    /// Whether nothing is left to do until something changes. A definition that fails keeps the others from nothing.
+    async fn define_all(&self, term: u64) -> Result<bool, Stopped> {
         if !self.is_ready() {
             return Ok(false);
         }
         let (definitions, _) = self.caches.snapshot(self.kinds.definitions);
-        let mut all = Vec::with_capacity(definitions.len());
-        for (_, object) in &definitions {
-            all.push(object.value().map_err(Status::internal)?);
-        }
+        // What the caches have is JSON.
+        let mut all: Vec<Value> = definitions.iter().filter_map(|(_, object)| object.value().ok()).collect();
         let mut done = true;
         for index in 0..all.len() {
-            let outcome = self.define_one(index, &mut all, term).await;
-            done &= match outcome {
+            done &= match self.define_one(index, &mut all, term).await {
                 Ok(done) => done,
-                // Somebody wrote it meanwhile; there is a newer one in the caches, or will be.
-                Err(status) if matches!(status.reason, Reason::Conflict | Reason::NotFound) => false,
-                Err(status) => return Err(status),
+                Err(status) => self.after_failure(&all[index], status)?,
             };
         }
         Ok(done)
+    }
+
+    /// Whether to wait for a change before the definition is looked at again.
+    fn after_failure(&self, definition: &Value, status: Status) -> Result<bool, Stopped> {
+        match status.reason {
+            Reason::Fenced => Err(Stopped::Fenced),
+            Reason::ServiceUnavailable | Reason::UnknownOutcome => Err(Stopped::Unavailable(status)),
+            // Somebody wrote it meanwhile; there is a newer one in the caches, or will be.
+            Reason::Conflict | Reason::NotFound => Ok(false),
+            reason => {
+                let name = value::metadata_text(definition, "name");
+                warn!(name, %status, "looking after a definition failed");
+                // What is refused once is refused again until it is another; but no change of it tells that objects went.
+                let refused = [Reason::BadRequest, Reason::Forbidden, Reason::Invalid, Reason::RequestEntityTooLarge];
+                Ok(refused.contains(&reason) && !value::is_deleting(definition))
+            }
+        }
     }
 
     async fn define_one(&self, index: usize, all: &mut [Value], term: u64) -> Result<bool, Status> {
@@ -105,13 +118,18 @@ impl Pipeline {
 
     /// Deletes the objects of a kind that goes and says how many there were.
     async fn empty(&self, definition: &Value, term: u64) -> Result<usize, Status> {
-        let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (group, plural) = (text(&definition["spec"]["group"]), text(&definition["spec"]["names"]["plural"]));
+        if custom::is_own(&group) {
+            // There were never any, and what is stored there is the program's.
+            return Ok(0);
+        }
         let served = self.served();
         let resource = served.resources().find(|resource| {
             let kind = resource.defined.stored;
-            *group == kind.group && *plural == kind.plural
+            group == kind.group && plural == kind.plural
         });
-        let Some(resource) = resource else { return Ok(0) };
+        let Some(resource) = resource else { return self.stored(&group, &plural).await };
         if !resource.terminating {
             // This member does not refuse new objects yet.
             return Ok(1);
@@ -137,6 +155,20 @@ impl Pipeline {
         Ok(objects.len())
     }
 
+    /// How many objects the store has of a kind that this member does not serve: because it reads all kinds anew, or cannot read
+    /// the kind's schema. They cannot be deleted now, and their definition stays as long as they do.
+    async fn stored(&self, group: &str, plural: &str) -> Result<usize, Status> {
+        let prefix = keys::custom(group, plural);
+        let request = RangeRequest {
+            range_end: Bytes::from(keys::range_end(&prefix)),
+            key: Bytes::from(prefix),
+            count_only: true,
+            ..RangeRequest::default()
+        };
+        let count = self.store.range(request).await.map_err(status_code::of_read)?.count;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     async fn write_definition(&self, definition: &Value, subresource: Subresource, term: u64) -> Result<(), Status> {
         let kind: &'static Kind = self.kinds.definitions;
         let name = value::metadata_text(definition, "name").to_owned();
@@ -144,6 +176,13 @@ impl Pipeline {
         let body = Bytes::from(definition.to_string());
         self.write_own(&[Operation::Update { target, body }], &own(term)).await
     }
+}
+
+/// Why none of the definitions can be looked after now.
+enum Stopped {
+    /// Another member leads.
+    Fenced,
+    Unavailable(Status),
 }
 
 fn own(term: u64) -> WriteOptions {

@@ -191,8 +191,8 @@ impl Pipeline {
 
     /// The same for somebody who was asked already.
     pub(super) async fn list_allowed(&self, target: &Target, options: ListOptions) -> Result<List, Status> {
-        let kind = target.kind;
-        let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
+        // What the selectors say is read by the kind as it is when the answer is made.
+        let select = |kind| Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector);
         if !options.continue_token.is_empty() {
             if !matches!(options.version, ReadVersion::MostRecent | ReadVersion::Any) {
                 let message = "specifying resource version is not allowed when using continue";
@@ -201,20 +201,25 @@ impl Pipeline {
             let token = Continue::decode(&options.continue_token)?;
             if token.rv == NEWEST {
                 self.await_version(ReadVersion::MostRecent).await?;
+                let kind = self.current(target.kind)?;
                 let (objects, revision) = self.caches.snapshot(kind);
-                return Ok(list_snapshot(objects, revision, selection, &token.after, options.limit));
+                return Ok(list_snapshot(objects, revision, select(kind)?, &token.after, options.limit));
             }
-            return self.list_historic(kind, &selection, token.rv, &token.after, options.limit).await;
-        }
-        if let ReadVersion::Exact(revision) = options.version {
-            return self.list_historic(kind, &selection, revision, "", options.limit).await;
+            // This member may lag behind the one that gave the token.
+            self.caches.wait(token.rv).await?;
+            let kind = self.current(target.kind)?;
+            return self.list_historic(kind, &select(kind)?, token.rv, &token.after, options.limit).await;
         }
         self.await_version(options.version).await?;
+        let kind = self.current(target.kind)?;
+        if let ReadVersion::Exact(revision) = options.version {
+            return self.list_historic(kind, &select(kind)?, revision, "", options.limit).await;
+        }
         let (objects, revision) = self.caches.snapshot(kind);
-        Ok(list_snapshot(objects, revision, selection, "", options.limit))
+        Ok(list_snapshot(objects, revision, select(kind)?, "", options.limit))
     }
 
-    /// A page of the state at `revision`, from the store.
+    /// A page of the state at `revision`, which the caches have reached, from the store.
     async fn list_historic(
         &self,
         kind: &'static Kind,
@@ -223,8 +228,6 @@ impl Pipeline {
         after: &str,
         limit: usize,
     ) -> Result<List, Status> {
-        // This member may lag behind the one that gave the token.
-        self.caches.wait(revision).await?;
         let limit = if limit == 0 { HISTORIC_PAGE_MAX } else { limit.min(HISTORIC_PAGE_MAX) };
         let prefix = keys::prefix(kind);
         let within = match selection.namespace() {

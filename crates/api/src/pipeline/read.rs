@@ -22,13 +22,14 @@ impl Pipeline {
     pub async fn get(&self, user: &User, target: &Target, version: ReadVersion) -> Result<Bytes, Status> {
         self.authorize(user, Verb::Get, target)?;
         self.await_version(version).await?;
-        let object = self.cached(target.kind, &target.namespace, &target.name)?;
+        let kind = self.current(target.kind)?;
+        let object = self.cached(kind, &target.namespace, &target.name)?;
         match target.subresource {
-            Subresource::None => Ok(object.shown_as(target.kind).json().clone()),
-            Subresource::Status if target.kind.status => Ok(object.shown_as(target.kind).json().clone()),
-            Subresource::Approval if target.kind.approval => Ok(object.json().clone()),
-            Subresource::Scale if target.kind.scale => {
-                scale::of(target.kind, &object.shown_as(target.kind).value().map_err(Status::internal)?)
+            Subresource::None => Ok(object.shown_as(kind).json().clone()),
+            Subresource::Status if kind.status => Ok(object.shown_as(kind).json().clone()),
+            Subresource::Approval if kind.approval => Ok(object.json().clone()),
+            Subresource::Scale if kind.scale => {
+                scale::of(kind, &object.shown_as(kind).value().map_err(Status::internal)?)
             }
             Subresource::Binding
             | Subresource::Eviction

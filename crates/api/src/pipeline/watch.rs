@@ -87,21 +87,22 @@ impl Pipeline {
     /// Forbidden; BadRequest for a selector that is not one. Expired comes from the stream.
     pub async fn watch(&self, user: &User, target: &Target, options: WatchOptions) -> Result<Watch, Status> {
         self.authorize_collection(user, Verb::Watch, target, &options.field_selector)?;
-        let kind = target.kind;
-        let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
-        let selection = Arc::new(selection);
+        let select = |kind| Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector);
+        match options.start {
+            WatchStart::Initial(version) => self.await_version(version).await?,
+            WatchStart::Now => self.await_version(ReadVersion::MostRecent).await?,
+            WatchStart::After(_) => {}
+        }
+        let kind = self.current(target.kind)?;
+        let selection = Arc::new(select(kind)?);
         // Taken before the objects: when the kind is defined anew in between, the watch ends at once and starts again.
         let cache = self.caches.of(kind);
         let (phase, cursor) = match options.start {
-            WatchStart::Initial(version) => {
-                self.await_version(version).await?;
+            WatchStart::Initial(_) => {
                 let (objects, revision) = self.caches.snapshot(kind);
                 (Phase::Initial(Items::snapshot(objects, selection.clone())), revision)
             }
-            WatchStart::Now => {
-                self.await_version(ReadVersion::MostRecent).await?;
-                (Phase::Live, self.caches.revision())
-            }
+            WatchStart::Now => (Phase::Live, self.caches.revision()),
             WatchStart::After(revision) => (Phase::Live, revision),
         };
         let now = Instant::now();

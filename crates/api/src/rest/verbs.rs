@@ -43,7 +43,7 @@ pub(super) async fn collection(
         Method::GET if watches => watch(pipeline, user, &target, &parameters, view).await,
         Method::GET => {
             let list = pipeline.list(user, &target, parameters.list()?).await?;
-            Ok(stream::list(view, list))
+            Ok(stream::list(answered(pipeline, view)?, list))
         }
         Method::POST if writable => {
             let options = named_options(&parameters, &parts.headers)?;
@@ -88,7 +88,7 @@ pub(super) async fn object(
         }
         Method::GET => {
             let object = pipeline.get(user, &target, parameters.read_version()?).await?;
-            rendered(&view, StatusCode::OK, &object)
+            rendered(&answered(pipeline, view)?, StatusCode::OK, &object)
         }
         Method::POST if matches!(target.subresource, Subresource::Binding | Subresource::Eviction) => {
             let options = named_options(&parameters, &parts.headers)?;
@@ -204,7 +204,7 @@ async fn start(
         watch.options.start = WatchStart::Now;
     }
     let running = pipeline.watch(user, target, watch.options).await?;
-    Ok(stream::watch(view, running, watch.send_initial_events))
+    Ok(stream::watch(answered(pipeline, view)?, running, watch.send_initial_events))
 }
 
 fn named_options(parameters: &Parameters, headers: &HeaderMap) -> Result<WriteOptions, Status> {
@@ -231,6 +231,11 @@ fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watch
         return Err(Status::not_acceptable(&["application/json", "application/vnd.kubernetes.protobuf"]));
     }
     Ok(View { kind, form, media, include: parameters.include_object()? })
+}
+
+/// The view of what was read, which may have waited for another definition of its kind.
+fn answered(pipeline: &Pipeline, view: View) -> Result<View, Status> {
+    Ok(View { kind: pipeline.current(view.kind)?, ..view })
 }
 
 fn rendered(view: &View, code: StatusCode, object: &Bytes) -> Result<Response, Status> {

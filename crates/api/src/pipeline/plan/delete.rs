@@ -59,7 +59,9 @@ impl Planner<'_> {
             status.insert("phase".to_owned(), "Terminating".into());
         }
         let key = keys::object(kind, found.path());
-        let guards = vec![Guard::unmodified(key.clone(), found.revision())];
+        let mut guards = vec![Guard::unmodified(key.clone(), found.revision())];
+        // It is written as this member's schema shows it.
+        guards.extend(self.defined(kind)?);
         let mut unversioned = old;
         value::remove_metadata(&mut unversioned, "resourceVersion");
         if new == unversioned {

@@ -180,6 +180,7 @@ impl Planner<'_> {
         self.manage(target, &mut new, &old, brought, managing)?;
         let key = keys::object(kind, found.path());
         let mut guards = vec![Guard::unmodified(key.clone(), found.revision())];
+        guards.extend(self.defined(kind)?);
         let as_scale = target.subresource == Subresource::Scale;
         if new == old {
             let answer = Answer::Existing { object: found.clone(), outcome: Outcome::Unchanged };

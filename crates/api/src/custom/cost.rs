@@ -1,0 +1,96 @@
+//! What it costs to keep a kind for as long as the process lives. Pure.
+//!
+//! A schema in memory is far larger than its text: each place is a value with room for every keyword, within a map that
+//! allocates for eleven of them at once, and a regular expression is compiled. So places are counted, not bytes alone.
+
+use serde_json::Value;
+
+/// A place of a schema as it is read, and as JSON twice: as it was given, and as it is published.
+const PLACE_BYTES: usize = 2 << 10;
+/// What a map of places allocates at once, however few are in it.
+const MAP_BYTES: usize = 10 << 10;
+/// Places that are in it at least, when there are many.
+const MAP_PLACES: usize = 5;
+/// What a regular expression may take; the schema's reader compiles none that is larger.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// What one takes for each character, repetitions written out.
+const PATTERN_CHARACTER_BYTES: usize = 512;
+/// A rule in memory, for each byte of its text.
+const RULE_BYTE_BYTES: usize = 256;
+/// Everything else, for each byte of the definition's text.
+const TEXT_BYTE_BYTES: usize = 4;
+
+/// Of all versions of a definition whose text has `text_bytes`.
+pub(super) fn definition(definition: &Value, text_bytes: usize) -> usize {
+    let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
+    let schemas = versions.map(|version| place(&version["schema"]["openAPIV3Schema"]));
+    schemas.fold(text_bytes.saturating_mul(TEXT_BYTE_BYTES), usize::saturating_add)
+}
+
+fn place(schema: &Value) -> usize {
+    let Some(keywords) = schema.as_object() else { return 0 };
+    let mut bytes = PLACE_BYTES;
+    for (keyword, value) in keywords {
+        let more = match (keyword.as_str(), value) {
+            ("properties", Value::Object(fields)) => {
+                let maps = fields.len().div_ceil(MAP_PLACES) * MAP_BYTES;
+                fields.values().map(place).fold(maps, usize::saturating_add)
+            }
+            ("items" | "additionalProperties" | "not", schema) => place(schema),
+            ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
+                schemas.iter().map(place).fold(0, usize::saturating_add)
+            }
+            ("pattern", Value::String(text)) => pattern(text),
+            ("x-kubernetes-validations", rules) => rules.to_string().len() * RULE_BYTE_BYTES,
+            _ => 0,
+        };
+        bytes = bytes.saturating_add(more);
+    }
+    bytes
+}
+
+/// What is repeated is compiled as often as it may stand there. Classes of all of Unicode are large.
+fn pattern(text: &str) -> usize {
+    if text.contains("\\p") || text.contains("\\P") {
+        return PATTERN_BYTES_MAX;
+    }
+    let repetitions = text.split('{').skip(1).filter_map(|rest| {
+        let (counts, _) = rest.split_once('}')?;
+        counts.split(',').filter_map(|count| count.trim().parse::<usize>().ok()).max()
+    });
+    let times = repetitions.fold(1, |times: usize, count| times.saturating_mul(count.max(1)));
+    times.saturating_mul(text.len()).saturating_mul(PATTERN_CHARACTER_BYTES).min(PATTERN_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, json};
+
+    use super::*;
+
+    fn of(schema: &Value) -> usize {
+        definition(&json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": schema}}]}}), 0)
+    }
+
+    #[test]
+    fn places_cost_what_they_take_and_not_what_their_text_does() {
+        let field = |index: usize| (format!("f{index}"), json!({"type": "string"}));
+        let many: Map<String, Value> = (0..1000).map(field).collect();
+        assert!(of(&json!({"properties": many})) > 1500 * 1000);
+        let mut deep = json!({"type": "string"});
+        for _ in 0..50 {
+            deep = json!({"properties": {"a": deep}});
+        }
+        assert!(of(&deep) > 50 * 8000, "a map of one allocates as one of eleven");
+        let nested = json!({"items": {"anyOf": [{}, {}], "additionalProperties": {"not": {}}}});
+        assert_eq!(of(&nested), 6 * PLACE_BYTES);
+    }
+
+    #[test]
+    fn a_pattern_costs_what_it_is_written_out_but_no_more_than_is_compiled() {
+        assert_eq!(pattern("ab"), 2 * PATTERN_CHARACTER_BYTES);
+        assert_eq!(pattern("a{1,10}"), 7 * 10 * PATTERN_CHARACTER_BYTES);
+        assert_eq!(pattern("(a{1,1000}){1000}"), PATTERN_BYTES_MAX);
+        assert_eq!(pattern("\\p{L}"), PATTERN_BYTES_MAX);
+    }
+}
