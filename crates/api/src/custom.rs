@@ -30,12 +30,12 @@ use keelson_types::registry::{self, Registry};
 use crate::cache::Cache;
 
 pub use definitions::{Defined, Definitions};
-pub use version::{check_names, check_schemas};
+pub use version::check;
 
 /// CustomResourceDefinitions in a cluster: each costs every member a cache and a share of each discovery document.
 pub const DEFINITIONS_MAX: usize = 1000;
 
-/// Short names of a kind, and categories that it is in. They stand in the specification, in the status and in discovery.
+/// Short names of a kind that are served, and categories that it is in.
 pub const NAMES_MAX: usize = 32;
 
 /// Whether the program itself serves a group: users do not add to it, lest they take what is there.

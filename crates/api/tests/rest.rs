@@ -4,12 +4,20 @@
 mod access;
 #[path = "rest/apply.rs"]
 mod apply;
+#[path = "rest/cron_tabs.rs"]
+mod cron_tabs;
 #[path = "rest/custom_access.rs"]
 mod custom_access;
+#[path = "rest/custom_objects.rs"]
+mod custom_objects;
 #[path = "rest/definitions.rs"]
 mod definitions;
+#[path = "rest/harm.rs"]
+mod harm;
 #[path = "rest/kinds.rs"]
 mod kinds;
+#[path = "rest/lagging.rs"]
+mod lagging;
 #[path = "rest/media.rs"]
 mod media;
 #[path = "rest/member.rs"]

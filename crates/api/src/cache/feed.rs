@@ -78,14 +78,13 @@ async fn follow(caches: &Caches, store: &Handle) -> Error {
         };
         match item {
             Some(watch::Item::Events { revision, events }) => {
-                let before = caches.newest_change(&DEFINITION);
-                apply(caches, revision, events);
-                // A definition is in force with the revision that wrote it.
-                if caches.newest_change(&DEFINITION) != before
-                    && let Err(error) = redefine(caches, store, revision, Refill::Changed).await
+                // A definition is in force before anybody is told of it: who waits for a kind finds it.
+                if let Some(definitions) = definitions_after(caches, revision, &events)
+                    && let Err(error) = redefine(caches, store, revision, &definitions, Refill::Changed).await
                 {
                     return error;
                 }
+                apply(caches, revision, events);
                 advance(caches, revision);
             }
             Some(watch::Item::Progress { revision }) => advance(caches, revision),
@@ -115,7 +114,8 @@ async fn fill(caches: &Caches, store: &Handle) -> Result<i64, Error> {
         let objects = read(cache, store, revision).await?;
         cache.fill(objects, revision);
     }
-    redefine(caches, store, revision, Refill::All).await?;
+    let (definitions, _) = caches.snapshot(&DEFINITION);
+    redefine(caches, store, revision, &definitions, Refill::All).await?;
     let mut allocations = HashSet::new();
     pages(store, keys::RANGES, revision, |kv| {
         allocations.insert(Box::from(&*kv.key));
@@ -135,11 +135,33 @@ enum Refill {
     Changed,
 }
 
-/// Serves what the definitions in the cache say. The objects of a kind that its definition reads otherwise now are read again, and
+/// The definitions as the events of a revision leave them; `None` when they are about none.
+fn definitions_after(caches: &Caches, revision: i64, events: &[Event]) -> Option<Objects> {
+    let cache = caches.of(&DEFINITION);
+    let mut definitions: Option<Objects> = None;
+    for event in events {
+        let Some(kv) = event.kv.as_ref().filter(|kv| kv.key.starts_with(cache.prefix.as_bytes())) else { continue };
+        let definitions = definitions.get_or_insert_with(|| caches.snapshot(&DEFINITION).0);
+        let put = event.r#type() == EventType::Put;
+        match decode(&cache, &kv.key, put.then_some((&kv.value, revision))) {
+            Some((path, Some(object))) => drop(definitions.insert(path, object)),
+            Some((path, None)) => drop(definitions.remove(&path)),
+            None => {}
+        }
+    }
+    definitions
+}
+
+/// Serves what the definitions say. The objects of a kind that its definition reads otherwise now are read again, and
 /// whoever watches them starts again. All kinds wait for that.
-async fn redefine(caches: &Caches, store: &Handle, revision: i64, refill: Refill) -> Result<(), Error> {
-    let (definitions, _) = caches.snapshot(&DEFINITION);
-    let current = caches.definitions.lock().update(&definitions);
+async fn redefine(
+    caches: &Caches,
+    store: &Handle,
+    revision: i64,
+    definitions: &Objects,
+    refill: Refill,
+) -> Result<(), Error> {
+    let current = caches.definitions.lock().update(definitions);
     let before = caches.served.load_full();
     let mut resources = Vec::with_capacity(current.len());
     for one in current {
@@ -234,6 +256,10 @@ pub fn apply(caches: &Caches, revision: i64, events: Vec<Event>) {
     for event in &rest {
         let Some(kv) = &event.kv else { continue };
         let Some(resource) = served.resource_of_key(&kv.key) else { continue };
+        if resource.cache.history_start() >= revision {
+            // It was filled with what the store has at this revision.
+            continue;
+        }
         let put = event.r#type() == EventType::Put;
         let own = decode(&resource.cache, &kv.key, put.then_some((&kv.value, revision)));
         match custom.iter_mut().find(|(cache, _)| Arc::ptr_eq(cache, &resource.cache)) {

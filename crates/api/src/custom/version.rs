@@ -52,19 +52,8 @@ fn warning(described: &Described, version: &Value) -> Option<String> {
     Some(own.unwrap_or_else(|| format!("{}/{} {} is deprecated", described.group, described.version, described.kind)))
 }
 
-/// What is wrong with how many names a CustomResourceDefinition has; each is checked with its kind.
-pub fn check_names(definition: &Value, errors: &mut Vec<field::Error>) {
-    for list in ["shortNames", "categories"] {
-        let count = definition["spec"]["names"][list].as_array().map_or(0, Vec::len);
-        if count > super::NAMES_MAX {
-            let path = field::Path::new("spec");
-            errors.push(field::Error::too_many(&path.child("names").child(list), count, super::NAMES_MAX));
-        }
-    }
-}
-
 /// Everything that is wrong with the schemas of a CustomResourceDefinition.
-pub fn check_schemas(definition: &Value, errors: &mut Vec<field::Error>) {
+pub fn check(definition: &Value, errors: &mut Vec<field::Error>) {
     let before = errors.len();
     for (index, version) in definition["spec"]["versions"].as_array().into_iter().flatten().enumerate() {
         let schema = &version["schema"]["openAPIV3Schema"];

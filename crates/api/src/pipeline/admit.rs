@@ -73,7 +73,7 @@ impl Planner<'_> {
         Ok(Some(Guard::unmodified(key, revision)))
     }
 
-    /// Checks names and schemas of a definition, but those that did not change: what was good once stays so.
+    /// Checks the schemas of a definition, but those that did not change: what was good once stays so.
     pub(super) fn check_definition(
         &self,
         kind: &'static Kind,
@@ -81,15 +81,9 @@ impl Planner<'_> {
         old: Option<&Value>,
         errors: &mut Vec<field::Error>,
     ) {
-        if !std::ptr::eq(kind, self.kinds.definitions) {
-            return;
-        }
-        let changes = |field: &str| old.is_none_or(|old| old["spec"][field] != new["spec"][field]);
-        if changes("names") {
-            custom::check_names(new, errors);
-        }
-        if changes("versions") {
-            custom::check_schemas(new, errors);
+        let unchanged = old.is_some_and(|old| old["spec"]["versions"] == new["spec"]["versions"]);
+        if std::ptr::eq(kind, self.kinds.definitions) && !unchanged {
+            custom::check(new, errors);
         }
     }
 

@@ -9,10 +9,12 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use keelson_api::pipeline::{Identity, Peer, Pipeline, User};
+use keelson_api::cache::{self, Caches, Limits};
+use keelson_api::pipeline::{Identity, Peer, Pipeline, STORE_REQUEST_BYTES_MAX, STORE_TXN_OPS_MAX, Settings, User};
 use keelson_api::{Options, Service, rest, tls};
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -23,9 +25,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Member {
     router: Router,
+    pub pipeline: Arc<Pipeline>,
     shutdown: CancellationToken,
-    /// Removed when the test is over.
-    _folder: TempDir,
+    /// Removed when the test is over; a member that lags has none of its own.
+    _folder: Option<TempDir>,
+}
+
+/// Whether a member follows the store.
+pub struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    /// From now on the member learns nothing.
+    pub fn close(&self) {
+        self.0.send_replace(false);
+    }
+
+    pub fn open(&self) {
+        self.0.send_replace(true);
+    }
 }
 
 /// An answer, read to its end.
@@ -53,7 +70,7 @@ impl Member {
     /// A member that is ready and has what every cluster has: that Service is its last object.
     pub async fn start() -> Member {
         let (member, service) = Member::bind().await;
-        let pipeline: Arc<Pipeline> = service.pipeline().clone();
+        let pipeline = member.pipeline.clone();
         tokio::spawn(service.run(member.shutdown.clone()));
         let last = "/registry/services/specs/default/kubernetes";
         let revision = stored::written(pipeline.store(), last, PATIENCE).await;
@@ -68,6 +85,34 @@ impl Member {
         Member::bind().await.0
     }
 
+    /// Another member over the same store, which follows it while its gate is open; it is at first. Nobody leads by it.
+    pub async fn lagging(&self) -> (Member, Gate) {
+        let store = self.pipeline.store().clone();
+        let caches = Caches::new(Limits { batches_max: 1000, bytes_max: 8 << 20 });
+        let shutdown = self.shutdown.child_token();
+        let tunnels = self.pipeline.tunnels().clone();
+        let made = Pipeline::new(store.clone(), caches.clone(), tunnels, Settings::default(), shutdown.clone());
+        let pipeline = Arc::new(made.expect("the kinds are registered"));
+        let gate = Gate(watch::Sender::new(true));
+        let mut is_open = gate.0.subscribe();
+        let feed = cache::run(caches, store, shutdown.clone());
+        tokio::spawn(async move {
+            let mut feed = std::pin::pin!(feed);
+            // The feed is run only while the gate is open; with it closed, it stands still where it is.
+            while is_open.wait_for(|open| *open).await.is_ok() {
+                tokio::select! {
+                    biased;
+                    closed = is_open.wait_for(|open| !*open) => drop(closed),
+                    () = &mut feed => return,
+                }
+            }
+        });
+        let router = rest::router(pipeline.clone());
+        let member = Member { router, pipeline, shutdown, _folder: None };
+        member.get("/api/v1/namespaces/default").await.expect(200);
+        (member, gate)
+    }
+
     async fn bind() -> (Member, Service) {
         let folder = tempfile::tempdir().expect("a folder");
         let files = certificates(folder.path());
@@ -75,6 +120,8 @@ impl Member {
         let store_options = keelson_store::Options {
             insecure_store: true,
             min_free_disk_bytes: 0,
+            max_txn_ops: STORE_TXN_OPS_MAX,
+            max_request_bytes: STORE_REQUEST_BYTES_MAX,
             ..keelson_store::Options::new(
                 "m1",
                 folder.path().join("data"),
@@ -93,8 +140,9 @@ impl Member {
         tokio::spawn(store.run(shutdown.clone()));
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let service = Service::bind(Options::new(any, files), handle).await.expect("the API binds");
-        let router = rest::router(service.pipeline().clone());
-        (Member { router, shutdown, _folder: folder }, service)
+        let pipeline = service.pipeline().clone();
+        let router = rest::router(pipeline.clone());
+        (Member { router, pipeline, shutdown, _folder: Some(folder) }, service)
     }
 
     pub async fn get(&self, path: &str) -> Answer {

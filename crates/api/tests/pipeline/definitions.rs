@@ -1,0 +1,105 @@
+//! Kinds that users define, over gRPC.
+
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::objects_client::ObjectsClient;
+use serde_json::{Value, json};
+
+use crate::{Member, PATIENCE, object_name};
+
+/// Things, of which nothing is said but their size.
+fn things() -> Value {
+    let schema = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"size": {"type": "integer", "default": 1, "maximum": 9}}}}});
+    json!({
+        "metadata": {"name": "things.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
+                "subresources": {"status": {}},
+            }],
+        },
+    })
+}
+
+/// The first event of a watch that is as wanted; gives its object.
+async fn first(
+    events: &mut tonic::Streaming<proto::WatchResponse>,
+    wanted: impl Fn(proto::watch_response::Type, &Value) -> bool,
+) -> Value {
+    let found = async {
+        loop {
+            let response = events.message().await.expect("is no error").expect("goes on");
+            for event in response.events {
+                let object = event.object.clone().map(|object| object.json).unwrap_or_default();
+                let object: Value = serde_json::from_slice(&object).unwrap_or_default();
+                if wanted(event.r#type(), &object) {
+                    return object;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.expect("comes in time")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_users_define_are_served_over_grpc() {
+    use proto::watch_response::Type;
+    let member = Member::start().await;
+    let channel = member.dial(Some(member.authority.client("kubernetes-admin", &["system:masters"]))).await;
+    let mut client = ObjectsClient::new(channel);
+    let body = |object: &Value| Some(proto::Object { json: object.to_string().into() });
+    let told = |object: Option<proto::Object>| -> Value {
+        serde_json::from_slice(&object.expect("has an object").json).expect("is JSON")
+    };
+    let collection = Some(object_name("example.com", "things", "default"));
+    let own = Some(proto::ObjectName { name: "a".to_owned(), ..object_name("example.com", "things", "default") });
+    let unknown = client.list(proto::ListRequest { name: collection.clone(), ..Default::default() }).await;
+    assert_eq!(unknown.expect_err("is not defined").code(), tonic::Code::NotFound);
+
+    let definitions = Some(object_name("apiextensions.k8s.io", "customresourcedefinitions", ""));
+    let watch = proto::WatchRequest { name: definitions.clone(), ..Default::default() };
+    let mut events = client.watch(watch).await.expect("watches").into_inner();
+    let create = proto::CreateRequest { name: definitions, object: body(&things()), ..Default::default() };
+    client.create(create).await.expect("creates");
+    first(&mut events, |_, object| {
+        let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True")
+    })
+    .await;
+
+    let watch = proto::WatchRequest { name: collection.clone(), ..Default::default() };
+    let mut events = client.watch(watch).await.expect("watches").into_inner();
+    let thing = json!({"metadata": {"name": "a"}, "spec": {}});
+    let create = proto::CreateRequest { name: collection.clone(), object: body(&thing), ..Default::default() };
+    let created = told(client.create(create).await.expect("creates").into_inner().object);
+    assert_eq!((&created["spec"]["size"], &created["apiVersion"]), (&json!(1), &json!("example.com/v1")));
+    assert_eq!(first(&mut events, |kind, _| kind == Type::Added).await["metadata"]["uid"], created["metadata"]["uid"]);
+
+    let mut large = created.clone();
+    large["spec"]["size"] = 10.into();
+    let update = proto::UpdateRequest { name: own.clone(), object: body(&large), ..Default::default() };
+    let refused = client.update(update).await.expect_err("is too large");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert!(refused.message().contains("spec.size"), "{refused}");
+    let status = proto::ObjectName { subresource: "status".to_owned(), ..own.clone().unwrap_or_default() };
+    let patch = proto::PatchRequest {
+        name: Some(status),
+        r#type: proto::patch_request::Type::Merge as i32,
+        patch: json!({"spec": {"size": 5}}).to_string().into(),
+        ..Default::default()
+    };
+    let patched = told(client.patch(patch).await.expect("patches").into_inner().object);
+    assert_eq!(patched["spec"]["size"], 1, "a status is no specification");
+
+    let read = proto::GetRequest { name: own.clone() };
+    let seen = told(client.get(read).await.expect("is there").into_inner().object);
+    assert_eq!(seen["metadata"]["uid"], created["metadata"]["uid"]);
+    let list = proto::ListRequest { name: collection, ..Default::default() };
+    let mut chunks = client.list(list).await.expect("lists").into_inner();
+    assert_eq!(chunks.message().await.expect("is no error").expect("has a chunk").objects.len(), 1);
+    let delete = proto::DeleteRequest { name: own, ..Default::default() };
+    assert!(client.delete(delete).await.expect("deletes").into_inner().removed);
+    first(&mut events, |kind, _| kind == Type::Deleted).await;
+    member.stop().await;
+}
