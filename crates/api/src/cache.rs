@@ -80,6 +80,7 @@ struct State {
     history: History,
     /// The newest change applied, or the revision of the fill.
     newest: i64,
+    filled: i64,
 }
 
 /// What a watcher finds after its cursor.
@@ -213,7 +214,7 @@ impl Caches {
 
 impl Cache {
     fn new(kind: &'static Kind, limits: Limits) -> Cache {
-        let state = State { objects: Objects::new(), history: History::new(limits, 0), newest: 0 };
+        let state = State { objects: Objects::new(), history: History::new(limits, 0), newest: 0, filled: 0 };
         Cache {
             kind,
             prefix: keys::prefix(kind),
@@ -256,10 +257,15 @@ impl Cache {
         self.state.read().history.start()
     }
 
+    /// The revision that it was last filled at.
+    pub fn filled(&self) -> i64 {
+        self.state.read().filled
+    }
+
     /// Starts over with everything that exists at `revision`. Watchers that are older go to the store's history.
     fn fill(&self, objects: Objects, revision: i64) {
         let history = History::new(self.limits, revision);
-        *self.state.write() = State { objects, history, newest: revision };
+        *self.state.write() = State { objects, history, newest: revision, filled: revision };
         self.changed.send_replace(revision);
     }
 

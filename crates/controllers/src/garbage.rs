@@ -3,6 +3,7 @@
 //!
 //! A cache says who depends on whom; that an owner does not exist is read linearizably before anything is deleted for it.
 
+mod absent;
 mod follow;
 mod owner;
 

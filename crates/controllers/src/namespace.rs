@@ -36,6 +36,8 @@ pub enum Remaining {
     Alive,
     /// All are being deleted and wait for something.
     Deleting,
+    /// Nobody can say: the kind is defined, and not served.
+    Unknown,
 }
 
 /// Plans the next step of the deletion of namespace `key`.
@@ -124,8 +126,9 @@ async fn remaining(reader: &impl Reader, namespace: &str) -> Result<Vec<(Resourc
         let rest = match rest(reader, &custom.resource, namespace).await {
             // The member that was asked serves no such kind, perhaps not yet or no more.
             Err(error) if error.is_not_found() => {
+                // What it has keeps the namespace; the rest goes meanwhile.
                 if custom::is_still(reader, &custom).await? {
-                    return Err(error);
+                    remaining.push((custom.resource, Remaining::Unknown));
                 }
                 continue;
             }
@@ -219,11 +222,16 @@ mod tests {
         assert_eq!(remaining(&api, "blue").await.expect("reads"), []);
         api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
         api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
-        let error = remaining(&api, "blue").await.expect_err("nobody can say what is left");
-        assert!(error.is_not_found(), "{error}");
-
-        api.served.push("crontabs");
         let crontabs = Resource::new("example.com", "", "crontabs");
+        api.put("pods", "a", json!({"metadata": {"name": "a"}}));
+        let pods = (Resource::new("", "v1", "pods"), Remaining::Alive);
+        let unknown = vec![pods, (crontabs.clone(), Remaining::Unknown)];
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), unknown, "nobody can say what is left");
+        let plan = planned(unknown);
+        assert!(plan.starts_with("delete all pods blue/, patch namespaces/status blue"), "the rest goes: {plan}");
+
+        api.objects.remove(&("pods".to_owned(), "a".to_owned()));
+        api.served.push("crontabs");
         assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
         api.put("crontabs", "a", json!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
         assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);

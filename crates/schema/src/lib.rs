@@ -54,6 +54,7 @@ impl Structural {
         fail(errors)?;
         let root = read::node(schema);
         fail(rules::check::check(&root, &path))?;
+        fail(defaults::check_sizes(&root, &path))?;
         let mut errors = Vec::new();
         defaults::check(&root, &path, &mut errors);
         fail(errors)?;

@@ -11,9 +11,12 @@ use crate::custom::Definition;
 use crate::field::{self, Path};
 use crate::schema::Message;
 
+mod depth;
 mod json;
 mod quantities;
 mod typed;
+
+pub use depth::{DEPTH_MAX, depth};
 
 /// A decoded object, with what strict validation would refuse.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +76,7 @@ pub(crate) fn value(mut value: Value, duplicate_fields: Vec<String>, of: &Shape)
     if !value.is_object() {
         return Err(field::Error::type_invalid(&Path::ROOT, Value::Null, "must be an object"));
     }
+    depth::check(&value)?;
     json::drop_empty(&mut value, of.verbatim);
     if let Some(message) = of.message {
         quantities::to_text(&mut value, message);
@@ -93,6 +97,7 @@ pub(crate) fn custom(
     duplicate_fields: Vec<String>,
     definition: &dyn Definition,
 ) -> Result<Decoded, field::Error> {
+    depth::check(&value)?;
     let Some(fields) = value.as_object_mut() else {
         return Err(field::Error::type_invalid(&Path::ROOT, value, "must be an object"));
     };

@@ -179,7 +179,7 @@ async fn redefine(
                 cache
             }
         };
-        resources.push(Resource { defined, cache, revision: one.revision, terminating: one.terminating });
+        resources.push(Resource { defined, cache, revision: one.read_by, terminating: one.terminating });
     }
     let served = Arc::new(Served::new(resources));
     caches.served.store(served.clone());

@@ -17,6 +17,12 @@ const PATTERN_BYTES_MAX: usize = 1 << 20;
 const PATTERN_CHARACTER_BYTES: usize = 512;
 /// A rule in memory, for each byte of its text.
 const RULE_BYTE_BYTES: usize = 256;
+/// A value of a default, an enumeration and the like.
+const VALUE_BYTES: usize = 48;
+/// How often they are kept: as they are given, as they are published, and as they are checked.
+const COPIES: usize = 3;
+/// What a map of values allocates for each five entries.
+const VALUES_MAP_BYTES: usize = 640;
 /// Everything else, for each byte of the definition's text.
 const TEXT_BYTE_BYTES: usize = 4;
 
@@ -42,11 +48,24 @@ fn place(schema: &Value) -> usize {
             }
             ("pattern", Value::String(text)) => pattern(text),
             ("x-kubernetes-validations", rules) => rules.to_string().len() * RULE_BYTE_BYTES,
+            (_, value @ (Value::Array(_) | Value::Object(_))) => json(value) * COPIES,
             _ => 0,
         };
         bytes = bytes.saturating_add(more);
     }
     bytes
+}
+
+/// Its texts are counted with the definition's.
+fn json(value: &Value) -> usize {
+    let inner: usize = match value {
+        Value::Array(elements) => elements.iter().map(json).sum(),
+        Value::Object(fields) => {
+            fields.len().div_ceil(MAP_PLACES) * VALUES_MAP_BYTES + fields.values().map(json).sum::<usize>()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    };
+    VALUE_BYTES + inner
 }
 
 /// What is repeated is compiled as often as it may stand there. Classes of all of Unicode are large.
@@ -84,6 +103,13 @@ mod tests {
         assert!(of(&deep) > 50 * 8000, "a map of one allocates as one of eleven");
         let nested = json!({"items": {"anyOf": [{}, {}], "additionalProperties": {"not": {}}}});
         assert_eq!(of(&nested), 6 * PLACE_BYTES);
+    }
+
+    #[test]
+    fn values_cost_what_they_take() {
+        let default = vec![json!({"": 0}); 100];
+        assert!(of(&json!({"default": default})) > 100 * 3 * 640);
+        assert!(of(&json!({"enum": vec![json!(0); 1000]})) > 1000 * 3 * 32);
     }
 
     #[test]

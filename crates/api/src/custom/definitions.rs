@@ -48,7 +48,10 @@ struct TooMuch;
 /// One definition.
 #[derive(Clone, Debug)]
 pub struct One {
-    pub revision: i64,
+    revision: i64,
+    /// The revision that `defined` was made of: an earlier one when there was no room for what came after. Nothing may be
+    /// written by it then.
+    pub read_by: i64,
     /// `None` when it is not served: its names are not accepted, or its schema cannot be read.
     pub defined: Option<Arc<Defined>>,
     pub terminating: bool,
@@ -73,11 +76,12 @@ impl Definitions {
                 Some(one) if one.revision == object.revision() => one,
                 last => {
                     let Ok(value) = object.value() else { continue };
-                    let defined = match self.define(&value) {
-                        Ok(defined) => defined,
-                        Err(TooMuch) => last.and_then(|one| one.defined),
+                    let revision = object.revision();
+                    let (defined, read_by) = match self.define(&value) {
+                        Ok(defined) => (defined, revision),
+                        Err(TooMuch) => last.map_or((None, revision), |one| (one.defined, one.read_by)),
                     };
-                    One { revision: object.revision(), defined, terminating: crate::value::is_deleting(&value) }
+                    One { revision, read_by, defined, terminating: crate::value::is_deleting(&value) }
                 }
             };
             self.current.insert(path.clone(), one);
@@ -216,6 +220,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cache::Object;
 
     fn things(group: &str, properties: &Value) -> Value {
         let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": properties}}});
@@ -278,6 +283,21 @@ mod tests {
         for _ in 0..10 {
             assert!(defined(&mut definitions, &small).is_some());
         }
+        let written = |definition: &Value, revision| {
+            let kind = keelson_types::registry::by_kind("apiextensions.k8s.io", "CustomResourceDefinition");
+            let text = serde_json::to_vec(definition).expect("a text");
+            let object =
+                Object::decode(kind.expect("is there"), "things.example.com", &text, revision).expect("is read");
+            let objects: Objects = [(Arc::from("things.example.com"), Arc::new(object))].into_iter().collect();
+            objects
+        };
+        let seen = |definitions: &mut Definitions, definition: &Value, revision| {
+            let one = definitions.update(&written(definition, revision)).pop().expect("one");
+            (one.revision, one.read_by)
+        };
+        assert_eq!(seen(&mut definitions, &small, 5), (5, 5));
+        assert_eq!(seen(&mut definitions, &large, 6), (6, 5), "what is written by the last one is refused");
+        assert_eq!(seen(&mut definitions, &small, 7), (7, 7));
         let left = definitions.left_bytes;
         assert!(definitions.define(&large).is_err(), "places are counted, not their few bytes");
         assert_eq!(definitions.left_bytes, left);

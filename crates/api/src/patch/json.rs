@@ -1,16 +1,19 @@
 //! JSON patch (RFC 6902).
 //!
 //! A patch is small, but what it builds need not be: each `copy` may double the object. Operations and copied bytes are
-//! therefore bounded, by the figures that kube-apiserver uses.
+//! therefore bounded, by the figures that kube-apiserver uses. So is the depth of what is built: everything that walks a
+//! value takes room on the stack for each level, and a parser stops at 128.
 
 use json_patch::PatchOperation;
+use keelson_types::decode::{DEPTH_MAX, depth};
 use serde_json::Value;
 
 use super::{Error, parse};
 
 /// Operations in one patch, as kube-apiserver allows.
 const OPERATIONS_MAX: usize = 10_000;
-/// Bytes of JSON that all `copy` operations of one patch may duplicate together: twice the largest object.
+/// Bytes of JSON that all `copy` operations of one patch may duplicate together: twice the largest object. What a `move` puts
+/// deeper counts, too, since its depth has to be found out.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
@@ -24,13 +27,21 @@ pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
     }
     let mut copied_bytes = 0;
     for (index, operation) in patch.0.iter().enumerate() {
-        if let PatchOperation::Copy(copy) = operation
-            && let Ok(source) = copy.from.resolve(&object)
-        {
+        let added = match operation {
+            PatchOperation::Add(add) => depth(&add.value),
+            PatchOperation::Replace(replace) => depth(&replace.value),
+            PatchOperation::Copy(_) | PatchOperation::Move(_) | PatchOperation::Remove(_) | PatchOperation::Test(_) => {
+                0
+            }
+        };
+        not_too_deep(index, operation, added)?;
+        if let Some(source) = copied(&object, operation) {
+            not_too_deep(index, operation, depth(source))?;
             copied_bytes += source.to_string().len();
             if copied_bytes > COPIED_BYTES_MAX {
                 return Err(Error::TooLarge(format!(
-                    "operation {index} (copy): copies more than {COPIED_BYTES_MAX} bytes together with those before"
+                    "operation {index} ({}): copies more than {COPIED_BYTES_MAX} bytes together with those before",
+                    name(operation)
                 )));
             }
         }
@@ -45,6 +56,26 @@ pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
         })?;
     }
     Ok(object)
+}
+
+/// What an operation takes from the object, unless it cannot become deeper by that.
+fn copied<'a>(object: &'a Value, operation: &PatchOperation) -> Option<&'a Value> {
+    match operation {
+        PatchOperation::Copy(copy) => copy.from.resolve(object).ok(),
+        PatchOperation::Move(moved) if moved.path.tokens().count() > moved.from.tokens().count() => {
+            moved.from.resolve(object).ok()
+        }
+        _ => None,
+    }
+}
+
+/// Checked before anything is built: the object itself is never deeper than this or than it was.
+fn not_too_deep(index: usize, operation: &PatchOperation, added: usize) -> Result<(), Error> {
+    if added == 0 || operation.path().tokens().count() + added <= DEPTH_MAX {
+        return Ok(());
+    }
+    let name = name(operation);
+    Err(Error::TooLarge(format!("operation {index} ({name}): the object would nest deeper than {DEPTH_MAX} levels")))
 }
 
 fn name(operation: &PatchOperation) -> &'static str {

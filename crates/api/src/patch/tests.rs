@@ -265,3 +265,25 @@ fn applying_merges_three_ways() {
         assert_eq!(three_way(Some(&original), &modified, current, &PodSchema).expect(what), wanted, "{what}");
     }
 }
+
+#[test]
+fn a_json_patch_builds_nothing_that_is_too_deep() {
+    let mut nested = json!({});
+    for _ in 1..60 {
+        nested = json!({"a": nested});
+    }
+    let deepest = "/a".repeat(59);
+    let copy = |from: &str| json!([{"op": "copy", "from": from, "path": format!("/x{deepest}/b")}]);
+    let object = json!({"x": nested, "small": {"a": {}}});
+    patched(PatchType::Json, object.clone(), copy("/small")).expect("is not deep");
+    let adds = json!([{"op": "add", "path": format!("/x{deepest}/b"), "value": nested}]);
+    let replaces = json!([{"op": "replace", "path": format!("/x{deepest}"), "value": nested}]);
+    let moves = json!([
+        {"op": "add", "path": "/y", "value": nested},
+        {"op": "move", "from": "/y", "path": format!("/x{deepest}/b")},
+    ]);
+    for patch in [copy("/x"), adds, replaces, moves] {
+        let error = patched(PatchType::Json, object.clone(), patch).expect_err("is too deep");
+        assert!(matches!(&error, Error::TooLarge(text) if text.contains("deeper than 110")), "{error}");
+    }
+}

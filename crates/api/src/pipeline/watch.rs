@@ -153,7 +153,7 @@ impl Watch {
                         outcome = self.changed.changed() => {
                             if outcome.is_err() || self.cache.is_closed() {
                                 self.phase = Phase::Ended;
-                                return None;
+                                return Some(Err(self.expired()));
                             }
                             continue;
                         }
@@ -208,8 +208,7 @@ impl Watch {
         self.changed.borrow_and_update();
         match self.caches.since(&self.cache, self.cursor, BATCHES_MAX) {
             Since::Batches(batches) => self.give(&batches),
-            // Clients list and watch again, and find the kind as it is now, or nothing.
-            Since::Closed => Step::End(None),
+            Since::Closed => Step::End(Some(self.expired())),
             Since::Nothing { revision } => {
                 self.cursor = self.cursor.max(revision);
                 if !std::mem::take(&mut self.bookmark_due) {
@@ -217,6 +216,11 @@ impl Watch {
                 }
                 self.next_bookmark = Instant::now() + BOOKMARK_INTERVAL;
                 Step::Give(WatchItem::Bookmark { revision: self.cursor, initial_events_end: false })
+            }
+            // Whoever asks for what was before has objects as the kind was defined then, perhaps: they list again, and find
+            // it as it is now.
+            Since::Lost if self.kind.is_custom() && self.cursor < self.cache.filled() => {
+                Step::End(Some(self.expired()))
             }
             Since::Lost => {
                 let prefix = keys::prefix(self.kind);
@@ -232,6 +236,11 @@ impl Watch {
                 Step::Again
             }
         }
+    }
+
+    /// Makes clients list again; after a watch that merely ends they would go on with the objects that they have.
+    fn expired(&self) -> Status {
+        Status::too_old_resource_version(self.cursor, self.cache.filled().max(self.cursor + 1))
     }
 
     fn catch_up(&mut self, item: Option<Item>) -> Step {

@@ -120,7 +120,9 @@ async fn a_definition_goes_when_its_objects_have_gone() {
     assert_eq!(watch.next().await.expect("an event")["type"], "DELETED");
     member.patch(&format!("{V1}/held"), "merge", &json!({"metadata": {"finalizers": null}})).await.expect(200);
     until(&mut definitions, |line| line["type"] == "DELETED").await;
-    assert_eq!(watch.next().await, None, "watches of the kind end");
+    let end = watch.next().await.expect("says why it ends");
+    assert_eq!(end["object"]["code"], 410, "watches of the kind end: {end}");
+    assert_eq!(watch.next().await, None);
     member.get(V1).await.expect(404);
     member.get("/apis/example.com").await.expect(404);
     member.get(&own).await.expect(404);

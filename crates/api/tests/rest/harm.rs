@@ -194,6 +194,19 @@ async fn watches_go_on_when_only_what_is_shown_or_allowed_changes() {
     let spec = &mut changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     spec["properties"]["zone"] = json!({"type": "string", "default": "here"});
     member.put(OWN, &changed).await.expect(200);
-    assert_eq!(watch.next().await, None, "clients list and watch again");
-    assert_eq!(member.get(&format!("{V1}/a")).await.expect(200)["spec"]["zone"], "here");
+    let expired = |line: Option<Value>| {
+        let line = line.expect("says why it ends");
+        assert_eq!(
+            (&line["type"], &line["object"]["code"]),
+            (&json!("ERROR"), &json!(410)),
+            "clients list again: {line}"
+        );
+    };
+    expired(watch.next().await);
+    let now = member.get(&format!("{V1}/a")).await.expect(200);
+    assert_eq!(now["spec"]["zone"], "here");
+    let version = now["metadata"]["resourceVersion"].as_str().expect("a version");
+    let path = format!("{path}&resourceVersion={version}");
+    let mut again = Lines::new(member.open(administrator(), Method::GET, &path, &[], "").await);
+    expired(again.next().await);
 }

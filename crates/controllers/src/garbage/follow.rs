@@ -1,6 +1,5 @@
 //! What the garbage collector looks at: caches of the program's kinds and of users', and reads before it deletes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -11,21 +10,18 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::absent::Absent;
 use super::{FOREGROUND, ORPHAN, Owner, Snapshot, Target, has_finalizer, name, owner, plan};
 use crate::caches::{AnyObject, Caches};
 use crate::custom::{self, Customs};
 use crate::driver::{Controller, Signals};
 use crate::plan::Plan;
 
-/// How many owners are remembered as gone. An entry saves one read for each dependent of a large owner.
-const ABSENT_MAX: usize = 4096;
-
 pub(crate) struct Loop {
     caches: Caches,
     custom: Customs,
     client: Client,
-    /// UIDs of owners that were read and not found. UIDs never come back.
-    absent: Mutex<HashSet<String>>,
+    absent: Mutex<Absent>,
 }
 
 /// A kind, as a reference to an owner names it.
@@ -68,7 +64,10 @@ impl Loop {
 
     async fn owner(&self, dependent: &AnyObject, reference: &OwnerReference) -> Result<Owner, Error> {
         let namespace = dependent.metadata.namespace.as_deref().unwrap_or_default();
-        let Some(kind) = self.kind(reference) else { return Ok(Owner::Present) };
+        let Some(kind) = self.kind(reference) else {
+            let gone = self.absent.lock().was_seen(&reference.uid);
+            return Ok(if gone { Owner::Gone } else { Owner::Present });
+        };
         if kind.namespaced && namespace.is_empty() {
             // A cluster-scoped object cannot be owned by one in a namespace: nobody can say which one is meant.
             return Ok(Owner::Present);
@@ -80,18 +79,15 @@ impl Loop {
             let waits = owner.metadata.deletion_timestamp.is_some() && has_finalizer(&owner, FOREGROUND);
             return Ok(if waits { Owner::WaitsForDependents } else { Owner::Present });
         }
-        if self.absent.lock().contains(&reference.uid) {
+        let asked = Target { resource: kind.resource.clone(), key: key.clone() };
+        if self.absent.lock().was_read(asked.clone(), &reference.uid) {
             return Ok(Owner::Gone);
         }
         let name = kind.resource.object(key.namespace, key.name);
         if owner::exists(&self.client.raw(), kind.custom.as_ref(), &name, &reference.uid).await? {
             return Ok(Owner::Present);
         }
-        let mut absent = self.absent.lock();
-        if absent.len() >= ABSENT_MAX {
-            absent.clear();
-        }
-        absent.insert(reference.uid.clone());
+        self.absent.lock().read(asked, reference.uid.clone());
         Ok(Owner::Gone)
     }
 
@@ -124,6 +120,17 @@ impl Loop {
             }
         }
         targets
+    }
+
+    /// An object of a user's kind went. Its dependents may be looked at only when its kind is gone, too.
+    fn see(&self, old: Option<&ObjectMeta>, new: Option<&ObjectMeta>) {
+        let gone = old.filter(|old| new.is_none_or(|new| new.uid != old.uid));
+        if let Some(gone) = gone
+            && let Some(uid) = &gone.uid
+            && !self.dependents(gone).is_empty()
+        {
+            self.absent.lock().see(uid.clone());
+        }
     }
 
     fn concerned_by<K: Object>(&self, old: Option<&K>, new: Option<&K>) -> Vec<Target> {
@@ -173,7 +180,9 @@ impl Controller for Loop {
             let (this, resource) = (this.clone(), resource.clone());
             listeners.spawn(later.on(cache, move |change| {
                 let (old, new) = (change.old.as_deref(), change.new.as_deref());
-                this.concerned(&resource, old.map(|old| &old.metadata), new.map(|new| &new.metadata))
+                let (old, new) = (old.map(|old| &old.metadata), new.map(|new| &new.metadata));
+                this.see(old, new);
+                this.concerned(&resource, old, new)
             }));
         }));
     }

@@ -95,3 +95,28 @@ fn defaults_are_set_from_the_outside_in() {
         assert_eq!(object, expected);
     }
 }
+
+#[test]
+fn defaults_do_not_multiply() {
+    let ten = json!([{}, {}, {}, {}, {}, {}, {}, {}, {}, {}]);
+    let mut list = json!({"type": "array", "default": ten, "items": {"type": "object"}});
+    for _ in 0..12 {
+        let item = json!({"type": "object", "properties": {"x": list}});
+        list = json!({"type": "array", "default": ten, "items": item});
+    }
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"x": list}}}});
+    let errors = Structural::parse(&schema, "s").expect_err("each object would have 10^13 values");
+    assert!(errors[0].to_string().contains("must not come to more than 262144 bytes"), "{errors:?}");
+}
+
+#[test]
+fn defaults_of_a_long_list_end_behind_the_largest_object() {
+    let text = "x".repeat(4096);
+    let schema = parse(json!({"list": {"type": "array", "items": {"type": "object", "properties": {
+        "text": {"type": "string", "default": text},
+    }}}}));
+    let mut object = json!({"list": vec![json!({}); 100_000]});
+    schema.default(&mut object);
+    let filled = object["list"].as_array().expect("a list").iter().filter(|element| element["text"] == *text).count();
+    assert!((384..=512).contains(&filled), "between 1.5 and 2 MiB: {filled}");
+}

@@ -100,3 +100,15 @@ proptest! {
         prop_assert!(once.strict_error().is_none());
     }
 }
+
+#[test]
+fn nothing_is_decoded_that_could_not_be_read_again() {
+    let mut value = json!({});
+    for _ in 2..DEPTH_MAX {
+        value = json!({"a": value});
+    }
+    let mut object = json!({"a": value});
+    assert_eq!(depth::check(&object), Ok(()));
+    object = json!([object]);
+    assert!(depth::check(&object).is_err());
+}
