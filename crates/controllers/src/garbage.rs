@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub dependents: Vec<AnyObject>,
     /// There may be others: a kind is not known yet.
     pub more_dependents: bool,
+    /// There may be others of kinds that are defined and not served.
+    pub hidden_dependents: bool,
 }
 
 /// Plans what ownership asks of `target`.
@@ -103,7 +105,8 @@ fn orphan(snapshot: &Snapshot, object: &AnyObject) -> Plan {
         let kept: Vec<_> = owners.filter(|owner| Some(owner.uid.as_str()) != uid).collect();
         plan.writes.push(patch_metadata(dependent, json!({ "ownerReferences": kept })));
     }
-    if plan.writes.is_empty() && snapshot.more_dependents {
+    // Dependents that nobody sees now would be deleted when they are seen again: their owner is gone then, and they name it still.
+    if plan.writes.is_empty() && (snapshot.more_dependents || snapshot.hidden_dependents) {
         return not_yet();
     }
     if plan.writes.is_empty() {

@@ -34,11 +34,14 @@ impl Customs {
         Self { definitions, caches: Arc::default() }
     }
 
-    /// The kind of this name; `None` when users define none.
+    /// The kind of this name; `None` when users define none, or nobody can say which of several is meant.
     pub fn kind(&self, group: &str, kind: &str) -> Option<Custom> {
-        let all = self.definitions.list();
-        let mut customs = all.iter().filter_map(|definition| definition.custom());
-        customs.find(|custom| custom.kind == kind && custom.resource.group == group).cloned()
+        only(&self.definitions.list(), group, kind)
+    }
+
+    /// Whether objects may exist that nobody can read now, since their kind is defined and not served.
+    pub fn hide_some(&self) -> bool {
+        self.definitions.list().iter().any(|definition| definition.hides())
     }
 
     /// Whether all objects of all kinds are known. Until then, nothing may be concluded from what is not.
@@ -88,6 +91,14 @@ impl Customs {
         });
         all.collect()
     }
+}
+
+/// A name that two definitions have is of neither: one of them may be about to lose it, and what is looked up by the wrong one
+/// does not exist.
+fn only(all: &[Arc<Definition>], group: &str, kind: &str) -> Option<Custom> {
+    let mut named = all.iter().filter(|definition| definition.names(group, kind));
+    let only = named.next()?;
+    if named.next().is_some() { None } else { only.custom().cloned() }
 }
 
 fn any(custom: &Custom, object: &Anything) -> AnyObject {
@@ -144,5 +155,37 @@ impl k8s_openapi::Metadata for Anything {
 
     fn metadata_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::custom::tests::definition;
+
+    #[test]
+    fn a_kind_that_two_definitions_have_is_of_neither() {
+        let read = |value: &Value| Arc::new(serde_json::from_value::<Definition>(value.clone()).expect("is read"));
+        let first = definition("Namespaced", "CronTab", true);
+        let mut second = definition("Namespaced", "CronTab", true);
+        second["spec"]["names"]["plural"] = "others".into();
+        let unserved = |mut value: Value| {
+            value["status"] = Value::Null;
+            value.as_object_mut().expect("an object").remove("status");
+            value
+        };
+        let found =
+            |all: &[Arc<Definition>]| only(all, "example.com", "CronTab").map(|custom| custom.resource.resource);
+        assert_eq!(found(&[read(&first)]).as_deref(), Some("crontabs"));
+        assert_eq!(found(&[read(&first), read(&second)]), None);
+        assert_eq!(
+            found(&[read(&first), read(&unserved(second.clone()))]),
+            None,
+            "it may have been the one that is meant"
+        );
+        second["spec"]["group"] = "example.org".into();
+        assert_eq!(found(&[read(&second), read(&first)]).as_deref(), Some("crontabs"));
     }
 }

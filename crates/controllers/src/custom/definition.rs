@@ -26,10 +26,23 @@ impl Custom {
 #[derive(Clone)]
 pub struct Definition {
     metadata: ObjectMeta,
+    group: String,
+    kind: String,
     custom: Option<Custom>,
+    hides: bool,
 }
 
 impl Definition {
+    /// Whether it is about this kind, served or not.
+    pub(crate) fn names(&self, group: &str, kind: &str) -> bool {
+        self.group == group && self.kind == kind
+    }
+
+    /// Whether there may be objects of the kind that nobody can read now: it is not served, and nothing says that it never was.
+    pub(crate) fn hides(&self) -> bool {
+        self.hides
+    }
+
     pub(crate) fn custom(&self) -> Option<&Custom> {
         self.custom.as_ref()
     }
@@ -79,9 +92,15 @@ struct Condition {
 }
 
 impl Read {
+    fn says(&self, condition: &str, status: &str) -> bool {
+        self.status.conditions.iter().any(|found| found.r#type == condition && found.status == status)
+    }
+
     fn custom(&self) -> Option<Custom> {
-        let Read { spec, status, .. } = self;
-        status.conditions.iter().find(|condition| condition.r#type == "Established" && condition.status == "True")?;
+        if !self.says("Established", "True") {
+            return None;
+        }
+        let spec = &self.spec;
         spec.versions.iter().find(|version| version.served)?;
         Some(Custom {
             resource: Resource::new(spec.group.clone(), "", spec.names.plural.clone()),
@@ -95,7 +114,9 @@ impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let read = Read::deserialize(deserializer)?;
         let custom = read.custom();
-        Ok(Self { metadata: read.metadata, custom })
+        let unserved = read.says("Established", "False") && read.says("NamesAccepted", "False");
+        let hides = custom.is_none() && !unserved;
+        Ok(Self { metadata: read.metadata, group: read.spec.group, kind: read.spec.names.kind, custom, hides })
     }
 }
 
@@ -141,5 +162,14 @@ mod tests {
         let read: Definition = serde_json::from_value(definition("Namespaced", "CronTab", true)).expect("is read");
         assert_eq!(read.custom(), Some(&Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
         assert_eq!(read.metadata.name.as_deref(), Some("crontabs.example.com"));
+        assert!(read.names("example.com", "CronTab") && !read.names("example.org", "CronTab"));
+
+        let hides = |definition: Value| serde_json::from_value::<Definition>(definition).expect("is read").hides();
+        assert!(!hides(definition("Namespaced", "CronTab", true)));
+        assert!(hides(definition("Namespaced", "CronTab", false)), "objects of before are there");
+        assert!(hides(unaccepted.clone()), "it may have been established");
+        let refused = serde_json::json!({"type": "NamesAccepted", "status": "False"});
+        unaccepted["status"]["conditions"].as_array_mut().expect("a list").push(refused);
+        assert!(!hides(unaccepted), "it never was");
     }
 }

@@ -203,8 +203,10 @@ impl Controller for Loop {
     async fn reconcile(&self, key: &Target) -> Result<Plan, Error> {
         // Asked first: what is known afterwards was known then.
         let more_dependents = !self.custom.are_synced();
+        let hidden_dependents = self.custom.hide_some();
         let object = self.find(&key.resource, &key.key);
-        let mut snapshot = Snapshot { object, owners: Vec::new(), dependents: Vec::new(), more_dependents };
+        let (owners, dependents) = (Vec::new(), Vec::new());
+        let mut snapshot = Snapshot { object, owners, dependents, more_dependents, hidden_dependents };
         if let Some(object) = &snapshot.object {
             if object.metadata.deletion_timestamp.is_none() {
                 for reference in object.metadata.owner_references.iter().flatten() {
