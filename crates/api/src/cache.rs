@@ -135,6 +135,21 @@ impl Caches {
         cache.expect("every kind of the program has its cache").clone()
     }
 
+    /// Whether this member could serve what a definition says that it does not serve yet.
+    pub fn has_room(&self, definition: &serde_json::Value) -> bool {
+        self.definitions.lock().has_room(definition)
+    }
+
+    /// The cache of a kind while requests for this very version of it are answered; both by one look at what is served, so that a
+    /// kind that goes meanwhile is never taken for one that has no objects.
+    pub fn serving(&self, kind: &'static Kind) -> Option<Arc<Cache>> {
+        if !kind.is_custom() {
+            return Some(self.of(kind));
+        }
+        let served = self.served.load();
+        served.resource(kind).filter(|_| served.serves(kind)).map(|resource| resource.cache.clone())
+    }
+
     /// Everything up to here is in the caches; 0 until they were filled for the first time.
     pub fn revision(&self) -> i64 {
         *self.revision.borrow()
@@ -170,15 +185,19 @@ impl Caches {
 
     /// Objects and their revision, which belong together. Of a kind that users define, they are in the version that is stored.
     pub fn snapshot(&self, kind: &'static Kind) -> (Objects, i64) {
+        self.snapshot_of(&self.of(kind))
+    }
+
+    /// The same of a cache that was found already.
+    pub fn snapshot_of(&self, cache: &Cache) -> (Objects, i64) {
         // Read before the lock: whatever the feed finished is in the cache by then.
         let complete = self.revision();
-        let cache = self.of(kind);
         let state = cache.state.read();
         (state.objects.clone(), complete.max(state.newest))
     }
 
     pub fn get(&self, kind: &'static Kind, path: &str) -> Option<Arc<Object>> {
-        self.of(kind).state.read().objects.get(path).cloned()
+        self.of(kind).get(path)
     }
 
     /// Whether somebody holds an address or a port, by its key.
@@ -230,6 +249,10 @@ impl Cache {
         cache.fill(Objects::new(), revision);
         cache.close();
         cache
+    }
+
+    pub fn get(&self, path: &str) -> Option<Arc<Object>> {
+        self.state.read().objects.get(path).cloned()
     }
 
     /// Nothing follows. Whoever watches is told when they have seen what there was.

@@ -13,6 +13,7 @@ mod bootstrap;
 mod decode;
 mod definitions;
 mod events;
+mod finalize;
 mod impersonate;
 mod list;
 mod logs;

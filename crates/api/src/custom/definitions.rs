@@ -89,6 +89,13 @@ impl Definitions {
         self.current.values().cloned().collect()
     }
 
+    /// Whether a definition that is new here could be served.
+    pub fn has_room(&self, definition: &Value) -> bool {
+        // As it is counted when its names are accepted.
+        let text = serde_json::to_vec(&[&definition["spec"], &definition["spec"]["names"]]).unwrap_or_default();
+        cost::definition(definition, text.len()) <= self.left_bytes
+    }
+
     fn define(&mut self, definition: &Value) -> Result<Option<Arc<Defined>>, TooMuch> {
         if !is_served(definition) {
             return Ok(None);
@@ -299,6 +306,8 @@ mod tests {
         assert_eq!(seen(&mut definitions, &large, 6), (6, 5), "what is written by the last one is refused");
         assert_eq!(seen(&mut definitions, &small, 7), (7, 7));
         let left = definitions.left_bytes;
+        assert!(!definitions.has_room(&large));
+        assert!(Definitions::default().has_room(&large));
         assert!(definitions.define(&large).is_err(), "places are counted, not their few bytes");
         assert_eq!(definitions.left_bytes, left);
         assert!(defined(&mut definitions, &small).is_some(), "what is there goes on");

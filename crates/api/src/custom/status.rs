@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use crate::value;
 
-/// The status that a definition should have among `others`; `None` when it has it. `now` is RFC 3339 text.
-pub fn plan(definition: &Value, others: &[Value], remaining: usize, now: &str) -> Option<Value> {
+/// The status that a definition should have among `others`; `None` when it has it. Without `room` for it, a kind is not said to be
+/// served that was not yet. `now` is RFC 3339 text.
+pub fn plan(definition: &Value, others: &[Value], remaining: usize, room: bool, now: &str) -> Option<Value> {
     let mut status = definition["status"].clone();
     if !status.is_object() {
         status = json!({});
@@ -15,7 +16,7 @@ pub fn plan(definition: &Value, others: &[Value], remaining: usize, now: &str) -
     if value::is_deleting(definition) {
         terminate(&mut status, remaining, now);
     } else {
-        accept(definition, others, &mut status, now);
+        accept(definition, others, room, &mut status, now);
     }
     (status != before).then_some(status)
 }
@@ -29,7 +30,7 @@ fn terminate(status: &mut Value, remaining: usize, now: &str) {
     }
 }
 
-fn accept(definition: &Value, others: &[Value], status: &mut Value, now: &str) {
+fn accept(definition: &Value, others: &[Value], room: bool, status: &mut Value, now: &str) {
     let wanted = &definition["spec"]["names"];
     let mut accepted = status["acceptedNames"].clone();
     if !accepted.is_object() {
@@ -58,7 +59,15 @@ fn accept(definition: &Value, others: &[Value], status: &mut Value, now: &str) {
         refuse("GroupConflict", format!("the group {group:?} is served by this server itself"));
     }
     status["acceptedNames"] = accepted;
+    let established = items(status, "conditions")
+        .iter()
+        .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
     match conflict {
+        None if !room && !established => {
+            condition(status, "NamesAccepted", true, "NoConflicts", "no conflicts found", now);
+            let message = "the leading member has no room for further kinds until it starts again";
+            condition(status, "Established", false, "NoRoom", message, now);
+        }
         None => {
             condition(status, "NamesAccepted", true, "NoConflicts", "no conflicts found", now);
             // Once a kind is served, it stays so whatever becomes of its names.
@@ -66,9 +75,6 @@ fn accept(definition: &Value, others: &[Value], status: &mut Value, now: &str) {
         }
         Some((reason, message)) => {
             condition(status, "NamesAccepted", false, reason, &message, now);
-            let established = items(status, "conditions")
-                .iter()
-                .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
             // A kind that is served stays so, but one that would take the place of the program's own never was, whatever its
             // status says: whoever may write it can say anything there.
             if own_group || !established {
@@ -185,38 +191,50 @@ mod tests {
     #[test]
     fn the_first_to_take_a_name_has_it() {
         let mut first = definition("crons", "Cron", &["cr"]);
-        let status = plan(&first, &[], 0, "t1").expect("is new");
+        let status = plan(&first, &[], 0, true, "t1").expect("is new");
         assert_eq!(
             conditions(&status),
             json!([["NamesAccepted", "True", "NoConflicts"], ["Established", "True", "InitialNamesAccepted"]])
         );
         assert_eq!(status["acceptedNames"], first["spec"]["names"]);
         first["status"] = status;
-        assert_eq!(plan(&first, std::slice::from_ref(&first), 0, "t2"), None, "nothing is left to say");
+        assert_eq!(plan(&first, std::slice::from_ref(&first), 0, true, "t2"), None, "nothing is left to say");
 
         let second = definition("crontabs", "CronTab", &["cr"]);
-        let refused = plan(&second, &[first.clone(), second.clone()], 0, "t2").expect("is new");
+        let refused = plan(&second, &[first.clone(), second.clone()], 0, true, "t2").expect("is new");
         assert_eq!(
             conditions(&refused),
             json!([["NamesAccepted", "False", "ShortNamesConflict"], ["Established", "False", "NotAccepted"]])
         );
         let mut elsewhere = first.clone();
         elsewhere["spec"]["group"] = "example.org".into();
-        let accepted = plan(&second, &[elsewhere], 0, "t2").expect("is new");
+        let accepted = plan(&second, &[elsewhere], 0, true, "t2").expect("is new");
         assert_eq!(conditions(&accepted)[1][1], "True", "names are of a group");
+    }
+
+    #[test]
+    fn a_kind_is_not_said_to_be_served_without_room_for_it() {
+        let mut one = definition("crons", "Cron", &[]);
+        one["status"] = plan(&one, &[], 0, false, "t1").expect("is new");
+        let refused = [["NamesAccepted", "True", "NoConflicts"], ["Established", "False", "NoRoom"]];
+        assert_eq!(conditions(&one["status"]), json!(refused));
+        assert_eq!(plan(&one, &[], 0, false, "t2"), None, "nothing is left to say");
+        one["status"] = plan(&one, &[], 0, true, "t3").expect("there is room");
+        assert_eq!(conditions(&one["status"])[1], json!(["Established", "True", "InitialNamesAccepted"]));
+        assert_eq!(plan(&one, &[], 0, false, "t4"), None, "what is served stays so");
     }
 
     #[test]
     fn a_group_of_the_program_is_not_taken() {
         let mut own = definition("policies", "Policy", &[]);
         own["spec"]["group"] = "networking.k8s.io".into();
-        let status = plan(&own, &[], 0, "t").expect("is new");
+        let status = plan(&own, &[], 0, true, "t").expect("is new");
         assert_eq!(conditions(&status)[0], json!(["NamesAccepted", "False", "GroupConflict"]));
         own["status"] = status;
         for condition in own["status"]["conditions"].as_array_mut().expect("conditions") {
             condition["status"] = "True".into();
         }
-        let again = plan(&own, &[], 0, "t").expect("is not so");
+        let again = plan(&own, &[], 0, true, "t").expect("is not so");
         let refused = [["NamesAccepted", "False", "GroupConflict"], ["Established", "False", "NotAccepted"]];
         assert_eq!(conditions(&again), json!(refused), "whatever somebody says of it");
     }
@@ -225,10 +243,10 @@ mod tests {
     fn a_deletion_is_told_while_objects_are_left() {
         let mut gone = definition("crons", "Cron", &[]);
         gone["metadata"]["deletionTimestamp"] = "t".into();
-        gone["status"] = plan(&gone, &[], 3, "t1").expect("is new");
+        gone["status"] = plan(&gone, &[], 3, true, "t1").expect("is new");
         assert_eq!(conditions(&gone["status"]), json!([["Terminating", "True", "InstanceDeletionInProgress"]]));
-        assert_eq!(plan(&gone, &[], 2, "t2"), None);
-        let done = plan(&gone, &[], 0, "t3").expect("differs");
+        assert_eq!(plan(&gone, &[], 2, true, "t2"), None);
+        let done = plan(&gone, &[], 0, true, "t3").expect("differs");
         assert_eq!(conditions(&done), json!([["Terminating", "False", "InstanceDeletionCompleted"]]));
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Guard, Planner};
 use super::request::Target;
-use crate::custom::{self, DEFINITIONS_MAX};
+use crate::custom::{self, DEFINITIONS_MAX, Served};
 use crate::keys;
 use crate::value;
 
@@ -45,28 +45,37 @@ impl Planner<'_> {
         let kind = target.kind;
         if std::ptr::eq(kind, self.kinds.definitions) {
             let (definitions, _) = self.caches.snapshot(kind);
-            if definitions.len() >= DEFINITIONS_MAX {
+            // Those of the same batch are in no cache yet. Nobody allocates below this prefix.
+            let prefix = keys::prefix(kind);
+            let mut taken = self.taken.lock();
+            let earlier = taken.iter().filter(|key| key.starts_with(&prefix)).count();
+            taken.insert(format!("{prefix}{earlier}"));
+            if definitions.len() + earlier >= DEFINITIONS_MAX {
                 let why = format!("there are {DEFINITIONS_MAX} CustomResourceDefinitions, and no more are served");
                 return Err(Status::forbidden(kind.group, kind.plural, &target.name, &why));
             }
         }
-        let terminating = self.caches.served().resource(kind).is_some_and(|resource| resource.terminating);
-        if terminating {
+        // One snapshot says all: what is guarded is what was looked at.
+        let served = self.caches.served();
+        if served.resource(kind).is_some_and(|resource| resource.terminating) {
             let mut status = Status::method_not_allowed();
             status.message = "create not allowed while custom resource definition is terminating".to_owned();
             return Err(status);
         }
-        self.defined(kind)
+        self.defined_in(&served, kind)
     }
 
     /// What an object is written by that a user's definition says the kind of: the definition must still be the one that this
     /// member knows when the object is written, so that a member that lags does not let through what is no longer allowed.
     pub(super) fn defined(&self, kind: &'static Kind) -> Result<Option<Guard>, Status> {
+        self.defined_in(&self.caches.served(), kind)
+    }
+
+    /// One snapshot says both: that this very schema is in force, and since when.
+    fn defined_in(&self, served: &Served, kind: &'static Kind) -> Result<Option<Guard>, Status> {
         if !kind.is_custom() {
             return Ok(None);
         }
-        // One snapshot says both: that this very schema is in force, and since when.
-        let served = self.caches.served();
         let resource = served.resource(kind).filter(|_| served.serves(kind));
         let revision = resource.ok_or_else(|| super::plan::redefined(kind))?.revision;
         let key = keys::object(self.kinds.definitions, &format!("{}.{}", kind.plural, kind.group));

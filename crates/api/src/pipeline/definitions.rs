@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use keelson_proto::etcdserverpb::RangeRequest;
 use keelson_types::Kind;
-use keelson_types::kinds::custom_resource_definition::CLEANUP;
+use keelson_types::kinds::custom_resource_definition::{CLEANUP, is_true};
 use keelson_types::status::{Reason, Status};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -64,7 +64,7 @@ impl Pipeline {
         // What the caches have is JSON.
         let mut all: Vec<Value> = definitions.iter().filter_map(|(_, object)| object.value().ok()).collect();
         let mut done = true;
-        for index in 0..all.len() {
+        for index in order(&all) {
             done &= match self.define_one(index, &mut all, term).await {
                 Ok(done) => done,
                 Err(status) => self.after_failure(&all[index], status)?,
@@ -77,7 +77,7 @@ impl Pipeline {
     fn after_failure(&self, definition: &Value, status: Status) -> Result<bool, Stopped> {
         match status.reason {
             Reason::Fenced => Err(Stopped::Fenced),
-            Reason::ServiceUnavailable | Reason::UnknownOutcome => Err(Stopped::Unavailable(status)),
+            _ if is_everywhere(&status) => Err(Stopped::Unavailable(status)),
             // Somebody wrote it meanwhile; there is a newer one in the caches, or will be.
             Reason::Conflict | Reason::NotFound => Ok(false),
             reason => {
@@ -94,7 +94,8 @@ impl Pipeline {
         let deleting = value::is_deleting(&all[index]);
         let remaining = if deleting { self.empty(&all[index], term).await? } else { 0 };
         let now = keelson_types::meta::time_text((self.settings.clock)());
-        if let Some(status) = status::plan(&all[index], all, remaining, &now) {
+        let room = deleting || is_true(&all[index], "Established") || self.caches.has_room(&all[index]);
+        if let Some(status) = status::plan(&all[index], all, remaining, room, &now) {
             let mut definition = all[index].clone();
             definition["status"] = status;
             self.write_definition(&definition, Subresource::Status, term).await?;
@@ -129,7 +130,10 @@ impl Pipeline {
             let kind = resource.defined.stored;
             group == kind.group && plural == kind.plural
         });
-        let Some(resource) = resource else { return self.stored(&group, &plural).await };
+        let prefix = keys::custom(&group, &plural);
+        // It reads all kinds anew, or cannot read the kind's schema: objects cannot be deleted now, and their definition stays as
+        // long as they do.
+        let Some(resource) = resource else { return self.stored(&prefix).await };
         if !resource.terminating {
             // This member does not refuse new objects yet.
             return Ok(1);
@@ -137,7 +141,12 @@ impl Pipeline {
         let kind = resource.defined.stored;
         // Nothing is created any more that this member does not know, once it knows everything up to now.
         self.catch_up().await?;
-        let (objects, _) = self.caches.snapshot(kind);
+        let (objects, _) = self.caches.snapshot_of(&resource.cache);
+        if objects.is_empty() {
+            // What cannot be read is in no cache.
+            return self.stored(&prefix).await;
+        }
+        let mut failed = None;
         let left = objects.iter().filter(|(_, object)| object.value().is_ok_and(|value| !value::is_deleting(&value)));
         for (_, object) in left.take(DELETIONS_MAX) {
             let target = Target {
@@ -149,19 +158,22 @@ impl Pipeline {
             match self.write_own(&[Operation::Delete { target, options: DeleteOptions::default() }], &own(term)).await {
                 Ok(()) => {}
                 Err(status) if status.reason == Reason::NotFound => {}
-                Err(status) => return Err(status),
+                Err(status) if is_everywhere(&status) => return Err(status),
+                // It keeps none of the others.
+                Err(status) => failed = failed.or(Some((object.path().clone(), status))),
             }
+        }
+        if let Some((path, status)) = failed {
+            warn!(group, plural, %path, %status, "objects of a kind that goes cannot be deleted");
         }
         Ok(objects.len())
     }
 
-    /// How many objects the store has of a kind that this member does not serve: because it reads all kinds anew, or cannot read
-    /// the kind's schema. They cannot be deleted now, and their definition stays as long as they do.
-    async fn stored(&self, group: &str, plural: &str) -> Result<usize, Status> {
-        let prefix = keys::custom(group, plural);
+    /// How many objects the store has below a prefix, whether or not this member serves them or can read them.
+    pub(super) async fn stored(&self, prefix: &str) -> Result<usize, Status> {
         let request = RangeRequest {
-            range_end: Bytes::from(keys::range_end(&prefix)),
-            key: Bytes::from(prefix),
+            range_end: Bytes::from(keys::range_end(prefix)),
+            key: Bytes::from(prefix.to_owned()),
             count_only: true,
             ..RangeRequest::default()
         };
@@ -185,6 +197,31 @@ enum Stopped {
     Unavailable(Status),
 }
 
+/// Whether it is no matter of one object: another member leads, or the store cannot say.
+fn is_everywhere(status: &Status) -> bool {
+    matches!(status.reason, Reason::Fenced | Reason::ServiceUnavailable | Reason::UnknownOutcome)
+}
+
+/// In which order definitions are looked at: new kinds do not wait for the objects of those that go.
+fn order(all: &[Value]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by_key(|index| value::is_deleting(&all[*index]));
+    order
+}
+
 fn own(term: u64) -> WriteOptions {
     WriteOptions { fence_term: term, field_manager: MANAGER.to_owned(), ..WriteOptions::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn new_kinds_do_not_wait_for_those_that_go() {
+        let gone = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
+        assert_eq!(order(&[gone.clone(), json!({}), gone, json!({})]), [1, 3, 0, 2]);
+    }
 }

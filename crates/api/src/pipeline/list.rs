@@ -202,7 +202,7 @@ impl Pipeline {
             if token.rv == NEWEST {
                 self.await_version(ReadVersion::MostRecent).await?;
                 let kind = self.current(target.kind)?;
-                let (objects, revision) = self.caches.snapshot(kind);
+                let (objects, revision) = self.caches.snapshot_of(self.serving(kind)?.as_ref());
                 return Ok(list_snapshot(objects, revision, select(kind)?, &token.after, options.limit));
             }
             // This member may lag behind the one that gave the token.
@@ -215,7 +215,7 @@ impl Pipeline {
         if let ReadVersion::Exact(revision) = options.version {
             return self.list_historic(kind, &select(kind)?, revision, "", options.limit).await;
         }
-        let (objects, revision) = self.caches.snapshot(kind);
+        let (objects, revision) = self.caches.snapshot_of(self.serving(kind)?.as_ref());
         Ok(list_snapshot(objects, revision, select(kind)?, "", options.limit))
     }
 

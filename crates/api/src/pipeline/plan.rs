@@ -382,11 +382,9 @@ impl Planner<'_> {
 
     /// The object, in the version that a user's kind is asked for in.
     pub(super) fn cached(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
-        if !self.caches.served().serves(kind) {
-            return Err(redefined(kind));
-        }
-        self.caches
-            .get(kind, &keys::path(namespace, name))
+        let cache = self.caches.serving(kind).ok_or_else(|| redefined(kind))?;
+        cache
+            .get(&keys::path(namespace, name))
             .map(|object| if kind.is_custom() { object.shown_as(kind) } else { object })
             .ok_or_else(|| Status::not_found(kind.group, kind.plural, name))
     }

@@ -10,7 +10,7 @@ use super::Pipeline;
 use super::authorize::Verb;
 use super::request::{ReadVersion, Subresource, Target, User};
 use super::scale;
-use crate::cache::Object;
+use crate::cache::{Cache, Object};
 use crate::keys;
 use crate::status_code;
 
@@ -42,9 +42,14 @@ impl Pipeline {
 
     /// The object as the cache has it now.
     pub(super) fn cached(&self, kind: &'static Kind, namespace: &str, name: &str) -> Result<Arc<Object>, Status> {
-        self.caches
-            .get(kind, &keys::path(namespace, name))
+        self.serving(kind)?
+            .get(&keys::path(namespace, name))
             .ok_or_else(|| Status::not_found(kind.group, kind.plural, name))
+    }
+
+    /// The cache to answer from. A kind that goes after [`Pipeline::current`] has no answer; one about its objects would be wrong.
+    pub(super) fn serving(&self, kind: &'static Kind) -> Result<Arc<Cache>, Status> {
+        self.caches.serving(kind).ok_or_else(|| super::plan::redefined(kind))
     }
 
     /// Waits until the caches are as new as a read wants them.

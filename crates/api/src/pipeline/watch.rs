@@ -95,11 +95,11 @@ impl Pipeline {
         }
         let kind = self.current(target.kind)?;
         let selection = Arc::new(select(kind)?);
-        // Taken before the objects: when the kind is defined anew in between, the watch ends at once and starts again.
-        let cache = self.caches.of(kind);
+        // The objects are of the same one: when the kind is defined anew in between, the watch ends at once and starts again.
+        let cache = self.serving(kind)?;
         let (phase, cursor) = match options.start {
             WatchStart::Initial(_) => {
-                let (objects, revision) = self.caches.snapshot(kind);
+                let (objects, revision) = self.caches.snapshot_of(&cache);
                 (Phase::Initial(Items::snapshot(objects, selection.clone())), revision)
             }
             WatchStart::Now => (Phase::Live, self.caches.revision()),

@@ -245,6 +245,7 @@ impl Pipeline {
         if seen > self.caches.revision() && seen <= self.store.revision() {
             self.caches.wait(seen).await?;
         }
+        self.check_emptied(prepared).await?;
         let mut fresh = false;
         // A budget that the caches do not have yet would not refuse.
         if prepared.iter().any(|operation| matches!(operation, Prepared::Evict { .. })) {

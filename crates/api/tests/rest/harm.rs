@@ -2,7 +2,7 @@
 
 use http::Method;
 use keelson_api::pipeline::OBJECT_BYTES_MAX;
-use keelson_proto::etcdserverpb::PutRequest;
+use keelson_proto::etcdserverpb::{DeleteRangeRequest, PutRequest};
 use serde_json::{Value, json};
 
 use crate::cron_tabs::{DEFINITIONS, V1, cron_tab, definition, established, holds, until, watched};
@@ -165,6 +165,72 @@ async fn a_definition_stays_while_the_store_has_objects_that_nobody_can_read() {
     let gone = keelson_proto::etcdserverpb::DeleteRangeRequest { key: key.into(), ..Default::default() };
     store.delete_range(gone).await.expect("is deleted");
     until(&mut changes, |line| line["type"] == "DELETED").await;
+}
+
+fn put(key: &str, value: String) -> PutRequest {
+    PutRequest { key: key.to_owned().into(), value: value.into(), ..PutRequest::default() }
+}
+
+async fn remove(member: &Member, key: &str) {
+    let gone = DeleteRangeRequest { key: key.to_owned().into(), ..DeleteRangeRequest::default() };
+    member.pipeline.store().delete_range(gone).await.expect("is deleted");
+}
+
+#[tokio::test]
+async fn a_definition_stays_while_an_object_of_its_kind_is_unreadable() {
+    let member = Member::start().await;
+    established(&member, &definition()).await;
+    let key = "/registry/example.com/crontabs/default/odd";
+    member.pipeline.store().put(put(key, "no object".to_owned())).await.expect("is written");
+    let mut changes = watched(&member, "crontabs.example.com").await;
+    member.delete(OWN).await.expect(200);
+    let told = until(&mut changes, |line| !condition(&line["object"], "Terminating").starts_with(' ')).await;
+    assert_eq!(condition(&told, "Terminating"), "True InstanceDeletionInProgress");
+    remove(&member, key).await;
+    until(&mut changes, |line| line["type"] == "DELETED").await;
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_deleted_keeps_no_other() {
+    let member = Member::start().await;
+    established(&member, &definition()).await;
+    // As large as an object may be, so that no time of deletion fits into it any more.
+    let mut stuck = member.post(V1, &cron_tab("a")).await.expect(201);
+    stuck["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    stuck["metadata"]["annotations"] = json!({"filler": ""});
+    let filler = "x".repeat(OBJECT_BYTES_MAX - stuck.to_string().len());
+    stuck["metadata"]["annotations"]["filler"] = filler.into();
+    let key = "/registry/example.com/crontabs/default/a";
+    member.pipeline.store().put(put(key, stuck.to_string())).await.expect("is written");
+    member.post(V1, &cron_tab("b")).await.expect(201);
+    let path = format!("{V1}?watch=true");
+    let mut objects = Lines::new(member.open(administrator(), Method::GET, &path, &[], "").await);
+    member.delete(OWN).await.expect(200);
+    until(&mut objects, |line| line["type"] == "DELETED" && line["object"]["metadata"]["name"] == "b").await;
+    member.get(&format!("{V1}/a")).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_namespace_keeps_its_finalizer_while_it_has_objects_of_a_kind_that_is_not_served() {
+    let member = Member::start().await;
+    established(&member, &definition()).await;
+    let blue = "/api/v1/namespaces/blue";
+    member.post("/api/v1/namespaces", &json!({"metadata": {"name": "blue"}})).await.expect(201);
+    member.post(&V1.replace("default", "blue"), &cron_tab("a")).await.expect(201);
+    let mut unserved = member.get(OWN).await.expect(200);
+    for version in unserved["spec"]["versions"].as_array_mut().expect("versions") {
+        version["served"] = false.into();
+    }
+    member.put(OWN, &unserved).await.expect(200);
+    let mut going = member.delete(blue).await.expect(200);
+    going["spec"]["finalizers"] = json!([]);
+    let refused = member.put(&format!("{blue}/finalize"), &going).await.expect(409);
+    let message = refused["message"].as_str().unwrap_or_default();
+    assert!(message.contains("the namespace still has 1 crontabs.example.com"), "{refused}");
+    member.get(blue).await.expect(200);
+    remove(&member, "/registry/example.com/crontabs/blue/a").await;
+    member.put(&format!("{blue}/finalize"), &going).await.expect(200);
+    member.get(blue).await.expect(404);
 }
 
 #[tokio::test]

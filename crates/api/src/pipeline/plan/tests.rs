@@ -410,3 +410,51 @@ fn events_live_as_long_as_their_lease() {
     let plan = world.plan(&Operation::Create { target: target("pods", ""), body: body(&pod("a")) }).expect("plans");
     assert!(plan.writes.values().all(|write| matches!(write, Write::Put { lease: 0, .. })));
 }
+
+#[test]
+fn a_batch_makes_no_more_definitions_than_fit() {
+    let world = World::new();
+    let definition = |name: &str| {
+        let names = json!({"plural": name, "kind": "Thing"});
+        let schema = json!({"openAPIV3Schema": {"type": "object"}});
+        let versions = json!([{"name": "v1", "served": true, "storage": true, "schema": schema}]);
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{name}.example.com")},
+            "spec": {"group": "example.com", "scope": "Cluster", "names": names, "versions": versions},
+        })
+    };
+    let events = (1..crate::custom::DEFINITIONS_MAX).map(|index| {
+        let key = keys::object(world.kinds.definitions, &format!("things{index}.example.com"));
+        let value = body(&definition(&format!("things{index}")));
+        Event {
+            r#type: EventType::Put as i32,
+            kv: Some(KeyValue { key: key.into(), value, ..KeyValue::default() }),
+            prev_kv: None,
+        }
+    });
+    cache::apply(&world.caches, 3, events.collect());
+    let options = WriteOptions::default();
+    let planner = Planner {
+        caches: &world.caches,
+        kinds: &world.kinds,
+        settings: &world.settings,
+        user: None,
+        options: &options,
+        now: Timestamp::UNIX_EPOCH,
+        event_lease: 0,
+        taken: Mutex::default(),
+    };
+    let create = |name: &str| {
+        let target = Target {
+            kind: world.kinds.definitions,
+            namespace: String::new(),
+            name: String::new(),
+            subresource: Subresource::None,
+        };
+        let operation = Operation::Create { target, body: body(&definition(name)) };
+        planner.plan(&prepare(&world.kinds, &operation, &options)?)
+    };
+    create("last").expect("one fits");
+    assert_eq!(create("more").expect_err("no other does").reason, keelson_types::status::Reason::Forbidden);
+}
