@@ -141,8 +141,11 @@ async fn append(raft: Raft, round: Vec<Waiting>) {
     }
 }
 
+/// What Raft says of one batch.
+type Appended<T> = Result<Result<T, ClientWriteError<TypeConfig>>, Fatal<TypeConfig>>;
+
 /// What a batch's result means; none is given any more once Raft has stopped.
-fn answer<T>(result: Option<Result<Result<T, ClientWriteError<TypeConfig>>, Fatal<TypeConfig>>>) -> Result<(), Error> {
+fn answer<T>(result: Option<Appended<T>>) -> Result<(), Error> {
     match result {
         Some(Ok(Ok(_))) => Ok(()),
         // It is refused before it has a place in the log.
