@@ -131,16 +131,17 @@ async fn segments_go_when_nothing_of_them_is_needed() {
     let mut log = reopen(folder.path());
     for index in 0..20 {
         log.append(entries(1, index..index + 1), IOFlushed::noop()).await.expect("appends");
-        // Queued behind the append, so that each entry is in a round of its own.
+        // Queued behind the append, so that each entry is in a round of its own; the vote is in the same, or in one more.
         log.save_vote(&Vote::new_committed(1, 9)).await.expect("votes");
     }
-    assert_eq!(segments(), [1, 2, 3, 4, 5]);
+    let made = segments();
+    assert!(made.len() >= 5 && made.iter().copied().eq(1..=made.len() as u64), "{made:?}");
     assert_eq!(stored(&mut log).await, (0..20).map(|index| log_id(1, index)).collect::<Vec<_>>());
     log.purge(log_id(1, 9)).await.expect("purges");
     // The writer removes them once it has answered, and before it writes again.
     log.save_vote(&Vote::new_committed(2, 9)).await.expect("votes");
     let left = segments();
-    assert!(left[0] > 1 && left.len() < 5, "{left:?}");
+    assert!(left[0] > 1 && left.len() < made.len(), "{left:?}");
     drop(log);
     let mut log = reopen(folder.path());
     assert_eq!(log.try_get_log_entries(10..).await.expect("reads").len(), 10);
