@@ -62,7 +62,7 @@ pub(super) fn apply(context: &mut Context<'_>, index: u64, request: AuthCommand)
         C::RoleGrantPermission(grant) => table.grant_permission(&grant.name, grant.perm),
         C::RoleRevokePermission(revoke) => table.revoke_permission(&revoke.role, &revoke.key, &revoke.range_end),
         C::TokenAssign(assign) => match hash(&assign.token_hash) {
-            Some(hash) => table.assign(&assign.user, hash, index),
+            Some(hash) => table.assign(&assign.user, &assign.password_hash, hash, index),
             None => Err(Reason::AuthInvalidManagement),
         },
         C::TokensRenew(renew) => Ok(table.renew(&hashes(&renew.token_hashes), index)),

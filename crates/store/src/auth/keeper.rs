@@ -159,7 +159,7 @@ mod tests {
         table.grant_role("root", "root").expect("a role");
         table.enable().expect("it can be switched on");
         for (hash, index) in tokens {
-            table.assign("root", [*hash; 32], *index).expect("a token");
+            table.assign("root", b"hash", [*hash; 32], *index).expect("a token");
         }
         table
     }

@@ -171,13 +171,16 @@ impl Table {
         Ok(vec![self.put_role(role), self.advance()])
     }
 
-    /// Gives a token to a user whose password was checked in this epoch.
-    pub(crate) fn assign(&mut self, user: &str, hash: TokenHash, index: u64) -> Changed {
+    /// Gives a token to a user whose password fitted `password_hash`; an empty one says that it was checked in this epoch.
+    pub(crate) fn assign(&mut self, user: &str, password_hash: &[u8], hash: TokenHash, index: u64) -> Changed {
         if !self.enabled {
             return Err(Reason::AuthNotEnabled);
         }
-        if !self.users.contains_key(user) {
+        let Some(now) = self.users.get(user) else {
             return Err(Reason::AuthUserNotFound);
+        };
+        if !password_hash.is_empty() && now.password != password_hash {
+            return Err(Reason::AuthOldRevision);
         }
         if self.tokens.len() >= TOKENS_MAX {
             return Err(Reason::AuthLimit);

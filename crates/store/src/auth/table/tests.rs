@@ -17,7 +17,7 @@ fn changed(table: &mut Table) -> Vec<Vec<Change>> {
         table.add_user("root", "hash".into(), false).expect("a user"),
         table.grant_role("root", "root").expect("a role"),
         table.enable().expect("it can be switched on"),
-        table.assign("root", [7; 32], 9).expect("a token"),
+        table.assign("root", b"hash", [7; 32], 9).expect("a token"),
         table.add_role("r").expect("a role"),
     ]
 }
@@ -42,7 +42,7 @@ fn rows_give_the_table_back() {
     let mut changes = changed(&mut table);
     changes.push(table.add_user("jane", "h".into(), false).expect("a user"));
     changes.push(table.grant_role("jane", "r").expect("a role"));
-    changes.push(table.assign("jane", [8; 32], 11).expect("a token"));
+    changes.push(table.assign("jane", b"h", [8; 32], 11).expect("a token"));
     changes.push(table.renew(&[[7; 32], [9; 32]], 12));
     changes.push(table.delete_role("r").expect("it is there"));
     changes.push(table.change_password("jane", "other".into()).expect("she is there"));
@@ -69,7 +69,8 @@ fn a_refused_change_changes_nothing() {
     table.revoke_role("root", "root").expect_err("it is on");
     table.add_user("root", "h".into(), false).expect_err("there is one");
     table.grant_permission("r", None).expect_err("nothing is given");
-    table.assign("nobody", [1; 32], 1).expect_err("there is no such user");
+    table.assign("nobody", b"h", [1; 32], 1).expect_err("there is no such user");
+    table.assign("root", b"another", [1; 32], 1).expect_err("the password is another now");
     assert_eq!(format!("{table:?}"), before);
 }
 
@@ -81,7 +82,7 @@ fn switching_on_is_an_epoch_but_no_revision() {
     let before = (table.revision(), table.epoch());
     table.enable().expect("it can be switched on");
     assert_eq!((table.revision(), table.epoch()), (before.0, before.1 + 1));
-    table.assign("root", [1; 32], 1).expect("a token");
+    table.assign("root", b"h", [1; 32], 1).expect("a token");
     assert_eq!(table.epoch(), before.1 + 1, "a token changes nobody's permissions");
     table.disable().expect("it is on");
     assert_eq!((table.revision(), table.epoch()), (before.0 + 1, before.1 + 2));

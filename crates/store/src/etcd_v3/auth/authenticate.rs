@@ -4,10 +4,10 @@ use keelson_proto::etcdserverpb::AuthenticateRequest;
 use keelson_proto::keelson::store::v1::AuthTokenAssign;
 use keelson_proto::keelson::store::v1::auth_command::Command;
 
-use crate::auth::{Pass, Tokens, fresh_token, hash_token};
+use crate::auth::{Tokens, fresh_token, hash_token};
 use crate::{Error, Handle};
 
-/// How often it is tried again because users changed while a password was compared.
+/// How often it is tried again because the user changed while the password was compared.
 const ATTEMPTS: usize = 4;
 
 /// Gives a token to whoever knows the password.
@@ -30,7 +30,8 @@ pub(super) async fn token(handle: &Handle, request: AuthenticateRequest) -> Resu
         if user.options.is_some_and(|options| options.no_password) {
             return Err(Error::NoPasswordUser);
         }
-        let hash = String::from_utf8_lossy(&user.password).into_owned();
+        let password_hash = user.password.clone();
+        let hash = String::from_utf8_lossy(&password_hash).into_owned();
         if !handle.auth().passwords.matches(request.password.clone(), hash).await? {
             return Err(Error::AuthFailed);
         }
@@ -39,14 +40,14 @@ pub(super) async fn token(handle: &Handle, request: AuthenticateRequest) -> Resu
             Tokens::Simple => {
                 let token = fresh_token();
                 let token_hash = hash_token(&token).to_vec().into();
-                let assign = Command::TokenAssign(AuthTokenAssign { user: request.name.clone(), token_hash });
-                // Refused when anything changed since the password was found right.
-                let under = handle.under(Pass { epoch: table.epoch(), user: None });
-                under.change_auth(assign).await.map(|_| token)
+                let user = request.name.clone();
+                let assign = Command::TokenAssign(AuthTokenAssign { user, token_hash, password_hash });
+                // Refused when the user's password has changed; whatever else changes meanwhile does not matter.
+                handle.change_auth(assign).await.map(|_| token)
             }
         };
         match result {
-            Err(Error::AuthOldRevision) => {}
+            Err(Error::AuthOldRevision | Error::UserNotFound) => {}
             other => return other,
         }
     }

@@ -40,6 +40,25 @@ async fn a_token_of_one_member_is_good_on_every_other_at_once() {
     }
 }
 
+/// Comparing a password takes long, on purpose; what happens to others meanwhile does not make it futile.
+#[tokio::test]
+async fn a_token_is_given_while_roles_change_all_the_time() {
+    let cluster = Cluster::start_with(false, |options| options.auth.bcrypt_cost = 8);
+    let mut client = auth(&cluster, 0).await;
+    let root = enable(&mut client).await;
+    let changes = async {
+        for number in 0_u64.. {
+            let role = AuthRoleAddRequest { name: format!("role {number}") };
+            client.role_add(with(&root, role)).await.expect("root may");
+        }
+    };
+    let mut other = auth(&cluster, 1).await;
+    tokio::select! {
+        () = changes => unreachable!("there are always more roles"),
+        token = token_of(&mut other, "root") => assert!(!token.is_empty()),
+    }
+}
+
 #[tokio::test]
 async fn a_token_ends_with_the_password_and_with_the_user() {
     let guarded = Guarded::shared().await;
