@@ -1,18 +1,20 @@
 //! On the leader: batches that wait together, of this member and of others, are appended together.
 //!
 //! A round of appending costs each member a write and a sync of its log, a message each way, and a turn of applying, with one
-//! batch as with many. While a small round is under way, the batches that come gather for the next; what is large enough to
-//! be worth a round of its own does not wait.
+//! batch as with many; and each event costs its watchers a message, alone or together with others. While a round is under way,
+//! the batches that come gather for the next, and those whom it has answered may write again before that begins. What is large
+//! enough to be worth a round of its own does not wait.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt as _, StreamExt as _};
+use futures::{FutureExt as _, Stream, StreamExt as _};
 use keelson_proto::keelson::store::v1::Batch;
 use openraft::errors::{ClientWriteError, Fatal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::prepend;
 use crate::raft::Raft;
@@ -30,19 +32,23 @@ const ROUND_BYTES_MAX: usize = 1 << 20;
 const ROUNDS_MAX: usize = 8;
 /// So many bytes are worth a round of their own.
 const LARGE_ROUND_BYTES: usize = 60_000;
-/// While so little waits and is under way, there are few writers: they gain more from not waiting than from company.
-const FEW_BYTES: usize = 4 << 10;
-/// A round that takes longer has lost its quorum, perhaps. What waits behind it is handed to Raft all the same, which refuses
+/// How often everything else that can run does so between the end of a round and the next one. It takes no time when there is
+/// nothing, and longer the more was woken: writers who were answered, and watchers.
+const TURNS_GIVEN: usize = 20;
+/// No longer than this.
+const TURNS_GIVEN_WITHIN: Duration = Duration::from_millis(1);
+/// When no round has begun or ended for so long, the quorum is lost, perhaps. What waits is handed to Raft all the same, which refuses
 /// it as soon as it knows: a refusal is worth more than an answer that nobody knows.
 const ROUND_PATIENCE: Duration = Duration::from_millis(200);
 /// Rounds under way when they take too long.
 const LATE_ROUNDS_MAX: usize = 64;
-/// Rounds under way that few writers may have: as many as members usually propose.
-const FEW_ROUNDS_MAX: usize = 3;
+
+/// Who waits to hear that a batch is applied.
+type Caller = oneshot::Sender<Result<(), Error>>;
 
 struct Waiting {
     batch: Bytes,
-    appended: oneshot::Sender<Result<(), Error>>,
+    appended: Caller,
 }
 
 /// Where batches are handed in.
@@ -77,32 +83,68 @@ impl Appender {
 
 impl Appends {
     /// Runs until nobody can hand in batches any more.
-    pub(crate) async fn run(mut self, raft: Raft) {
-        let mut rounds: FuturesUnordered<BoxFuture<'static, usize>> = FuturesUnordered::new();
-        let mut bytes_under_way = 0;
+    pub(crate) async fn run(self, raft: Raft) {
+        self.run_with(move |round| append(raft.clone(), round)).await;
+    }
+
+    async fn run_with<Round>(mut self, append: impl Fn(Vec<Waiting>) -> Round)
+    where
+        Round: Future<Output = ()> + Send + 'static,
+    {
+        let mut rounds: FuturesUnordered<BoxFuture<'static, ()>> = FuturesUnordered::new();
         let mut waiting: Vec<Waiting> = Vec::new();
+        // What arrives does not move this: a trickle of batches must not keep all of them waiting.
+        let mut patience_ends = Instant::now();
         loop {
             let mut late = false;
             tokio::select! {
                 biased;
-                Some(bytes) = rounds.next() => bytes_under_way -= bytes,
+                Some(()) = rounds.next() => {
+                    if rounds.is_empty() && bytes(&waiting) < LARGE_ROUND_BYTES {
+                        give_turns().await;
+                        self.look(&mut waiting);
+                    }
+                    patience_ends = Instant::now() + ROUND_PATIENCE;
+                }
+                // Before what arrives, of which there may always be more.
+                () = tokio::time::sleep_until(patience_ends), if !waiting.is_empty() => {
+                    late = rounds.len() < LATE_ROUNDS_MAX;
+                    patience_ends = Instant::now() + ROUND_PATIENCE;
+                }
                 received = self.queue.recv_many(&mut waiting, ROUND_BATCHES_MAX), if waiting.len() < ROUND_BATCHES_MAX => {
                     if received == 0 {
                         return;
                     }
                 }
-                // Begins anew with everything that happens: nothing has for so long.
-                () = tokio::time::sleep(ROUND_PATIENCE), if !waiting.is_empty() => late = rounds.len() < LATE_ROUNDS_MAX,
             }
             // Nobody waits for these any more, and nothing of them is appended yet.
             waiting.retain(|waiting| !waiting.appended.is_closed());
-            while may_start(bytes(&waiting), rounds.len(), bytes_under_way) || (late && !waiting.is_empty()) {
+            while may_start(bytes(&waiting), rounds.len()) || (late && !waiting.is_empty()) {
                 late = false;
                 let round = take_round(&mut waiting);
-                let bytes = bytes(&round);
-                bytes_under_way += bytes;
-                rounds.push(append(raft.clone(), round).map(move |()| bytes).boxed());
+                patience_ends = Instant::now() + ROUND_PATIENCE;
+                rounds.push(append(round).boxed());
             }
+        }
+    }
+
+    /// Takes in what has arrived.
+    fn look(&mut self, waiting: &mut Vec<Waiting>) {
+        while waiting.len() < ROUND_BATCHES_MAX
+            && let Ok(arrived) = self.queue.try_recv()
+        {
+            waiting.push(arrived);
+        }
+    }
+}
+
+/// Lets others run.
+async fn give_turns() {
+    let begun = Instant::now();
+    for _ in 0..TURNS_GIVEN {
+        tokio::task::yield_now().await;
+        if begun.elapsed() >= TURNS_GIVEN_WITHIN {
+            return;
         }
     }
 }
@@ -112,9 +154,8 @@ fn bytes(batches: &[Waiting]) -> usize {
 }
 
 /// Whether the bytes that wait should be appended now, beside the rounds under way, or rather gather.
-fn may_start(waiting: usize, rounds: usize, under_way: usize) -> bool {
-    let few = waiting + under_way <= FEW_BYTES && rounds < FEW_ROUNDS_MAX;
-    waiting > 0 && rounds < ROUNDS_MAX && (rounds == 0 || few || waiting >= LARGE_ROUND_BYTES)
+fn may_start(waiting: usize, rounds: usize) -> bool {
+    waiting > 0 && rounds < ROUNDS_MAX && (rounds == 0 || waiting >= LARGE_ROUND_BYTES)
 }
 
 /// Takes from the front what fits into one round.
@@ -134,7 +175,12 @@ async fn append(raft: Raft, round: Vec<Waiting>) {
     let (batches, callers): (Vec<_>, Vec<_>) =
         round.into_iter().map(|waiting| (Proposal(prepend(&stamp, &waiting.batch)), waiting.appended)).unzip();
     // A caller whose answer is dropped takes it for unknown.
-    let Ok(mut results) = raft.client_write_many(batches).await else { return };
+    let Ok(results) = raft.client_write_many(batches).await else { return };
+    answer_in_turn(results, callers).await;
+}
+
+/// Gives each caller its own result: they come in the order of the batches.
+async fn answer_in_turn<T>(mut results: impl Stream<Item = Appended<T>> + Unpin, callers: Vec<Caller>) {
     for caller in callers {
         // It may have gone meanwhile.
         drop(caller.send(answer(results.next().await)));
@@ -155,50 +201,4 @@ fn answer<T>(result: Option<Appended<T>>) -> Result<(), Error> {
 }
 
 #[cfg(test)]
-mod tests {
-    use openraft::errors::ForwardToLeader;
-
-    use super::*;
-
-    #[test]
-    fn only_what_has_no_place_in_the_log_is_refused() {
-        let refused = ClientWriteError::ForwardToLeader(ForwardToLeader::empty());
-        assert!(matches!(answer::<()>(Some(Ok(Ok(())))), Ok(())));
-        assert!(matches!(answer::<()>(Some(Ok(Err(refused)))), Err(Error::NotLeader)));
-        assert!(matches!(answer::<()>(Some(Err(Fatal::Stopped))), Err(Error::Unknown)));
-        assert!(matches!(answer::<()>(None), Err(Error::Unknown)));
-    }
-
-    fn waiting(bytes: &[usize]) -> Vec<Waiting> {
-        let of_size = |size: &usize| Waiting { batch: vec![0; *size].into(), appended: oneshot::channel().0 };
-        bytes.iter().map(of_size).collect()
-    }
-
-    #[test]
-    fn little_gathers_behind_the_rounds_under_way_and_much_does_not() {
-        assert!(!may_start(0, 0, 0));
-        assert!(may_start(1, 0, 0));
-        assert!(may_start(LARGE_ROUND_BYTES - 1, 0, 0));
-        assert!(!may_start(LARGE_ROUND_BYTES - 1, 1, 1));
-        assert!(may_start(LARGE_ROUND_BYTES, ROUNDS_MAX - 1, ROUND_BYTES_MAX));
-        assert!(!may_start(LARGE_ROUND_BYTES, ROUNDS_MAX, ROUND_BYTES_MAX));
-    }
-
-    #[test]
-    fn few_writers_do_not_wait_for_each_other() {
-        assert!(may_start(1, FEW_ROUNDS_MAX - 1, FEW_BYTES - 1));
-        assert!(!may_start(1, FEW_ROUNDS_MAX - 1, FEW_BYTES));
-        assert!(!may_start(1, FEW_ROUNDS_MAX, FEW_BYTES - 1));
-    }
-
-    #[test]
-    fn a_round_takes_from_the_front_what_fits_and_at_least_one() {
-        let mut queue = waiting(&[ROUND_BYTES_MAX + 1, 1, ROUND_BYTES_MAX - 1, 1]);
-        assert_eq!(take_round(&mut queue).len(), 1, "larger than a round, and alone");
-        assert_eq!(take_round(&mut queue).len(), 2);
-        assert_eq!(take_round(&mut queue).len(), 1);
-        let mut queue = waiting(&[1; ROUND_BATCHES_MAX + 1]);
-        assert_eq!(take_round(&mut queue).len(), ROUND_BATCHES_MAX);
-        assert_eq!(queue.len(), 1);
-    }
-}
+mod tests;
