@@ -23,6 +23,7 @@ pub(crate) mod meta;
 #[cfg(test)]
 mod model;
 mod options;
+mod page_counts;
 #[cfg(test)]
 mod properties;
 pub(crate) mod reader;

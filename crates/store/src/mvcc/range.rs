@@ -103,6 +103,13 @@ pub(crate) fn is_sorted(request: &RangeRequest) -> bool {
     Order::of(request).is_some()
 }
 
+/// Whether the request has bounds that versions must be within.
+pub(crate) fn has_filters(request: &RangeRequest) -> bool {
+    let bounds =
+        [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
+    bounds.iter().any(|bound| *bound != 0)
+}
+
 /// Whether the version that `scan` is on is within the request's bounds.
 pub(crate) fn passes_filters(scan: &Scan<'_>, request: &RangeRequest) -> bool {
     let (modified, header) = scan.version();

@@ -12,8 +12,9 @@ use self_cell::self_cell;
 
 use super::Error;
 use super::generation::Generation;
+use super::page_counts::{PageCounts, Place as PagePlace};
 use crate::mvcc::encode::Pair;
-use crate::mvcc::range::{Collector, passes_filters};
+use crate::mvcc::range::{Collector, has_filters, passes_filters};
 use crate::mvcc::scan::Scan;
 use crate::mvcc::span::Span;
 
@@ -35,6 +36,44 @@ pub(crate) struct Listing {
     place: Place,
     /// The scan is on a pair that was not given yet.
     pending: bool,
+    pages: Pages,
+}
+
+/// What the pages of one list tell each other.
+struct Pages {
+    counts: Arc<PageCounts>,
+    revision: i64,
+    /// How many keys there are from the start on, if the page before has told.
+    count: Option<i64>,
+    /// The last pair that the limit lets through.
+    last: Vec<u8>,
+}
+
+impl Pages {
+    fn new(counts: Arc<PageCounts>, request: &RangeRequest, revision: i64) -> Self {
+        let mut pages = Self { counts, revision, count: None, last: Vec::new() };
+        if is_page(request) {
+            pages.count = pages.counts.get(&pages.place(request.key.clone(), request));
+        }
+        pages
+    }
+
+    fn place(&self, key: Bytes, request: &RangeRequest) -> PagePlace {
+        PagePlace { key, range_end: request.range_end.clone(), revision: self.revision }
+    }
+
+    /// Tells the next page how many keys are left for it. Clients go on right behind the last key that they were given.
+    fn tell(&self, request: &RangeRequest, count: i64) {
+        if is_page(request) {
+            let next = [&self.last[..], &[0]].concat();
+            self.counts.note(self.place(next.into(), request), count);
+        }
+    }
+}
+
+/// Whether what is given are the first ones of all that is counted.
+fn is_page(request: &RangeRequest) -> bool {
+    request.limit > 0 && !request.count_only && !has_filters(request)
 }
 
 /// How far a listing is.
@@ -69,13 +108,15 @@ impl Listing {
         revision: i64,
         newest: i64,
         fill_cache: bool,
+        counts: Arc<PageCounts>,
     ) -> Result<Self, Error> {
+        let pages = Pages::new(counts, &request, revision);
         let span = Span::new(&request.key, &request.range_end);
         let pinned = Pinned::try_new(generation, |generation| {
             let columns = generation.columns()?;
             Scan::new(columns.db, columns.data, None, span, revision, fill_cache)
         })?;
-        Ok(Self { pinned, request, newest, place: Place::default(), pending: false })
+        Ok(Self { pinned, request, newest, place: Place::default(), pending: false, pages })
     }
 
     pub(crate) fn request(&self) -> &RangeRequest {
@@ -139,14 +180,14 @@ impl Listing {
     }
 
     /// Offers each pair that is wanted until one is not taken, which is offered again next time. What is behind the limit is
-    /// only counted.
+    /// only counted, unless the page before has told how much it is.
     fn walk(&mut self, mut give: impl FnMut(Pair<'_>) -> bool) -> Result<Option<End>, Error> {
-        let Self { pinned, request, newest, place, pending } = self;
+        let Self { pinned, request, newest, place, pending, pages } = self;
         pinned.with_dependent_mut(|_, scan| {
             loop {
                 if !std::mem::take(pending) {
                     if !scan.advance()? {
-                        return Ok(Some(End { revision: *newest, count: place.count, more: place.more }));
+                        break;
                     }
                     place.count += 1;
                 }
@@ -155,6 +196,10 @@ impl Listing {
                 }
                 if request.limit > 0 && place.given >= request.limit {
                     place.more = true;
+                    if let Some(count) = pages.count {
+                        place.count = count;
+                        break;
+                    }
                     continue;
                 }
                 if !give(Pair::of(scan, !request.keys_only)?) {
@@ -162,7 +207,14 @@ impl Listing {
                     return Ok(None);
                 }
                 place.given += 1;
+                if place.given == request.limit {
+                    pages.last = scan.key().to_vec();
+                }
             }
+            if place.more {
+                pages.tell(request, place.count - place.given);
+            }
+            Ok(Some(End { revision: *newest, count: place.count, more: place.more }))
         })
     }
 }

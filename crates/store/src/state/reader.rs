@@ -16,6 +16,7 @@ use super::cluster::Alarms;
 use super::generation::{Figures, Generation};
 use super::listing::Listing;
 use super::meta::Position;
+use super::page_counts::PageCounts;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
 use crate::auth::Gate;
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     hub: Hub,
     measured: StateFigures,
     auth: Arc<Gate>,
+    page_counts: Arc<PageCounts>,
 }
 
 impl Shared {
@@ -45,6 +47,7 @@ impl Shared {
             measured: StateFigures::default(),
             auth: Arc::clone(&generation.auth),
             generation: ArcSwapOption::new(Some(generation)),
+            page_counts: Arc::new(PageCounts::new()),
         }
     }
 
@@ -118,15 +121,17 @@ impl Reader {
         if request.revision > newest {
             return Err(crate::Error::FutureRevision { requested: request.revision, current: newest });
         }
+        let counts = || Arc::clone(&self.shared.page_counts);
         if request.revision <= 0 {
             let (listing, _) = at_newest(&generation, |revision| {
-                let listing = Listing::new(generation.clone(), request.clone(), revision, revision, fill_cache)?;
+                let listing =
+                    Listing::new(generation.clone(), request.clone(), revision, revision, fill_cache, counts())?;
                 Ok((listing, revision))
             })?;
             return Ok(listing);
         }
         let revision = request.revision;
-        let listing = Listing::new(generation.clone(), request, revision, newest, fill_cache)?;
+        let listing = Listing::new(generation.clone(), request, revision, newest, fill_cache, counts())?;
         let compacted = generation.figures.compacted();
         if revision < compacted {
             return Err(crate::Error::Compacted { requested: revision, compacted });

@@ -18,6 +18,7 @@ use crate::etcd_v3::front::Front;
 use crate::etcd_v3::measure::Received;
 use crate::etcd_v3::reply::{self, Reply};
 use crate::etcd_v3::status_code::{NO_STREAMED_FILTERS, NO_STREAMED_ORDERS};
+use crate::mvcc::range::has_filters;
 use crate::state::listing::{End, Listing};
 use crate::{machine, validate};
 
@@ -60,9 +61,7 @@ fn check(request: &RangeRequest) -> Result<(), Status> {
     if request.sort_order() != SortOrder::None && !by_key {
         return Err(Status::unimplemented(NO_STREAMED_ORDERS));
     }
-    let bounds =
-        [request.min_mod_revision, request.max_mod_revision, request.min_create_revision, request.max_create_revision];
-    if bounds.iter().any(|bound| *bound != 0) {
+    if has_filters(request) {
         return Err(Status::unimplemented(NO_STREAMED_FILTERS));
     }
     Ok(())

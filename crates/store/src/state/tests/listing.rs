@@ -109,3 +109,43 @@ fn a_listing_gives_what_a_range_gives_whatever_the_pieces_and_whatever_is_writte
         }
     }
 }
+
+/// How often one read goes to the next key.
+fn steps_of(read: impl FnOnce()) -> u64 {
+    set_perf_stats(PerfStatsLevel::EnableCount);
+    let mut work = PerfContext::default();
+    work.reset();
+    read();
+    let found = work.metric(PerfMetric::NextOnMemtableCount);
+    set_perf_stats(PerfStatsLevel::Disable);
+    found
+}
+
+#[test]
+fn only_the_first_page_of_a_list_passes_over_all_that_is_behind_it() {
+    const KEYS: i64 = 1_000;
+    const LIMIT: i64 = 10;
+    let (_folder, mut state) = open();
+    apply(&mut state, (0..KEYS).map(|i| put(&format!("k{i:04}"), "v")).collect());
+    let revision = state.reader().revision();
+    let mut request = RangeRequest { limit: LIMIT, revision, ..all() };
+    let mut steps = Vec::new();
+    for page in 0..KEYS / LIMIT {
+        steps.push(steps_of(|| {
+            let listing = &mut state.reader().list(request.clone(), true).expect("begins");
+            let (response, _) = pieces(listing, 1 << 20);
+            let left = KEYS - page * LIMIT;
+            assert_eq!((response.kvs.len() as i64, response.count), (LIMIT, left));
+            assert_eq!(response.more, left > LIMIT);
+            request.key = [&response.kvs.last().expect("a page").key[..], &[0]].concat().into();
+        }));
+        // What is written meanwhile is not of that revision.
+        apply(&mut state, vec![put(&format!("k{page:04}b"), "v"), delete(&format!("k{:04}", KEYS - 1 - page))]);
+    }
+    assert!(steps[0] >= KEYS as u64, "the first page counts: {steps:?}");
+    assert!(steps[1..].iter().all(|steps| *steps < 5 * LIMIT as u64), "the others do not: {steps:?}");
+    let later = RangeRequest { key: "k0009\0".into(), revision: 0, ..request };
+    let (response, _) = pieces(&mut state.reader().list(later.clone(), true).expect("begins"), 1 << 20);
+    assert_eq!(response.count, state.reader().range(&later).expect("reads").count, "another revision is counted anew");
+    assert_ne!(response.count, KEYS - LIMIT);
+}
