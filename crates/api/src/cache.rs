@@ -9,6 +9,7 @@
 mod feed;
 mod history;
 mod object;
+mod size;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use feed::run;
 pub use feed::{advance, apply};
 pub use history::{Batch, Change, ChangeKind, Limits};
 pub use object::{Error, Object};
+pub use size::Size;
 
 use history::History;
 
@@ -77,6 +79,7 @@ pub struct Cache {
 #[derive(Debug)]
 struct State {
     objects: Objects,
+    size: Size,
     history: History,
     /// The newest change applied, or the revision of the fill.
     newest: i64,
@@ -200,6 +203,15 @@ impl Caches {
         self.of(kind).get(path)
     }
 
+    /// What the objects of each kind take, sorted by the resource's name.
+    pub fn sizes(&self) -> Vec<(String, Size)> {
+        let served = self.served.load();
+        let caches = self.kinds.iter().chain(served.resources().map(|resource| &resource.cache));
+        let mut sizes: Vec<_> = caches.map(|cache| (cache.kind.qualified_plural(), cache.state.read().size)).collect();
+        sizes.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sizes
+    }
+
     /// Whether somebody holds an address or a port, by its key.
     pub fn is_allocated(&self, key: &str) -> bool {
         self.allocations.read().contains(key.as_bytes())
@@ -233,7 +245,8 @@ impl Caches {
 
 impl Cache {
     fn new(kind: &'static Kind, limits: Limits) -> Cache {
-        let state = State { objects: Objects::new(), history: History::new(limits, 0), newest: 0, filled: 0 };
+        let (objects, size) = (Objects::new(), Size::default());
+        let state = State { objects, size, history: History::new(limits, 0), newest: 0, filled: 0 };
         Cache {
             kind,
             prefix: keys::prefix(kind),
@@ -288,7 +301,8 @@ impl Cache {
     /// Starts over with everything that exists at `revision`. Watchers that are older go to the store's history.
     fn fill(&self, objects: Objects, revision: i64) {
         let history = History::new(self.limits, revision);
-        *self.state.write() = State { objects, history, newest: revision, filled: revision };
+        let size = objects.values().map(|object| Size::of(object)).sum();
+        *self.state.write() = State { objects, size, history, newest: revision, filled: revision };
         self.changed.send_replace(revision);
     }
 
@@ -300,11 +314,16 @@ impl Cache {
             let change = match object {
                 Some(object) => {
                     let previous = state.objects.insert(path, object.clone());
+                    state.size += Size::of(&object);
+                    if let Some(previous) = &previous {
+                        state.size -= Size::of(previous);
+                    }
                     let kind = if previous.is_some() { ChangeKind::Modified } else { ChangeKind::Added };
                     Change { kind, object, previous }
                 }
                 None => {
                     let Some(previous) = state.objects.remove(&path) else { continue };
+                    state.size -= Size::of(&previous);
                     let object = Arc::new(previous.at_revision(revision));
                     Change { kind: ChangeKind::Deleted, object, previous: Some(previous) }
                 }

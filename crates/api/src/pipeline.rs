@@ -37,7 +37,7 @@ use keelson_types::status::Status;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::Caches;
+use crate::cache::{Caches, Size};
 use crate::custom::Served;
 use crate::node_tunnel::Tunnels;
 use crate::rbac::Live;
@@ -129,6 +129,11 @@ impl Pipeline {
     /// The kinds that are served now.
     pub fn served(&self) -> Arc<Served> {
         Arc::clone(&self.caches.served())
+    }
+
+    /// What the cached objects of each kind take, by the resource's name.
+    pub fn cache_sizes(&self) -> Vec<(String, Size)> {
+        self.caches.sizes()
     }
 
     /// The kind by which to answer who asked for `kind`. A kind that users define may have been defined anew since the request

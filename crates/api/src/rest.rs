@@ -13,6 +13,7 @@ mod frames;
 mod gzip;
 mod health;
 mod media;
+mod metrics;
 mod negotiate;
 mod openapi;
 mod parameters;
@@ -175,6 +176,7 @@ impl Front {
             Route::OpenApi => Some(&documents.openapi.index),
             Route::OpenApiV2 => return Ok(respond::cached(&self.openapi_v2, headers)),
             Route::OpenApiGroupVersion { group, version } => documents.openapi.group_version(group, version),
+            Route::Metrics => return Ok(metrics::text(&self.pipeline.cache_sizes())),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
             Route::Health(_) | Route::Collection(_) | Route::Object(_) | Route::Log { .. } | Route::Session { .. } => {
@@ -232,7 +234,9 @@ fn platform() -> &'static str {
 
 fn root(registry: &Registry) -> Value {
     let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"].map(String::from).into();
+        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"]
+            .map(String::from)
+            .into();
     for (group, version) in discovery::group_versions(registry) {
         if group.is_empty() {
             paths.push(format!("/api/{version}"));

@@ -44,6 +44,8 @@ struct Head<'a> {
     metadata: &'a RawValue,
 }
 
+/// The two counts of what is shared, as the path and the object itself are.
+const SHARED_BYTES: usize = 16;
 const MARK: &str = "\"resourceVersion\":\"";
 
 impl Object {
@@ -173,7 +175,7 @@ impl Object {
     pub fn size_bytes(&self) -> usize {
         let extracted: usize = self.labels.iter().map(|(key, value)| key.len() + value.len() + 32).sum::<usize>()
             + self.fields.iter().map(|(_, value)| value.len() + 32).sum::<usize>();
-        size_of::<Object>() + self.path.len() + self.json.len() + extracted
+        size_of::<Object>() + self.path.len() + 2 * SHARED_BYTES + self.json.len() + extracted
     }
 
     /// The object as a value, resourceVersion included.

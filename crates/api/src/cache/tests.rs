@@ -85,6 +85,29 @@ fn a_snapshot_does_not_change_and_knows_its_revision() {
 }
 
 #[test]
+fn sizes_follow_each_change() {
+    let size =
+        |caches: &Caches| caches.sizes().into_iter().find(|(name, _)| name == "pods").expect("pods have a cache").1;
+    let caches = fed(
+        ROOMY,
+        vec![
+            vec![put("n/a", "web"), put("n/b", "web")],
+            vec![put("n/a", "longer-than-before")],
+            vec![delete("n/b"), delete("n/never")],
+        ],
+    );
+    let object = caches.get(pods(), "n/a").expect("it is there");
+    assert_eq!(size(&caches), Size::of(&object));
+    assert!(size(&caches).bytes > size(&caches).text_bytes && size(&caches).text_bytes == object.json().len());
+    // A fill counts as its changes did.
+    let cache = caches.of(pods());
+    cache.fill(caches.snapshot(pods()).0, 9);
+    assert_eq!(size(&caches), Size::of(&object));
+    apply(&caches, 10, vec![delete("n/a")]);
+    assert_eq!(size(&caches), Size::default());
+}
+
+#[test]
 fn an_unreadable_value_is_absent() {
     let mut bad = put("n/a", "web");
     if let Some(kv) = &mut bad.kv {

@@ -21,6 +21,8 @@ pub(super) enum Route {
     /// `/version`
     Version,
     Health(Probe),
+    /// `/metrics`
+    Metrics,
     /// `/api`
     CoreVersions,
     /// `/apis`
@@ -84,6 +86,7 @@ pub(super) fn route(registry: &Registry, path: &str) -> Option<Route> {
         ["healthz"] => Some(Route::Health(Probe::Healthz)),
         ["livez"] => Some(Route::Health(Probe::Livez)),
         ["readyz"] => Some(Route::Health(Probe::Readyz)),
+        ["metrics"] => Some(Route::Metrics),
         ["openapi", "v2"] => Some(Route::OpenApiV2),
         ["openapi", "v3"] => Some(Route::OpenApi),
         ["openapi", "v3", "api", version] => {
@@ -193,6 +196,7 @@ mod tests {
             ("/version", "Version"),
             ("/version/", "Version"),
             ("/readyz", "Health(Readyz)"),
+            ("/metrics", "Metrics"),
             ("/api", "CoreVersions"),
             ("/apis", "Groups"),
             ("/apis/apps", "Group(\"apps\")"),

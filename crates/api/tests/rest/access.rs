@@ -196,8 +196,11 @@ async fn paths_need_a_role_too_and_discovery_is_everybodys() {
     for path in ["/api", "/apis", "/version", "/openapi/v3", "/apis/apps/v1"] {
         assert_eq!(get(&member, jane(), path).await.code.as_u16(), 200, "{path}");
     }
-    let refused = get(&member, jane(), "/").await.expect(403);
-    assert!(refused["message"].as_str().is_some_and(|why| why.contains("cannot get path \"/\"")), "{refused}");
+    for path in ["/", "/metrics"] {
+        let refused = get(&member, jane(), path).await.expect(403);
+        let why = format!("cannot get path \"{path}\"");
+        assert!(refused["message"].as_str().is_some_and(|message| message.contains(&why)), "{refused}");
+    }
 }
 
 #[tokio::test]

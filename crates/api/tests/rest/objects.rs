@@ -181,3 +181,30 @@ async fn a_scale_is_a_number_of_32_bits_and_not_below_zero() {
     let kept = member.get(&format!("{DEPLOYMENTS}/d")).await.expect(200);
     assert_eq!(kept["spec"]["replicas"], i32::MAX);
 }
+
+#[tokio::test]
+async fn metrics_tell_how_many_objects_there_are_and_what_they_take() {
+    let member = Member::start().await;
+    let figure = async |name: &str| -> usize {
+        let answer = member.get("/metrics").await;
+        assert_eq!(answer.code.as_u16(), 200, "{answer:?}");
+        assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        let start = format!("{name}{{resource=\"configmaps\"}} ");
+        let value = answer.text.lines().find_map(|line| line.strip_prefix(&start));
+        value.map_or(0, |value| value.parse().expect("is a number"))
+    };
+    let before = (figure("apiserver_storage_objects").await, figure("keelson_cache_text_bytes").await);
+    for name in ["one", "two"] {
+        member.post(MAPS, &map(name)).await.expect(201);
+    }
+    // A list waits until this member has what was written.
+    let list = member.get(MAPS).await.expect(200);
+    assert_eq!(figure("apiserver_storage_objects").await, before.0 + 2);
+    let text = figure("keelson_cache_text_bytes").await - before.1;
+    let own =
+        list["items"].as_array().into_iter().flatten().filter(|item| item["metadata"]["name"] != "kube-root-ca.crt");
+    // Kinds are told once in a list.
+    let sent: usize = own.map(|item| item.to_string().len()).sum();
+    assert!(text >= sent && text <= sent + 2 * 64, "{text} bytes of text, {sent} of them sent");
+    assert!(figure("keelson_cache_bytes").await > figure("keelson_cache_text_bytes").await);
+}
