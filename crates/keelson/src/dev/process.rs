@@ -20,6 +20,8 @@ use super::layout::ProcessLayout;
 const TERMINATION_GRACE: Duration = Duration::from_secs(10);
 /// How often a process is looked at while its end is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// What the kernel counts processor time in for programs: a hundredth of a second, whatever it was built with.
+const TICK_MILLISECONDS: u64 = 10;
 /// How much of the end of a log is shown when a process ended on its own.
 const LOG_TAIL_BYTES: u64 = 4 * 1024;
 
@@ -139,6 +141,31 @@ impl Process {
         resident_bytes(u32::try_from(self.pid()?).ok()?)
     }
 
+    /// The most resident memory in bytes that it had since its start, or since [`Self::forget_peak`].
+    #[must_use]
+    pub fn peak_resident_bytes(&self) -> Option<u64> {
+        status_bytes(u32::try_from(self.pid()?).ok()?, "VmHWM:")
+    }
+
+    /// From now on the peak of its memory is counted anew.
+    ///
+    /// # Errors
+    /// When it does not run, or the kernel cannot do that.
+    pub fn forget_peak(&self) -> Result<(), Error> {
+        let pid = self.pid().ok_or_else(|| Error::NotRunning(self.name.clone()))?;
+        let path = PathBuf::from(format!("/proc/{pid}/clear_refs"));
+        // 5 resets the peak alone; see proc(5).
+        fs::write(&path, "5").map_err(|source| Error::File { path, source })
+    }
+
+    /// The processor time that it has taken since its start.
+    #[must_use]
+    pub fn processor_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
+        let ticks = processor_ticks(&stat)?;
+        Some(Duration::from_millis(ticks * TICK_MILLISECONDS))
+    }
+
     /// Sends a signal.
     ///
     /// # Errors
@@ -213,8 +240,13 @@ impl Process {
 /// Resident memory of a process in bytes, while it runs.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// A size that the kernel tells in kB.
+fn status_bytes(pid: u32, name: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -222,6 +254,15 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 fn reap(mut child: std::process::Child) {
     // Nothing waits for the thread: it ends with the child or with this process.
     std::thread::spawn(move || child.wait());
+}
+
+/// Ticks in user mode and in the kernel, of all threads: the fields 14 and 15 of `/proc/<pid>/stat`.
+fn processor_ticks(stat: &str) -> Option<u64> {
+    // The second field is the command in parentheses and may itself contain spaces and parentheses.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut times = fields.split(' ').skip(11);
+    let (user, system) = (times.next()?, times.next()?);
+    Some(user.parse::<u64>().ok()? + system.parse::<u64>().ok()?)
 }
 
 /// When the process started, or `None` when it does not exist or has ended and was not yet collected.
@@ -259,6 +300,23 @@ mod tests {
         assert!(again.pid().is_some());
         again.kill().expect("it is killed");
         assert_eq!(process.pid(), None);
+    }
+
+    #[test]
+    fn processor_time_is_found_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194304 900 0 0 0 130 20 3 4 20 0 9 0 77 1 2";
+        assert_eq!(processor_ticks(stat), Some(150));
+    }
+
+    #[test]
+    fn memory_and_its_peak_are_told_while_the_process_runs() {
+        let (_folder, process) = sleeper();
+        process.forget_peak().expect("the kernel can");
+        let peak = process.peak_resident_bytes().expect("it runs");
+        assert!(peak > 0 && process.resident_bytes().is_some_and(|now| now > 0));
+        assert!(process.processor_time().is_some());
+        process.kill().expect("it is killed");
+        assert_eq!((process.peak_resident_bytes(), process.processor_time()), (None, None));
     }
 
     #[test]
