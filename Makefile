@@ -34,7 +34,7 @@ test: ## Run all the tests
 	@scripts/install test
 	cargo test --workspace
 
-bench: ## Run the benchmarks beside etcd and print their figures (half an hour)
+bench: ## Run the benchmarks beside etcd and print their figures (forty minutes)
 	@scripts/install test
 	scripts/release -p keelson -p keelson-bench
 	$(CARGO_TARGET_DIR)/release/keelson-bench all --json $(CARGO_TARGET_DIR)/bench.json --plot $(CARGO_TARGET_DIR)/bench.svg

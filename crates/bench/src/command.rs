@@ -1,9 +1,12 @@
 //! The command line: one subcommand a work, and what `all` and `limit` are made of.
 
+use std::num::NonZeroU32;
+
 use clap::{Parser, Subcommand};
 
 use crate::driver::Work;
 use crate::options::Options;
+use crate::works::api::What;
 use crate::works::{self, Watch};
 use crate::{failover, idle};
 
@@ -27,6 +30,9 @@ pub const ALL: [&str; 16] = [
     "failover",
 ];
 
+/// The works on the API server, which `all` ends with.
+pub const API: [&str; 5] = ["api-memory", "api-list", "api-watch", "api-lease", "api-rates"];
+
 /// What the server without work can serve.
 pub const LIMITS: [&str; 8] = [
     "put",
@@ -39,17 +45,17 @@ pub const LIMITS: [&str; 8] = [
     "check-perf --load=xl",
 ];
 
-/// Benchmarks of Keelson, beside etcd where it has a peer.
+/// Benchmarks of Keelson, beside etcd where it has a peer, and beside what was published of kube-apiserver.
 ///
 /// Each work starts a cluster of etcd and one of Keelson, of three members each, runs on both in turn, and prints medians,
 /// the ratio of ours to etcd's with its spread over the pairs of runs, and what is wanted. Both clusters are ended and
-/// erased afterwards. Figures depend on the machine, and on what else it does: only the ratios of one run say something.
+/// erased afterwards. Works on the API server run on Keelson alone. Figures depend on the machine, and on what else it does: only the ratios of one run say something.
 #[derive(Debug, Parser)]
 #[command(
     version,
     arg_required_else_help = true,
     after_help = "Examples:\n  keelson-bench put --clients 100\n  keelson-bench put --clients 1,100,1000 --only ours --keelson \
-                  target/release/keelson\n  keelson-bench all --json figures.json --plot figures.svg    # about half an hour"
+                  target/release/keelson\n  keelson-bench all --json figures.json --plot figures.svg    # about forty minutes"
 )]
 pub struct Arguments {
     #[command(flatten)]
@@ -61,8 +67,10 @@ pub struct Arguments {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Everything, one after the other: about half an hour.
+    /// Everything, one after the other: about forty minutes.
     All,
+    /// The API server: everything about it, one after the other, in about ten minutes.
+    Api,
     /// The clients alone: the works that a server without work can serve, against one.
     Limit,
     /// Puts over all members.
@@ -87,6 +95,33 @@ pub enum Command {
     Compaction(works::Compaction),
     Large(works::Large),
     CheckPerf(works::CheckPerf),
+    ApiMemory(works::api::Memory),
+    ApiList(works::api::List),
+    /// Watchers of a busy kind, at a steady rate of writes and at the highest: delay of events, and CPU.
+    ApiWatch {
+        /// How many watchers.
+        #[arg(long, default_value_t = 1_000)]
+        watchers: usize,
+        /// They share so many connections.
+        #[arg(long, default_value_t = 99)]
+        connections: usize,
+        /// How many writers, each with one write in flight.
+        #[arg(long, default_value_t = 4)]
+        writers: usize,
+        /// Writes a second, 0 for as many as the writers can do; several numbers are measured one after the other.
+        #[arg(long, value_delimiter = ',', default_values_t = [50, 0])]
+        writes_per_second: Vec<u32>,
+    },
+    ApiLease(works::api::Lease),
+    /// GET, LIST, PATCH and create.
+    ApiRates {
+        /// How many clients, each with one request in flight; several numbers are measured one after the other.
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 50, 500])]
+        clients: Vec<usize>,
+        /// What the requests are.
+        #[arg(long, value_enum, value_delimiter = ',', default_values_t = [What::Get, What::List, What::Patch, What::Create])]
+        verbs: Vec<What>,
+    },
     Idle(idle::Idle),
     Failover(failover::Failover),
 }
@@ -109,7 +144,12 @@ impl Command {
     pub fn tasks(self) -> Result<Vec<Task>, clap::Error> {
         let one = |work: Box<dyn Work>| Ok(vec![Task::Works(vec![work])]);
         match self {
-            Self::All => parse(&ALL),
+            Self::All => {
+                let mut tasks = parse(&ALL)?;
+                tasks.extend(parse(&API)?);
+                Ok(tasks)
+            }
+            Self::Api => parse(&API),
             Self::Limit => parse(&LIMITS),
             Self::Put { clients, value_bytes } => {
                 let work = |clients| Box::new(works::Put { clients, value_bytes }) as Box<dyn Work>;
@@ -126,6 +166,22 @@ impl Command {
             Self::Compaction(compaction) => one(Box::new(compaction)),
             Self::Large(large) => one(Box::new(large)),
             Self::CheckPerf(check) => one(Box::new(check)),
+            Self::ApiMemory(memory) => one(Box::new(memory)),
+            Self::ApiList(list) => one(Box::new(list)),
+            Self::ApiWatch { watchers, connections, writers, writes_per_second } => {
+                let work = |rate| {
+                    let watch =
+                        works::api::Watch { watchers, connections, writers, writes_per_second: NonZeroU32::new(rate) };
+                    Box::new(watch) as Box<dyn Work>
+                };
+                Ok(vec![Task::Works(writes_per_second.into_iter().map(work).collect())])
+            }
+            Self::ApiLease(lease) => one(Box::new(lease)),
+            Self::ApiRates { clients, verbs } => {
+                let pairs = verbs.into_iter().flat_map(|what| clients.iter().map(move |clients| (what, *clients)));
+                let work = |(what, clients)| Box::new(works::api::Rates { what, clients }) as Box<dyn Work>;
+                Ok(vec![Task::Works(pairs.map(work).collect())])
+            }
             Self::Idle(idle) => Ok(vec![Task::Idle(idle)]),
             Self::Failover(failover) => Ok(vec![Task::Failover(failover)]),
         }
@@ -167,10 +223,25 @@ mod tests {
         titles.sort();
         titles.dedup();
         assert_eq!(titles.len(), 16);
-        let named: Vec<&str> = ALL.iter().filter_map(|line| line.split(' ').next()).collect();
+        let lines = ALL.iter().chain(&API);
+        let named: Vec<&str> = lines.filter_map(|line| line.split(' ').next()).collect();
         for command in Arguments::command().get_subcommands().map(clap::Command::get_name) {
-            assert!(["all", "limit"].contains(&command) || named.contains(&command), "{command} is not in `all`");
+            assert!(
+                ["all", "api", "limit"].contains(&command) || named.contains(&command),
+                "{command} is not in `all`"
+            );
         }
+    }
+
+    #[test]
+    fn what_is_about_the_api_is_measured_without_a_peer_and_each_under_a_title_of_its_own() {
+        let works = works(&API);
+        assert!(works.iter().all(|work| !work.has_peer() && !work.has_limit() && !work.published().is_empty()));
+        let mut titles: Vec<String> = works.iter().map(|work| work.title()).collect();
+        assert_eq!(titles.len(), 17, "two rates of writes, and four verbs by three numbers of clients");
+        titles.sort();
+        titles.dedup();
+        assert_eq!(titles.len(), 17);
     }
 
     #[test]

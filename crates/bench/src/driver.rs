@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use async_trait::async_trait;
 
-use crate::figure::{Figure, Target};
+use crate::figure::{Figure, Published, Target};
 use crate::options::Options;
 use crate::report::Comparison;
 use crate::side::{Kind, Side};
@@ -24,6 +24,16 @@ pub trait Work {
     /// What the project wants of its figures.
     fn targets(&self) -> Vec<Target> {
         Vec::new()
+    }
+
+    /// What others have published of the same, where etcd is no peer.
+    fn published(&self) -> Vec<Published> {
+        Vec::new()
+    }
+
+    /// Whether etcd can do it.
+    fn has_peer(&self) -> bool {
+        true
     }
 
     /// Whether a server that does nothing can serve it.
@@ -51,10 +61,10 @@ pub trait Work {
 /// When a cluster does not start or a run fails.
 pub async fn compare(work: &dyn Work, options: &Options) -> anyhow::Result<Comparison> {
     let pairs = work.pairs(options.pairs);
-    let mut comparison = Comparison::new(work.title(), work.targets());
+    let mut comparison = Comparison::new(work.title(), work.targets()).beside(work.published());
     {
         let mut sides = Vec::new();
-        for kind in options.kinds() {
+        for kind in options.kinds().into_iter().filter(|kind| work.has_peer() || *kind == Kind::Keelson) {
             sides.push(start(work, kind, options).await?);
         }
         for pair in 0..pairs {

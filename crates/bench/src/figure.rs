@@ -78,6 +78,17 @@ pub struct Target {
     pub limit: &'static str,
 }
 
+/// What somebody has published of one figure of kube-apiserver. Never measured here: other machines, and other conditions.
+#[derive(Clone, Copy, Debug)]
+pub struct Published {
+    /// The figure's name.
+    pub figure: &'static str,
+    /// What is published, and of what.
+    pub text: &'static str,
+    /// Where; empty when nothing was found.
+    pub source: &'static str,
+}
+
 /// A bound on our figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {

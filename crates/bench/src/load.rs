@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use crate::side::Side;
-use crate::wire::{Connection, Failure};
+use crate::wire::{Connection, Endpoint, Failure, Rest};
 
 /// Clients that share one connection: as many as a typical program keeps in flight on one.
 const CLIENTS_PER_CONNECTION: usize = 10;
@@ -193,9 +193,25 @@ pub async fn run_clients<C: Client + 'static>(
 /// When a member cannot be reached.
 pub async fn connect(side: &Side, clients: usize) -> anyhow::Result<Vec<Connection>> {
     let endpoints = side.leader_first().await?;
+    shared(&endpoints, clients, Connection::open).await
+}
+
+/// The same to the API of the members.
+///
+/// # Errors
+/// When a member cannot be reached.
+pub async fn connect_to_api(side: &Side, clients: usize) -> anyhow::Result<Vec<Rest>> {
+    shared(side.api().await?.endpoints(), clients, Rest::open).await
+}
+
+async fn shared<C: Clone>(
+    endpoints: &[Endpoint],
+    clients: usize,
+    open: impl AsyncFn(&Endpoint) -> anyhow::Result<C>,
+) -> anyhow::Result<Vec<C>> {
     let mut connections = Vec::new();
     for index in 0..connection_count(clients, endpoints.len()) {
-        connections.push(Connection::open(&endpoints[index % endpoints.len()]).await?);
+        connections.push(open(&endpoints[index % endpoints.len()]).await?);
     }
     Ok((0..clients).map(|client| connections[client % connections.len()].clone()).collect())
 }

@@ -4,6 +4,7 @@
 mod certificates;
 mod etcd;
 mod keelson;
+mod members;
 mod nothing;
 
 use std::time::{Duration, Instant};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use certificates::ClientFiles;
 use keelson_proto::etcdserverpb::{StatusRequest, StatusResponse};
+
+pub use members::Members;
 
 use crate::options::Options;
 use crate::wire::{Connection, Endpoint, Method};
@@ -130,6 +133,17 @@ impl Side {
         let leader = *leaders.first().filter(|leader| **leader != 0)?;
         let agreed = leaders.iter().all(|other| *other == leader);
         members.iter().position(|member| *member == leader).filter(|_| agreed)
+    }
+
+    /// The members as those see them who use the API.
+    ///
+    /// # Errors
+    /// When it is not Keelson's, or has no leader in time.
+    pub async fn api(&self) -> anyhow::Result<Members<'_>> {
+        let Running::Keelson(keelson) = &self.running else { bail!("{} has no API", self.kind.name()) };
+        let leader = self.leader_first().await?[0].address;
+        let leader = keelson.addresses().iter().position(|address| *address == leader).unwrap_or(0);
+        Members::new(keelson, leader)
     }
 
     /// Resident memory of each member in bytes; empty for one that has no processes.

@@ -1,16 +1,20 @@
-//! gRPC as cheaply as a load generator needs it: messages that were encoded before, straight onto HTTP/2.
+//! gRPC, and Kubernetes' REST, as cheaply as a load generator needs them: messages that were encoded before, straight onto HTTP/2.
 //!
 //! Client and servers share the machine, so each microsecond of the client is taken from what is measured. A channel of
 //! tonic costs a queue, two tasks and an encoder a request; this costs none of them. Requests have no deadline of their own:
 //! whoever runs a load bounds the whole of it.
 
 mod connection;
+mod lines;
 mod method;
+mod rest;
 mod status;
 mod stream;
 
 pub use connection::{Connection, Endpoint, client_tls};
+pub use lines::Lines;
 pub use method::Method;
+pub use rest::{Rest, Verb};
 pub use status::Failure;
 pub use stream::Stream;
 

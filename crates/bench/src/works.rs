@@ -1,5 +1,6 @@
 //! What is measured, one file a work.
 
+pub mod api;
 mod check_perf;
 mod compaction;
 mod fill;

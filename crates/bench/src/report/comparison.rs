@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::statistics::{digits, median, ratio, spread, with_unit};
-use crate::figure::{Better, Figure, Target};
+use crate::figure::{Better, Figure, Published, Target};
 use crate::side::Kind;
 
 /// All runs of one work.
@@ -11,6 +11,7 @@ use crate::side::Kind;
 pub struct Comparison {
     title: String,
     targets: Vec<Target>,
+    published: Vec<Published>,
     rows: Vec<Row>,
 }
 
@@ -55,7 +56,13 @@ impl Row {
 impl Comparison {
     /// Without any runs yet.
     pub fn new(title: String, targets: Vec<Target>) -> Self {
-        Self { title, targets, rows: Vec::new() }
+        Self { title, targets, published: Vec::new(), rows: Vec::new() }
+    }
+
+    /// With what was published of the same.
+    #[must_use]
+    pub fn beside(self, published: Vec<Published>) -> Self {
+        Self { published, ..self }
     }
 
     /// Adds the figures of a run.
@@ -90,6 +97,10 @@ impl Comparison {
         self.targets.iter().find(|target| target.figure == name)
     }
 
+    fn published(&self, name: &str) -> Option<&Published> {
+        self.published.iter().find(|published| published.figure == name)
+    }
+
     /// Prints the table, with the columns that have something in them.
     pub fn print(&self) {
         let header = [
@@ -103,6 +114,7 @@ impl Comparison {
             "no-op server",
             "limit",
             "etcd alone and limit when it was set",
+            "kube-apiserver, as published",
         ];
         let cells: Vec<Vec<String>> = self.rows.iter().map(|row| self.cells(row)).collect();
         let used: Vec<usize> =
@@ -110,6 +122,12 @@ impl Comparison {
         let header: Vec<&str> = used.iter().map(|column| header[*column]).collect();
         let rows = cells.iter().map(|row| used.iter().map(|column| row[*column].clone()).collect()).collect();
         super::table(&self.title, &header, rows);
+        let mut sources: Vec<&str> = self.published.iter().map(|published| published.source).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        for source in sources.into_iter().filter(|source| !source.is_empty()) {
+            println!("published: {source}");
+        }
     }
 
     fn cells(&self, row: &Row) -> Vec<String> {
@@ -145,6 +163,7 @@ impl Comparison {
             shown(&row.nothing),
             row.limit().map_or_else(String::new, times),
             then,
+            self.published(row.name).map_or_else(String::new, |published| published.text.to_owned()),
         ]
     }
 
@@ -161,6 +180,7 @@ impl Comparison {
                 let ratio = row.ratio();
                 let ours = median(&row.keelson);
                 let target = self.target(row.name);
+                let published = self.published(row.name);
                 json!({
                     "name": row.name,
                     "unit": row.unit,
@@ -172,6 +192,7 @@ impl Comparison {
                         json!({ "median": median, "least": least, "greatest": greatest })
                     }),
                     "limit": row.limit(),
+                    "published": published.map(|it| json!({ "of": "kube-apiserver", "text": it.text, "source": it.source })),
                     "wanted": target.map(|target| target.bound.text(row.unit)),
                     "met": target.zip(ours).and_then(|(target, ours)| target.bound.is_met(ours, ratio.map(|r| r.0))),
                 })
@@ -212,6 +233,7 @@ mod tests {
             "42,000/s",
             "4.20×",
             "14,400/s, limit 4.2×",
+            "",
         ];
         assert_eq!(cells, expected);
         assert_eq!(comparison.cells(&comparison.rows()[1])[..5], ["p99", "19 ms", "9.50 ms", "0.50×", "0.50 to 0.50×"]);
@@ -226,6 +248,17 @@ mod tests {
         let cells = alone.cells(&alone.rows()[0]);
         assert_eq!(cells[2], "2/s (1 to 3)");
         assert_eq!((cells[3].as_str(), cells[6].as_str()), ("", ""));
+    }
+
+    #[test]
+    fn what_was_published_stands_beside_its_figure_with_its_source() {
+        let published = Published { figure: P99, text: "≤ 1 s (objective)", source: "https://example.org" };
+        let beside = comparison().beside(vec![published]);
+        let last = |index: usize| beside.cells(&beside.rows()[index]).pop();
+        assert_eq!((last(0).as_deref(), last(1).as_deref()), (Some(""), Some("≤ 1 s (objective)")));
+        let json = beside.to_json();
+        assert_eq!(json["figures"][1]["published"]["source"], "https://example.org");
+        assert_eq!(json["figures"][0]["published"], Value::Null);
     }
 
     #[test]

@@ -33,6 +33,11 @@ impl Conditions {
                     .to_owned(),
             ),
             ("TLS", tls.to_owned()),
+            (
+                "API",
+                "HTTP/2 with TLS and client certificates, whatever the option; Kubernetes' JSON, leases as protobuf, nothing compressed"
+                    .to_owned(),
+            ),
             ("fsync", "on for both".to_owned()),
         ];
         let mut runs = format!("{} pairs of {} s", options.pairs, options.seconds);

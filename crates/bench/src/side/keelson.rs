@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use keelson::dev::{Scratch, Spec};
+use keelson::dev::{Process, Scratch, Spec};
 
 use super::certificates::ClientFiles;
 use crate::options::Options;
@@ -32,6 +32,23 @@ impl Keelson {
     pub fn client_files(&self) -> Option<ClientFiles> {
         let (authority, certificate, key) = self.scratch.store_certificate();
         (!self.scratch.spec().insecure_store).then_some(ClientFiles { authority, certificate, key })
+    }
+
+    /// Where its members serve the API.
+    pub fn api_addresses(&self) -> Vec<SocketAddr> {
+        let spec = self.scratch.spec();
+        (0..spec.members).map(|index| spec.api_address(index)).collect()
+    }
+
+    /// What an administrator shows to the API.
+    pub fn api_files(&self) -> ClientFiles {
+        let (authority, certificate, key) = self.scratch.api_certificate("admin");
+        ClientFiles { authority, certificate, key }
+    }
+
+    /// Its processes.
+    pub fn members(&self) -> impl Iterator<Item = Process> {
+        self.scratch.members()
     }
 
     /// Resident memory of each member.

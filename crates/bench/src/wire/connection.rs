@@ -71,22 +71,7 @@ impl Connection {
     /// # Errors
     /// When nobody answers in time.
     pub async fn open(endpoint: &Endpoint) -> anyhow::Result<Self> {
-        let opening = async {
-            let stream = TcpStream::connect(endpoint.address).await?;
-            stream.set_nodelay(true)?;
-            match &endpoint.tls {
-                None => handshake(stream).await,
-                Some(tls) => {
-                    let name = ServerName::from(endpoint.address.ip());
-                    handshake(tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?).await
-                }
-            }
-        };
-        let requests = tokio::time::timeout(CONNECT_TIMEOUT, opening)
-            .await
-            .context("the handshake takes too long")
-            .and_then(|opened| opened)
-            .with_context(|| format!("cannot connect to {}", endpoint.address))?;
+        let requests = connect(endpoint).await?;
         let mut headers = HeaderMap::new();
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -199,6 +184,29 @@ pub(super) async fn body(response: ResponseFuture) -> Result<RecvStream, Failure
         status::check(&head.headers)?;
     }
     Ok(body)
+}
+
+/// Connects, with TLS if the endpoint says so.
+///
+/// # Errors
+/// When nobody answers in time.
+pub(super) async fn connect(endpoint: &Endpoint) -> anyhow::Result<SendRequest<Bytes>> {
+    let opening = async {
+        let stream = TcpStream::connect(endpoint.address).await?;
+        stream.set_nodelay(true)?;
+        match &endpoint.tls {
+            None => handshake(stream).await,
+            Some(tls) => {
+                let name = ServerName::from(endpoint.address.ip());
+                handshake(tokio_rustls::TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?).await
+            }
+        }
+    };
+    tokio::time::timeout(CONNECT_TIMEOUT, opening)
+        .await
+        .context("the handshake takes too long")
+        .and_then(|opened| opened)
+        .with_context(|| format!("cannot connect to {}", endpoint.address))
 }
 
 /// Starts HTTP/2, and the task that moves its bytes.

@@ -9,7 +9,7 @@ pub enum Failure {
     /// The server answered with an error; the connection is as good as before.
     #[error("status {code}: {message}")]
     Status {
-        /// The gRPC code.
+        /// The gRPC code, or that of HTTP.
         code: u32,
         /// The server's words.
         message: String,

@@ -12,7 +12,7 @@ use crate::options::{Only, Options};
 use crate::side::{Kind, Side};
 use crate::wire::{Connection, Failure, Method};
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         pairs: 1,
         seconds: 0.3,
@@ -27,13 +27,13 @@ fn options() -> Options {
     }
 }
 
-fn on_one_thread(test: impl Future<Output = ()>) {
+pub(super) fn on_one_thread(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
 /// What a run says of one figure.
-fn value(figures: &[Figure], name: &str) -> f64 {
+pub(super) fn value(figures: &[Figure], name: &str) -> f64 {
     figures.iter().find(|figure| figure.name == name).unwrap_or_else(|| panic!("no {name} in {figures:?}")).value
 }
 
@@ -57,7 +57,7 @@ async fn run(work: &dyn Work, side: &Side) -> (Vec<Figure>, i64) {
 }
 
 /// How many units a run counted, as its rate says. The window is never shorter than asked for.
-fn counted(figures: &[Figure]) -> i64 {
+pub(super) fn counted(figures: &[Figure]) -> i64 {
     assert_eq!(figures.iter().find(|figure| figure.name == ERRORS).map_or(0.0, |errors| errors.value), 0.0);
     let counted = (value(figures, RATE) * options().seconds) as i64;
     assert!(counted > 0, "nothing was counted: {figures:?}");

@@ -1,6 +1,6 @@
 //! Watches: how fast events reach those that watch, how late, and that each of them reaches everybody once and in order.
 
-mod board;
+pub(super) mod board;
 mod watcher;
 mod writer;
 
