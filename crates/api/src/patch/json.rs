@@ -45,6 +45,9 @@ pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
                 )));
             }
         }
+        if tests_absence(&object, operation) {
+            continue;
+        }
         // The object is dropped on an error, so that the crate's own undo list would be wasted work.
         json_patch::patch_unsafe(&mut object, std::slice::from_ref(operation)).map_err(|error| {
             Error::Unprocessable(format!(
@@ -56,6 +59,15 @@ pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
         })?;
     }
     Ok(object)
+}
+
+/// Whether an operation tests that a map has no such field: in Kubernetes it does so by the value null. Finalizers are added that
+/// way.
+fn tests_absence(object: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let Some((map, field)) = test.path.split_back().filter(|_| test.value.is_null()) else { return false };
+    let map = map.resolve(object).ok().and_then(Value::as_object);
+    map.is_some_and(|map| !map.contains_key(field.decoded().as_ref()))
 }
 
 /// What an operation takes from the object, unless it cannot become deeper by that.

@@ -195,6 +195,20 @@ fn json_patches_apply_in_order_and_name_the_operation_that_fails() {
     assert!(error.to_string().starts_with("operation 1 (replace \"/data/zz\"): "), "{error}");
     assert_eq!(Status::from(error).code, 422);
 
+    // A field that is not there is null to a test, as in Kubernetes: so does kube-rs add the first finalizer.
+    let first =
+        json!([{"op": "test", "path": "/data/z", "value": null}, {"op": "add", "path": "/data/z", "value": "1"}]);
+    assert_eq!(
+        patched(PatchType::Json, object.clone(), first.clone()).expect("applies"),
+        json!({"data": {"a": "1", "z": "1"}})
+    );
+    let there = json!({"data": {"z": "0"}});
+    patched(PatchType::Json, there, first).expect_err("is there");
+    for path in ["/none/z", "/data/a/z", ""] {
+        let test = json!([{"op": "test", "path": path, "value": null}]);
+        patched(PatchType::Json, object.clone(), test).expect_err("there is no map that could have it");
+    }
+
     let error = patched(PatchType::Json, object, json!([{"op": "explode"}])).expect_err("no such operation");
     assert_eq!(Status::from(error).code, 400);
 }
