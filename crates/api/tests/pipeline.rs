@@ -1,6 +1,8 @@
 //! The whole API of one member over a real store in a temporary folder: the pipeline, both watches and lists through it, and
 //! the port with its certificates.
 
+#[path = "pipeline/applies.rs"]
+mod applies;
 #[path = "pipeline/definitions.rs"]
 mod definitions;
 #[path = "pipeline/pki.rs"]

@@ -91,6 +91,12 @@ impl Raw {
         self
     }
 
+    /// Who writes, at most 128 characters.
+    pub fn field_manager(mut self, field_manager: &str) -> Self {
+        self.context.field_manager = Arc::from(field_manager);
+        self
+    }
+
     /// How unknown and duplicate fields are treated; strictly unless told otherwise.
     pub fn field_validation(mut self, field_validation: proto::FieldValidation) -> Self {
         self.context.field_validation = field_validation;
@@ -223,6 +229,33 @@ impl Raw {
             .call(Safety::Write, |channel| {
                 let request = request.clone();
                 async move { objects(channel).apply(request).await }
+            })
+            .await?
+            .into_inner();
+        let outcome = match response.outcome() {
+            Wire::Created => Outcome::Created,
+            Wire::Configured => Outcome::Configured,
+            Wire::Unchanged => Outcome::Unchanged,
+            Wire::Unspecified => return Err(Error::Incomplete { what: "the outcome of the apply" }),
+        };
+        Ok(Applied { object: decode(response.object, name)?, outcome, warnings: response.warnings })
+    }
+
+    /// Merges what this field manager wants into what others have, as `kubectl apply --server-side` does. With `force`, it
+    /// takes over fields that others have with other values.
+    pub async fn server_side_apply(&self, name: &ObjectName, object: &Value, force: bool) -> Result<Applied, Error> {
+        use proto::server_side_apply_response::Outcome as Wire;
+        let request = proto::ServerSideApplyRequest {
+            name: Some(name.to_proto()),
+            object: Some(encode(object, name)?),
+            force,
+            options: Some(self.context.to_proto()),
+        };
+        let response = self
+            .transport
+            .call(Safety::Write, |channel| {
+                let request = request.clone();
+                async move { objects(channel).server_side_apply(request).await }
             })
             .await?
             .into_inner();

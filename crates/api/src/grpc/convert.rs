@@ -56,6 +56,7 @@ pub fn name(operation: &proto::write_request::Operation) -> Option<&proto::Objec
         Wire::Update(update) => update.name.as_ref(),
         Wire::Patch(patch) => patch.name.as_ref(),
         Wire::Delete(delete) => delete.name.as_ref(),
+        Wire::ServerSideApply(apply) => apply.name.as_ref(),
         Wire::Bind(_) => None,
     }
 }
@@ -200,6 +201,11 @@ pub fn operation(registry: &Registry, operation: proto::write_request::Operation
         Wire::Delete(delete) => {
             Ok(Operation::Delete { target: one(registry, delete.name)?, options: delete_options(delete.delete) })
         }
+        Wire::ServerSideApply(apply) => Ok(Operation::ServerSideApply {
+            target: one(registry, apply.name)?,
+            body: body(apply.object)?,
+            force: apply.force,
+        }),
         Wire::Bind(bind) => {
             Ok(Operation::Bind { namespace: bind.namespace, pod: bind.pod, uid: bind.uid, node: bind.node })
         }

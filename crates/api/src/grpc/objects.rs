@@ -118,6 +118,31 @@ impl Objects for Service {
         Ok(Response::new(response))
     }
 
+    async fn server_side_apply(
+        &self,
+        request: Request<proto::ServerSideApplyRequest>,
+    ) -> Answer<proto::ServerSideApplyResponse> {
+        use proto::server_side_apply_response::Outcome as Told;
+        let user = user(&self.pipeline, &request)?;
+        let request = request.into_inner();
+        let served = self.served(request.name.as_ref()).await?;
+        let target = convert::one(&served.registry, request.name).map_err(told)?;
+        let body = convert::body(request.object).map_err(told)?;
+        let options = convert::write_options(request.options);
+        let applied = self.pipeline.server_side_apply(&user, target, body, request.force, &options).await;
+        let written = applied.map_err(told)?;
+        let outcome = match written.outcome {
+            Outcome::Created => Told::Created,
+            Outcome::Unchanged => Told::Unchanged,
+            Outcome::Configured | Outcome::Removed | Outcome::Deleting => Told::Configured,
+        };
+        Ok(Response::new(proto::ServerSideApplyResponse {
+            object: object(&written),
+            outcome: outcome as i32,
+            warnings: written.warnings,
+        }))
+    }
+
     async fn patch(&self, request: Request<proto::PatchRequest>) -> Answer<proto::PatchResponse> {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();

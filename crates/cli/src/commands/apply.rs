@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   keelctl apply -f app.yaml
   keelctl apply -f manifests/ -R
+  keelctl apply --server-side -f app.yaml
   cat app.yaml | keelctl apply -f -";
 
 /// Create objects from files, or change them to what the files say
@@ -28,6 +29,18 @@ pub(crate) struct Apply {
     /// Let the API check everything, but write nothing
     #[arg(long)]
     dry_run: bool,
+
+    /// Let the API merge, which remembers who wants which field and refuses what others have set
+    #[arg(long)]
+    server_side: bool,
+
+    /// Take over fields that others have set
+    #[arg(long, requires = "server_side")]
+    force_conflicts: bool,
+
+    /// As whom to want fields
+    #[arg(long, value_name = "NAME", default_value = "keelctl", requires = "server_side")]
+    field_manager: String,
 }
 
 impl Apply {
@@ -55,9 +68,16 @@ impl Apply {
 
     async fn apply(&self, manifest: Manifest, context: &mut Context) -> Result<(), Error> {
         let name = resource(manifest.kind).object(manifest.namespace(), manifest.name());
-        let applied = context.raw()?.dry_run(self.dry_run).apply(&name, &manifest.object).await?;
+        let raw = context.raw()?.dry_run(self.dry_run);
+        let applied = if self.server_side {
+            let raw = raw.field_manager(&self.field_manager);
+            raw.server_side_apply(&name, &manifest.object, self.force_conflicts).await?
+        } else {
+            raw.apply(&name, &manifest.object).await?
+        };
         context.warn(&applied.warnings);
         let outcome = match applied.outcome {
+            _ if self.server_side => "serverside-applied",
             Outcome::Created => "created",
             Outcome::Configured => "configured",
             Outcome::Unchanged => "unchanged",

@@ -224,6 +224,25 @@ impl Objects for Service {
         Ok(Response::new(proto::CreateResponse { object: Some(object(&value)), warnings: vec![] }))
     }
 
+    /// Whoever is not "owner" has a conflict about what is there, unless it forces.
+    async fn server_side_apply(
+        &self,
+        request: Request<proto::ServerSideApplyRequest>,
+    ) -> Answered<proto::ServerSideApplyResponse> {
+        use proto::server_side_apply_response::Outcome;
+        let request = request.into_inner();
+        let manager = request.options.map(|options| options.field_manager).unwrap_or_default();
+        let (key, value) = (key(request.name), value(request.object));
+        let mut objects = self.0.lock();
+        if objects.contains_key(&key) && manager != "owner" && !request.force {
+            let message = "Apply failed with 1 conflict: conflict with \"owner\": .data.x".to_owned();
+            return Err(refuse(Code::Aborted, "Conflict", message));
+        }
+        let (object, outcome) = (Some(object(&value)), Outcome::Configured.into());
+        objects.insert(key, value);
+        Ok(Response::new(proto::ServerSideApplyResponse { object, outcome, warnings: vec![] }))
+    }
+
     async fn apply(&self, request: Request<proto::ApplyRequest>) -> Answered<proto::ApplyResponse> {
         let request = request.into_inner();
         let (key, mut value) = (key(request.name), value(request.object));

@@ -41,6 +41,25 @@ async fn apply_says_what_it_did() {
 }
 
 #[tokio::test]
+async fn a_server_side_apply_says_who_wants_it() {
+    let api = Api::start().await;
+    let apply = ["apply", "--server-side", "-f", "-"];
+    let as_owner = [&apply[..], &["--field-manager", "owner"]].concat();
+    let both = "configmap/a serverside-applied\ndeployment.apps/web serverside-applied\n";
+    for _ in 0..2 {
+        let run = keelctl(Some(api.address), &as_owner, TWO).await;
+        assert_eq!((run.code, run.out.as_str()), (Some(0), both), "{}", run.err);
+    }
+    let run = keelctl(Some(api.address), &apply, TWO).await;
+    assert_eq!(run.code, Some(1));
+    assert!(run.err.contains("conflict with \"owner\": .data.x"), "{}", run.err);
+    let run = keelctl(Some(api.address), &[&apply[..], &["--force-conflicts"]].concat(), TWO).await;
+    assert_eq!((run.code, run.out.as_str()), (Some(0), both), "{}", run.err);
+    let run = keelctl(Some(api.address), &["apply", "--force-conflicts", "-f", "-"], TWO).await;
+    assert_eq!(run.code, Some(2), "forced is only what is applied on the server's side: {}", run.err);
+}
+
+#[tokio::test]
 async fn one_refusal_does_not_keep_the_others_back() {
     let api = Api::start().await;
     let run = keelctl(Some(api.address), &["apply", "-f", "-"], &TWO.replace("name: a,", "name: refused,")).await;

@@ -277,6 +277,13 @@ impl Objects for Service {
         Err(Status::unimplemented("not scripted"))
     }
 
+    async fn server_side_apply(
+        &self,
+        _: Request<proto::ServerSideApplyRequest>,
+    ) -> Answered<proto::ServerSideApplyResponse> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     async fn patch(&self, request: Request<proto::PatchRequest>) -> Answered<proto::PatchResponse> {
         let request = request.into_inner();
         let patch: Value = serde_json::from_slice(&request.patch).expect("the client sends JSON");

@@ -1,0 +1,100 @@
+//! Server-side apply over gRPC: as over REST, one by one and in a batch.
+
+use super::*;
+
+fn name(resource: &str, name: &str, subresource: &str) -> Option<proto::ObjectName> {
+    Some(proto::ObjectName {
+        resource: Some(proto::Resource { resource: resource.to_owned(), ..proto::Resource::default() }),
+        namespace: "default".to_owned(),
+        name: name.to_owned(),
+        subresource: subresource.to_owned(),
+    })
+}
+
+fn apply(manager: &str, data: Value) -> proto::ServerSideApplyRequest {
+    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": data});
+    let options = proto::WriteOptions { field_manager: manager.to_owned(), ..proto::WriteOptions::default() };
+    proto::ServerSideApplyRequest {
+        name: name("configmaps", "m", ""),
+        object: Some(proto::Object { json: object.to_string().into() }),
+        force: false,
+        options: Some(options),
+    }
+}
+
+fn value(object: Option<proto::Object>) -> Value {
+    serde_json::from_slice(&object.expect("an object").json).expect("is JSON")
+}
+
+async fn administrator(member: &Member) -> ObjectsClient<Channel> {
+    ObjectsClient::new(member.dial(Some(member.authority.client("kubernetes-admin", &["system:masters"]))).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_side_apply_over_grpc_is_one_over_rest() {
+    use proto::server_side_apply_response::Outcome as Told;
+    let member = Member::start().await;
+    let mut client = administrator(&member).await;
+    for outcome in [Told::Created, Told::Unchanged] {
+        let applied = client.server_side_apply(apply("me", json!({"a": "1", "b": "1"}))).await.expect("applies");
+        let applied = applied.into_inner();
+        assert_eq!(applied.outcome(), outcome);
+        let fields = &value(applied.object)["metadata"]["managedFields"][0];
+        assert_eq!((&fields["manager"], &fields["operation"]), (&json!("me"), &json!("Apply")));
+        assert_eq!(fields["fieldsV1"], json!({"f:data": {"f:a": {}, "f:b": {}}}));
+    }
+    let conflict = client.server_side_apply(apply("you", json!({"a": "2"}))).await.expect_err("is refused");
+    assert_eq!(conflict.code(), tonic::Code::Aborted);
+    assert_eq!(conflict.message(), "Apply failed with 1 conflict: conflict with \"me\": .data.a");
+    let forced = proto::ServerSideApplyRequest { force: true, ..apply("you", json!({"a": "2"})) };
+    let forced = client.server_side_apply(forced).await.expect("is forced").into_inner();
+    assert_eq!(forced.outcome(), Told::Configured);
+    assert_eq!(value(forced.object)["data"], json!({"a": "2", "b": "1"}));
+    let given_up = client.server_side_apply(apply("me", json!({}))).await.expect("applies").into_inner();
+    assert_eq!(value(given_up.object)["data"], json!({"a": "2"}));
+
+    let nobody = client.server_side_apply(apply("", json!({}))).await.expect_err("is refused");
+    assert_eq!(nobody.code(), tonic::Code::InvalidArgument);
+    assert!(nobody.message().contains("fieldManager: Required value"), "{nobody}");
+    let nameless = proto::ServerSideApplyRequest { name: name("configmaps", "", ""), ..apply("me", json!({})) };
+    let refused = client.server_side_apply(nameless).await.expect_err("is refused");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    let mut dry = apply("you", json!({"a": "3"}));
+    dry.options = dry.options.map(|options| proto::WriteOptions { dry_run: true, ..options });
+    let tried = client.server_side_apply(dry).await.expect("is tried").into_inner();
+    assert_eq!(value(tried.object)["data"]["a"], "3");
+
+    // A role that lets somebody patch what is there does not let them make it.
+    allow(&member, json!([{"verbs": ["patch"], "apiGroups": [""], "resources": ["configmaps"]}])).await;
+    let mut jane = jane(&member).await;
+    let hers = jane.server_side_apply(apply("jane", json!({"c": "1"}))).await.expect("applies").into_inner();
+    assert_eq!(value(hers.object)["data"], json!({"a": "2", "c": "1"}));
+    member.delete("configmaps", "m").await.expect("deletes");
+    let refused = jane.server_side_apply(apply("jane", json!({"c": "1"}))).await.expect_err("is refused");
+    assert_eq!(refused.code(), tonic::Code::PermissionDenied);
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_applies_all_or_nothing() {
+    use proto::write_request::Operation as Step;
+    use proto::write_request::operation::Operation as Wire;
+    let member = Member::start().await;
+    member.create("configmaps", config_map("other", "web")).await.expect("creates");
+    let mut client = administrator(&member).await;
+    let options = || Some(proto::WriteOptions { field_manager: "me".to_owned(), ..proto::WriteOptions::default() });
+    let batch = |delete: &str| {
+        let delete = proto::DeleteRequest { name: name("configmaps", delete, ""), ..proto::DeleteRequest::default() };
+        let operations = [Wire::ServerSideApply(apply("ignored", json!({"a": "1"}))), Wire::Delete(delete)];
+        let operations = operations.map(|operation| Step { operation: Some(operation) }).into();
+        proto::WriteRequest { operations, options: options() }
+    };
+    let refused = client.write(batch("none")).await.expect_err("is refused");
+    assert_eq!(refused.code(), tonic::Code::NotFound);
+    let get = proto::GetRequest { name: name("configmaps", "m", "") };
+    assert_eq!(client.get(get.clone()).await.expect_err("is not there").code(), tonic::Code::NotFound);
+    client.write(batch("other")).await.expect("writes");
+    let found = value(client.get(get).await.expect("is there").into_inner().object);
+    assert_eq!(found["metadata"]["managedFields"][0]["manager"], "me", "the batch says who writes");
+    member.stop().await;
+}
