@@ -8,6 +8,7 @@
 //! **Invariant**: the API's desired state is never changed here, except that a pod whose containers have ended and that is
 //! being deleted is deleted for good, guarded by its UID.
 
+mod containers;
 pub mod lifecycle;
 mod logs;
 pub mod node;

@@ -6,17 +6,22 @@
 //! Always (sidecars) only have to have started. A pod that is being deleted stops its containers and is `gone` when all of
 //! them have ended.
 
+mod resize;
 mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus, ResourceRequirements};
 use keelson_types::{meta, pods};
 use serde_json::{Value, json};
 
+use crate::containers;
 use crate::runtime::{Action, ContainerId, Happened, Observation};
+
+use resize::Pending;
+pub use resize::{Amounts, allocatable, requested};
 
 /// A container that ran so long without ending begins again with the first pause.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(600);
@@ -40,6 +45,8 @@ pub struct Lifecycle {
     pod_ip: String,
     host_ip: String,
     stopping: bool,
+    /// Why the pod does not have the resources that it asks for.
+    pending: Option<Pending>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,6 +59,10 @@ pub(crate) struct Container {
     pub failures: u32,
     /// How the run before ended.
     pub last: Option<Ended>,
+    /// What it has.
+    pub resources: ResourceRequirements,
+    /// It ends to be started again with other resources, and does not run yet.
+    pub resizing: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +70,8 @@ pub(crate) enum Kind {
     Init,
     Sidecar,
     Main,
+    /// Added to look into the pod: nobody waits for it, and it runs once.
+    Ephemeral,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,19 +105,23 @@ impl Lifecycle {
     pub fn new(pod: Arc<Pod>, pod_ip: String, host_ip: String, backoff: Backoff, now: Timestamp) -> Self {
         let status = pod.status.clone().unwrap_or_default();
         let known = |name: &str| {
-            let lists = [&status.container_statuses, &status.init_container_statuses];
+            let lists =
+                [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
             lists.into_iter().flatten().flatten().find(|status| status.name == name).cloned()
         };
         let spec = pod.spec.as_ref();
         let init = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten()).map(|spec| {
             let sidecar = spec.restart_policy.as_deref() == Some("Always");
-            (spec, if sidecar { Kind::Sidecar } else { Kind::Init })
+            (&spec.name, if sidecar { Kind::Sidecar } else { Kind::Init })
         });
-        let main = spec.into_iter().flat_map(|spec| &spec.containers).map(|spec| (spec, Kind::Main));
-        let containers = init.chain(main).map(|(spec, kind)| Container::new(spec, kind, known(&spec.name))).collect();
+        let main = spec.into_iter().flat_map(|spec| &spec.containers).map(|spec| (&spec.name, Kind::Main));
+        // First, since they may be there to look at what keeps the others from starting.
+        let ephemeral = containers::ephemeral(&pod).map(|spec| (&spec.name, Kind::Ephemeral));
+        let containers = ephemeral.chain(init).chain(main);
+        let containers = containers.map(|(name, kind)| Container::new(&pod, name, kind, known(name))).collect();
         let started_at = status.start_time.map_or(now, |time| time.0);
         let pod_ip = status.pod_ip.unwrap_or(pod_ip);
-        Self { pod, containers, backoff, started_at, pod_ip, host_ip, stopping: false }
+        Self { pod, containers, backoff, started_at, pod_ip, host_ip, stopping: false, pending: None }
     }
 
     /// The pod as the API last told it.
@@ -115,7 +132,15 @@ impl Lifecycle {
 
     /// The API told a new state of the same pod.
     pub fn update(&mut self, pod: Arc<Pod>) {
+        for spec in containers::ephemeral(&pod) {
+            if !self.containers.iter().any(|known| known.name == spec.name) {
+                self.containers.insert(0, Container::new(&pod, &spec.name, Kind::Ephemeral, None));
+            }
+        }
         self.pod = pod;
+        if !self.wants_resize() {
+            self.pending = None;
+        }
     }
 
     /// Actions that make a fresh runtime go on with what runs already.
@@ -142,6 +167,7 @@ impl Lifecycle {
         match &observation.what {
             Happened::Started => {
                 container.state = State::Running { since: at, ready: false };
+                container.resizing = false;
                 Some(Note { warning: false, reason: "Started", message: format!("Started container {name}") })
             }
             Happened::Ready => {
@@ -171,6 +197,12 @@ impl Lifecycle {
                     _ => None,
                 };
                 let ended = Ended { code: *code, reason: reason.clone(), started_at: since, at };
+                if container.resizing && !self.stopping {
+                    container.last = Some(ended);
+                    container.restarts += 1;
+                    container.state = Container::first_state(container.kind);
+                    return None;
+                }
                 let long = since.is_some_and(|since| at.duration_since(since).unsigned_abs() >= BACKOFF_RESET_AFTER);
                 container.failures = if long { 1 } else { container.failures.saturating_add(1) };
                 if self.stopping || !restarts(container.kind, &policy, *code) {
@@ -220,9 +252,7 @@ impl Lifecycle {
         if std::mem::replace(&mut self.stopping, true) {
             return Vec::new();
         }
-        let metadata = &self.pod.metadata;
-        let spec_grace = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-        let grace_seconds = metadata.deletion_grace_period_seconds.or(spec_grace).unwrap_or(GRACE_SECONDS);
+        let grace_seconds = self.grace_seconds();
         let mut actions = Vec::new();
         for container in &self.containers {
             if matches!(container.state, State::Running { .. } | State::Starting) {
@@ -230,6 +260,11 @@ impl Lifecycle {
             }
         }
         actions
+    }
+
+    fn grace_seconds(&self) -> i64 {
+        let of_spec = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+        self.pod.metadata.deletion_grace_period_seconds.or(of_spec).unwrap_or(GRACE_SECONDS)
     }
 
     /// Whether the pod is being deleted and nothing of it runs any more.
@@ -267,6 +302,14 @@ impl Lifecycle {
                 condition.entry(field).or_insert(Value::Null);
             }
         }
+        if let Some(conditions) = patch["status"]["conditions"].as_array_mut() {
+            for kind in status::PASSING {
+                let holds = conditions.iter().any(|condition| condition["type"] == kind);
+                if !holds && pods::condition(&self.pod, kind).is_some() {
+                    conditions.push(json!({ "type": kind, "$patch": "delete" }));
+                }
+            }
+        }
         patch
     }
 
@@ -280,14 +323,23 @@ impl Lifecycle {
 }
 
 impl Container {
-    fn new(spec: &Spec, kind: Kind, known: Option<ContainerStatus>) -> Self {
-        let waiting = || {
-            let reason = if kind == Kind::Main { "ContainerCreating" } else { "PodInitializing" };
-            State::Waiting { reason: reason.to_owned(), message: String::new(), not_before: None }
+    fn first_state(kind: Kind) -> State {
+        let reason = if matches!(kind, Kind::Main | Kind::Ephemeral) { "ContainerCreating" } else { "PodInitializing" };
+        State::Waiting { reason: reason.to_owned(), message: String::new(), not_before: None }
+    }
+
+    fn new(pod: &Pod, name: &str, kind: Kind, known: Option<ContainerStatus>) -> Self {
+        let new = Self {
+            name: name.to_owned(),
+            kind,
+            state: Self::first_state(kind),
+            restarts: 0,
+            failures: 0,
+            last: None,
+            resources: containers::named(pod, name).and_then(|spec| spec.resources.clone()).unwrap_or_default(),
+            resizing: false,
         };
-        let Some(known) = known else {
-            return Self { name: spec.name.clone(), kind, state: waiting(), restarts: 0, failures: 0, last: None };
-        };
+        let Some(known) = known else { return new };
         let ended = |state: Option<k8s_openapi::api::core::v1::ContainerState>| {
             let ended = state?.terminated?;
             Some(Ended {
@@ -304,21 +356,21 @@ impl Container {
                 State::Running { since, ready: known.ready }
             }
             (None, Some(ended)) => State::Ended(ended),
-            (None, None) => waiting(),
+            (None, None) => new.state,
         };
         Self {
-            name: spec.name.clone(),
-            kind,
             state,
             restarts: known.restart_count,
-            failures: 0,
             last: ended(known.last_state),
+            // What it was told to have while no agent was there is given to it as any other change.
+            resources: known.resources.unwrap_or(new.resources),
+            ..new
         }
     }
 
     fn lets_others_start(&self) -> bool {
         match self.kind {
-            Kind::Main => true,
+            Kind::Main | Kind::Ephemeral => true,
             Kind::Sidecar => matches!(self.state, State::Running { .. }),
             Kind::Init => matches!(&self.state, State::Ended(ended) if ended.code == 0),
         }
@@ -328,6 +380,7 @@ impl Container {
 fn restarts(kind: Kind, policy: &str, code: i32) -> bool {
     match kind {
         Kind::Sidecar => true,
+        Kind::Ephemeral => false,
         Kind::Init => code != 0 && policy != "Never",
         Kind::Main => policy == "Always" || (policy == "OnFailure" && code != 0),
     }

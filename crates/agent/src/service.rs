@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::{Backoff, Lifecycle};
+use crate::lifecycle::{self, Amounts, Backoff, Lifecycle};
 use crate::runtime::{Action, ContainerId, Happened, Log, Observation, Runtime, Variable};
 use crate::simulated::Simulated;
 use crate::{Invalid, Options, node, tunnel, writer};
@@ -274,6 +274,7 @@ impl Loop {
         self.uids.remove(key);
         self.dirty.remove(uid);
         self.runtime.write().act(Action::Remove { pod_uid: uid.to_owned() }, Timestamp::now());
+        self.resize_others();
     }
 
     fn step_due(&mut self) {
@@ -292,7 +293,11 @@ impl Loop {
     fn step(&mut self, uid: &str) {
         let now = Timestamp::now();
         let Some(lifecycle) = self.running.get_mut(uid) else { return };
-        let actions = lifecycle.step(now);
+        let mut actions = lifecycle.step(now);
+        if !meta::is_deleting(&**lifecycle.pod()) && lifecycle.wants_resize() {
+            actions.extend(self.resize(uid));
+        }
+        let Some(lifecycle) = self.running.get(uid) else { return };
         if !actions.is_empty() || lifecycle.is_gone() {
             self.dirty.insert(uid.to_owned());
         }
@@ -303,6 +308,33 @@ impl Loop {
             }
         }
         self.resolve();
+    }
+
+    /// Gives a pod the resources that it asks for, if its node has them beside what the others on it request.
+    fn resize(&mut self, uid: &str) -> Vec<Action> {
+        let Some(pod) = self.running.get(uid).map(|lifecycle| lifecycle.pod().clone()) else { return Vec::new() };
+        let name = pods::node_name(&pod);
+        let Some(node) = self.nodes.get("", name) else { return Vec::new() };
+        let mut others = Amounts::new();
+        for (_, other) in self.running.iter().filter(|(other, _)| *other != uid) {
+            if pods::node_name(other.pod()) == name && !pods::is_terminal(other.pod()) {
+                for (resource, amount) in lifecycle::requested(other.pod()) {
+                    *others.entry(resource).or_default() += amount;
+                }
+            }
+        }
+        self.dirty.insert(uid.to_owned());
+        let lifecycle = self.running.get_mut(uid);
+        lifecycle.map(|lifecycle| lifecycle.resize(&lifecycle::allocatable(&node), &others)).unwrap_or_default()
+    }
+
+    /// A pod has gone: another may now have what it waits for.
+    fn resize_others(&mut self) {
+        let waiting = self.running.iter().filter(|(_, lifecycle)| lifecycle.wants_resize());
+        let waiting: Vec<String> = waiting.map(|(uid, _)| uid.clone()).collect();
+        for uid in waiting {
+            self.step(&uid);
+        }
     }
 
     /// Starts containers whose environment needs nothing at once, and asks the API for the others.

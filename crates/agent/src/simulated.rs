@@ -29,6 +29,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::containers;
 use crate::runtime::{Action, ContainerId, Happened, Io, Line, Log, Observation, Running, Runtime, Variable};
 use machine::{Alive, Machine};
 
@@ -290,9 +291,8 @@ impl Container {
 
 /// The variables whose values stand in the pod.
 fn own_variables(pod: &Pod, name: &str) -> Vec<Variable> {
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers).filter(|container| container.name == name);
-    let variables = containers.flat_map(|container| container.env.iter().flatten());
-    let plain = variables.filter_map(|variable| {
+    let Some(container) = containers::named(pod, name) else { return Vec::new() };
+    let plain = container.env.iter().flatten().filter_map(|variable| {
         Some(Variable { name: variable.name.clone(), value: variable.value.clone()?, secret: false })
     });
     plain.collect()

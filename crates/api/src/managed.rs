@@ -212,13 +212,35 @@ fn before_first_apply(kind: &Kind, live: &Value, shape: Shape, writer: Writer<'_
 /// Leaves in a config only what may be applied by the path: not the status by the object's own, nothing but it by the other.
 fn only_own_part(kind: &Kind, config: &mut Value, subresource: &str) {
     let Some(fields) = config.as_object_mut() else { return };
-    if subresource == "status" {
-        fields.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
-        if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-            metadata.retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion"));
+    if let "ephemeralcontainers" | "resize" = subresource {
+        fields.remove("status");
+        only_name(fields);
+        if let Some(spec) = fields.get_mut("spec").and_then(Value::as_object_mut) {
+            only_part_of_pod(spec, subresource);
         }
+    } else if subresource == "status" {
+        fields.retain(|field, _| matches!(field.as_str(), "apiVersion" | "kind" | "metadata" | "status"));
+        only_name(fields);
     } else if kind.status {
         fields.remove("status");
+    }
+}
+
+fn only_name(fields: &mut serde_json::Map<String, Value>) {
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "uid" | "resourceVersion"));
+    }
+}
+
+/// What a pod's own subresources cover of its specification.
+fn only_part_of_pod(spec: &mut serde_json::Map<String, Value>, subresource: &str) {
+    if subresource == "ephemeralcontainers" {
+        spec.retain(|field, _| field == "ephemeralContainers");
+        return;
+    }
+    spec.retain(|field, _| matches!(field.as_str(), "containers" | "initContainers"));
+    for container in spec.values_mut().filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
+        container.retain(|field, _| matches!(field.as_str(), "name" | "resources" | "resizePolicy"));
     }
 }
 

@@ -26,6 +26,8 @@ mod member;
 mod names;
 #[path = "rest/objects.rs"]
 mod objects;
+#[path = "rest/pod_parts.rs"]
+mod pod_parts;
 #[path = "rest/refusals.rs"]
 mod refusals;
 #[path = "rest/roles.rs"]

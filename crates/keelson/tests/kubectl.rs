@@ -8,20 +8,21 @@ use keelson::dev::{Scratch, Spec};
 #[tokio::test(flavor = "multi_thread")]
 async fn everyday_commands_work_by_every_kubectl() {
     let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
-    for name in ["kubectl-1.32", "kubectl-1.36", "kubectl-1.37"] {
+    for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
         let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
         kubectl.everyday();
         kubectl.server_side_apply();
         kubectl.explains();
         kubectl.many_kinds();
         kubectl.access();
+        kubectl.resizes();
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn custom_kinds_work_by_every_kubectl() {
     let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
-    for name in ["kubectl-1.32", "kubectl-1.36", "kubectl-1.37"] {
+    for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
         let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
         kubectl.custom_kinds();
     }
@@ -170,6 +171,51 @@ impl Kubectl<'_> {
             &format!("delete namespace {}", kubectl.namespace),
             &format!("namespace \"{}\" deleted", kubectl.namespace),
         );
+    }
+
+    fn resizes(&self) {
+        let namespace = format!("{}-resize", self.namespace);
+        self.says(&format!("create namespace {namespace}"), &format!("namespace/{namespace} created"));
+        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let resources = r#"{"requests":{"cpu":"100m","memory":"64Mi"}}"#;
+        let policy = r#"[{"resourceName":"memory","restartPolicy":"RestartContainer"}]"#;
+        let container = format!(r#"{{"name":"p","image":"i:1","resources":{resources},"resizePolicy":{policy}}}"#);
+        let spec = format!(r#"--overrides={{"spec":{{"containers":[{container}]}}}}"#);
+        kubectl.run(&["run", "p", "--image=i:1", &spec]);
+        kubectl.says("wait --for=condition=Ready --timeout=60s pod/p", "pod/p condition met");
+        let resize = |requests: &str| {
+            let patch =
+                format!(r#"{{"spec":{{"containers":[{{"name":"p","resources":{{"requests":{requests}}}}}]}}}}"#);
+            kubectl.run(&["patch", "pod", "p", "--subresource=resize", "--patch", &patch])
+        };
+        resize(r#"{"cpu":"200m"}"#);
+        kubectl.says(
+            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=200m --timeout=60s pod/p",
+            "pod/p condition met",
+        );
+        kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].restartCount}", "0");
+        resize(r#"{"memory":"128Mi"}"#);
+        kubectl.says(
+            "wait --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s pod/p",
+            "pod/p condition met",
+        );
+        kubectl.says("wait --for=condition=Ready --timeout=60s pod/p", "pod/p condition met");
+        kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].allocatedResources.memory}", "128Mi");
+        // More than the node has.
+        resize(r#"{"cpu":"1000"}"#);
+        kubectl.says("wait --for=condition=PodResizePending --timeout=60s pod/p", "pod/p condition met");
+        kubectl.says("get pod p -o jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}", "Infeasible");
+        kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].resources.requests.cpu}", "200m");
+        resize(r#"{"cpu":"100m"}"#);
+        kubectl.says(
+            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=100m --timeout=60s pod/p",
+            "pod/p condition met",
+        );
+        kubectl.says("get pod p -o jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}", "");
+        kubectl.says("get pod p --subresource=resize -o jsonpath={.spec.containers[0].resources.requests.cpu}", "100m");
+        let removed = r#"{"spec":{"containers":[{"name":"p","resources":{"requests":{"cpu":null}}}]}}"#;
+        let (well, told) = kubectl.try_run(&["patch", "pod", "p", "--subresource=resize", "--patch", removed]);
+        assert!(!well && told.contains("resource requests cannot be removed"), "{told}");
     }
 
     fn explains(&self) {

@@ -20,8 +20,9 @@ async fn sessions_work_by_every_kubectl() {
     let newest = Kubectl { program: tools().join("kubectl-1.37"), cluster: &cluster, context: "keelson", spdy: false };
     newest.run(&["run", "p", "--image=nginx:1", "--port=80", "--env=COLOR=blue"]);
     newest.run(&["run", "broken", "--image=nginx:does-not-exist"]);
-    newest.run(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/p"]);
-    for (name, context) in [("kubectl-1.32", "keelson"), ("kubectl-1.36", "keelson-m2"), ("kubectl-1.37", "keelson-m3")]
+    newest.run(&["run", "debugged", "--image=nginx:1"]);
+    newest.run(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/p", "pod/debugged"]);
+    for (name, context) in [("kubectl-1.32", "keelson"), ("kubectl-1.35", "keelson-m2"), ("kubectl-1.37", "keelson-m3")]
     {
         for spdy in [false, true] {
             let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, context, spdy };
@@ -30,6 +31,7 @@ async fn sessions_work_by_every_kubectl() {
             kubectl.forwards();
             kubectl.attaches();
             kubectl.is_refused();
+            kubectl.debugs();
         }
     }
     keelctl(&cluster);
@@ -187,6 +189,27 @@ impl Kubectl<'_> {
             .expect("answers");
         let log = self.run(&["logs", "p"]);
         assert!(log.contains(&word), "{log}");
+    }
+
+    /// With a container that is added to the pod, and joined.
+    fn debugs(&self) {
+        let name = format!("debug-{}-{}", self.context, self.spdy);
+        let arguments =
+            ["debug", "-i", "debugged", "--image=busybox:1", "--target=debugged", "-c", &name, "--env=SHADE=red"];
+        let mut running = self.start(&arguments);
+        let mut stdin = running.0.stdin.take().expect("is piped");
+        writeln!(stdin, "hello").expect("is read");
+        let answer = "read from standard input: hello";
+        wait_for(running.0.stdout.take().expect("is piped"), answer).expect("answers");
+        assert_eq!(
+            self.run(&["exec", "debugged", "-c", &name, "--", "sh", "-c", "echo $SHADE; hostname"]),
+            "red\ndebugged\n"
+        );
+        assert!(self.run(&["logs", "debugged", "-c", &name]).contains("simulated container of image busybox:1"));
+        let ready = "jsonpath={.status.conditions[?(@.type=='Ready')].status}";
+        assert_eq!(self.run(&["get", "pod", "debugged", "-o", ready]), "True", "nobody waits for it");
+        let again = ["debug", "debugged", "--image=busybox:1", "--target=none", "--profile=general"];
+        self.fails(&again, "targetContainerName: Not found");
     }
 
     fn is_refused(&self) {

@@ -39,6 +39,10 @@ pub enum Target {
     Object,
     /// The status subresource: nothing but the status.
     Status,
+    /// A pod's subresource of that name: containers for debugging, which are only ever added.
+    EphemeralContainers,
+    /// A pod's subresource of that name: what its containers request and are limited to.
+    Resize,
 }
 
 /// A kind of object. [`crate::kinds`] has one file for each and [`crate::registry`] finds them.
@@ -88,9 +92,15 @@ pub(crate) struct Behaviour {
     pub prepare_update: fn(&mut Value, &Value),
     /// The same for an update of the status.
     pub prepare_status: fn(&mut Value, &Value),
+    /// Takes over from what was sent (the second) what a subresource of the kind's own covers.
+    pub prepare_part: fn(&mut Value, &Value, Target),
     pub validate: fn(&Value, &mut Vec<field::Error>),
+    /// What only a new object may not say.
+    pub validate_create: fn(&Value, &mut Vec<field::Error>),
     /// What may not change, new before old.
     pub validate_update: fn(&Value, &Value, &mut Vec<field::Error>),
+    /// The same by a subresource of the kind's own.
+    pub validate_part: fn(&Value, &Value, Target, &mut Vec<field::Error>),
     pub validate_name: fn(&str) -> Vec<String>,
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
 }
@@ -108,8 +118,11 @@ impl Behaviour {
             prepare_create: |_| {},
             prepare_update: |_, _| {},
             prepare_status: |_, _| {},
+            prepare_part: |_, _, _| {},
             validate: |_, _| {},
+            validate_create: |_, _| {},
             validate_update: |_, _, _| {},
+            validate_part: |_, _, _, _| {},
             validate_name: crate::names::dns1123_subdomain,
             cells: |object, _| vec![crate::table::name(object), object["metadata"]["creationTimestamp"].clone()],
         }
@@ -280,15 +293,15 @@ impl Kind {
                     meta::keep(new, old, "status");
                 }
                 (self.behaviour.prepare_update)(new, old);
-                let generation = meta::generation(old);
-                let counted = if self.behaviour.counts_generation {
-                    // Where users have no status subresource, their status is a field as any other.
-                    let with_status = self.is_custom() && !self.status;
-                    Some(generation + i64::from(meta::differs_outside_metadata(new, old, with_status)))
-                } else {
-                    None
-                };
-                meta::set_generation(new, counted);
+                self.count_generation(new, old);
+            }
+            Target::EphemeralContainers | Target::Resize => {
+                let sent = std::mem::replace(new, old.clone());
+                if let Some(resource_version) = meta::resource_version(&sent) {
+                    meta::set(new, "resourceVersion", resource_version);
+                }
+                (self.behaviour.prepare_part)(new, &sent, target);
+                self.count_generation(new, old);
             }
             Target::Status => {
                 let status = new.get_mut("status").map(Value::take);
@@ -311,26 +324,48 @@ impl Kind {
         }
     }
 
+    fn count_generation(&self, new: &mut Value, old: &Value) {
+        let counted = self.behaviour.counts_generation.then(|| {
+            // Where users have no status subresource, their status is a field as any other.
+            let with_status = self.is_custom() && !self.status;
+            meta::generation(old) + i64::from(meta::differs_outside_metadata(new, old, with_status))
+        });
+        meta::set_generation(new, counted);
+    }
+
     /// Everything wrong with a new object, in the order of its fields.
     pub fn validate_create(&self, object: &Value) -> Vec<field::Error> {
         let mut errors = Vec::new();
         meta::validate(object, self.namespaced, self.behaviour.validate_name, &mut errors);
         match self.behaviour.definition {
             Some(definition) => definition.validate(object, None, &mut errors),
-            None => (self.behaviour.validate)(object, &mut errors),
+            None => {
+                (self.behaviour.validate_create)(object, &mut errors);
+                (self.behaviour.validate)(object, &mut errors);
+            }
         }
         errors
     }
 
     /// Everything wrong with `new` as the successor of `old`.
     pub fn validate_update(&self, new: &Value, old: &Value) -> Vec<field::Error> {
+        self.validate_update_of(Target::Object, new, old)
+    }
+
+    /// The same of one that `target` made.
+    pub fn validate_update_of(&self, target: Target, new: &Value, old: &Value) -> Vec<field::Error> {
         let mut errors = Vec::new();
         meta::validate(new, self.namespaced, self.behaviour.validate_name, &mut errors);
         meta::validate_update(new, old, &mut errors);
         match self.behaviour.definition {
             Some(definition) => definition.validate(new, Some(old), &mut errors),
             None => {
-                (self.behaviour.validate_update)(new, old, &mut errors);
+                match target {
+                    Target::Object | Target::Status => (self.behaviour.validate_update)(new, old, &mut errors),
+                    Target::EphemeralContainers | Target::Resize => {
+                        (self.behaviour.validate_part)(new, old, target, &mut errors);
+                    }
+                }
                 (self.behaviour.validate)(new, &mut errors);
             }
         }

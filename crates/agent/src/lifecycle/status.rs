@@ -3,11 +3,15 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
-    PodCondition, PodIP, PodStatus,
+    PodCondition, PodIP, PodStatus, ResourceRequirements,
 };
 use keelson_types::{meta, pods};
 
 use super::{Container, Ended, Kind, Lifecycle, State};
+use crate::containers;
+
+/// Conditions that are only there while they hold.
+pub(super) const PASSING: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
 
 /// The status to report at `now`. Conditions keep the time of their last change.
 pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
@@ -16,7 +20,8 @@ pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
     let ended = matches!(phase, "Succeeded" | "Failed");
     let init_done =
         lifecycle.containers.iter().filter(|container| container.kind != Kind::Main).all(Container::lets_others_start);
-    let ready = lifecycle.containers.iter().filter(|container| container.kind != Kind::Init).all(is_ready);
+    let serves = |container: &&Container| matches!(container.kind, Kind::Main | Kind::Sidecar);
+    let ready = lifecycle.containers.iter().filter(serves).all(is_ready);
     let condition = |kind: &str, holds: bool, reason: &str, message: String| {
         let status = if holds { "True" } else { "False" };
         let before = pods::condition(pod, kind).filter(|before| before.status == status);
@@ -36,37 +41,46 @@ pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
         let names: Vec<&str> = lifecycle
             .containers
             .iter()
-            .filter(|container| container.kind != Kind::Init && !is_ready(container))
+            .filter(|container| serves(container) && !is_ready(container))
             .map(|container| container.name.as_str())
             .collect();
         format!("containers with unready status: [{}]", names.join(" "))
     };
     let not_ready_reason = if phase == "Succeeded" { "PodCompleted" } else { "ContainersNotReady" };
-    let of_kind = |main: bool| -> Option<Vec<ContainerStatus>> {
+    let of_kinds = |kinds: &[Kind]| -> Option<Vec<ContainerStatus>> {
         let statuses: Vec<_> = lifecycle
             .containers
             .iter()
-            .filter(|container| (container.kind == Kind::Main) == main)
+            .filter(|container| kinds.contains(&container.kind))
             .map(|container| container_status(lifecycle, container))
             .collect();
         (!statuses.is_empty()).then_some(statuses)
     };
+    let mut conditions = vec![
+        condition("PodReadyToStartContainers", !ended, "", String::new()),
+        condition("Initialized", init_done, "ContainersNotInitialized", String::new()),
+        condition("ContainersReady", ready && !ended, not_ready_reason, unready()),
+        condition("Ready", ready && !ended, not_ready_reason, unready()),
+    ];
+    if let Some(pending) = &lifecycle.pending {
+        let (reason, message) = (Some(pending.reason.to_owned()), Some(pending.message.clone()));
+        conditions.push(PodCondition { reason, message, ..condition(PASSING[0], true, "", String::new()) });
+    }
+    if lifecycle.containers.iter().any(|container| container.resizing) {
+        conditions.push(condition(PASSING[1], true, "", String::new()));
+    }
     PodStatus {
         phase: Some(phase.to_owned()),
         observed_generation: pod.metadata.generation,
-        conditions: Some(vec![
-            condition("PodReadyToStartContainers", !ended, "", String::new()),
-            condition("Initialized", init_done, "ContainersNotInitialized", String::new()),
-            condition("ContainersReady", ready && !ended, not_ready_reason, unready()),
-            condition("Ready", ready && !ended, not_ready_reason, unready()),
-        ]),
+        conditions: Some(conditions),
         host_ip: Some(lifecycle.host_ip.clone()),
         host_ips: Some(vec![HostIP { ip: lifecycle.host_ip.clone() }]),
         pod_ip: Some(lifecycle.pod_ip.clone()),
         pod_ips: Some(vec![PodIP { ip: lifecycle.pod_ip.clone() }]),
         start_time: Some(meta::whole_seconds(lifecycle.started_at)),
-        init_container_statuses: of_kind(false),
-        container_statuses: of_kind(true),
+        init_container_statuses: of_kinds(&[Kind::Init, Kind::Sidecar]),
+        container_statuses: of_kinds(&[Kind::Main]),
+        ephemeral_container_statuses: of_kinds(&[Kind::Ephemeral]),
         ..PodStatus::default()
     }
 }
@@ -101,10 +115,9 @@ fn phase(lifecycle: &Lifecycle) -> &'static str {
 
 fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerStatus {
     let id = format!("simulated://{}/{}/{}", meta::uid(&*lifecycle.pod), container.name, container.restarts);
-    let spec = lifecycle.pod.spec.as_ref();
-    let specs = spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    let image = specs.into_iter().find(|spec| spec.name == container.name).and_then(|spec| spec.image.clone());
+    let image = containers::named(&lifecycle.pod, &container.name).and_then(|spec| spec.image.clone());
     let image = image.unwrap_or_default();
+    let resources = Some(&container.resources).filter(|resources| **resources != ResourceRequirements::default());
     let state = match &container.state {
         State::Waiting { reason, message, .. } => waiting(reason, message),
         State::Starting => waiting("ContainerCreating", ""),
@@ -117,6 +130,8 @@ fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerSt
     let has_run = !matches!(container.state, State::Waiting { .. } | State::Starting) || container.last.is_some();
     ContainerStatus {
         name: container.name.clone(),
+        allocated_resources: resources.and_then(|resources| resources.requests.clone()),
+        resources: resources.cloned(),
         ready: is_ready(container) || (container.kind == Kind::Init && container.lets_others_start()),
         started: Some(matches!(container.state, State::Running { .. })),
         restart_count: container.restarts,

@@ -208,3 +208,116 @@ fn a_condition_that_holds_again_takes_its_reason_back() {
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
     assert_eq!(reason(&scenario), Value::Null);
 }
+
+#[test]
+fn a_container_for_debugging_runs_once_and_nobody_waits_for_it() {
+    let spec = json!({ "initContainers": [{ "name": "i" }], "containers": [{ "name": "a" }] });
+    let mut scenario = Scenario::new(spec.clone());
+    scenario.look(0);
+    let mut with = spec;
+    with["ephemeralContainers"] = json!([{ "name": "d", "image": "busybox" }]);
+    scenario.lifecycle.update(pod(with, false));
+    // Also while the pod is stuck.
+    scenario.look(1).happen(2, "d", Happened::Started);
+    let told = |scenario: &Scenario| {
+        let status = scenario.lifecycle.status(at(2));
+        let debugger = status.ephemeral_container_statuses.expect("is told")[0].clone();
+        (debugger.image, debugger.state.expect("a state"))
+    };
+    assert_eq!(told(&scenario).0, "busybox");
+    assert!(told(&scenario).1.running.is_some());
+    scenario.happen(3, "i", exited(0)).happen(4, "a", Happened::Started).happen(5, "a", Happened::Ready);
+    scenario.happen(6, "d", exited(3)).look(60);
+    scenario.expect(
+        "0s [start i] Pending: i=ContainerCreating×0 a=ContainerCreating×0
+         1s [start d] Pending: i=ContainerCreating×0 a=ContainerCreating×0
+         2s [] Pending: i=ContainerCreating×0 a=ContainerCreating×0
+         3s [start a] Pending: i=ended 0×0 a=ContainerCreating×0
+         4s [] Running: i=ended 0×0 a=running×0
+         5s [] Running ready: i=ended 0×0 a=running×0
+         6s [] Running ready: i=ended 0×0 a=running×0
+         60s [] Running ready: i=ended 0×0 a=running×0",
+    );
+    assert_eq!(told(&scenario).1.terminated.expect("has ended").exit_code, 3);
+}
+
+fn sized(cpu: &str, memory: &str) -> Value {
+    json!({ "containers": [{
+        "name": "a", "resources": { "requests": { "cpu": cpu, "memory": memory } },
+        "resizePolicy": [{ "resourceName": "memory", "restartPolicy": "RestartContainer" }],
+    }] })
+}
+
+fn amounts(cpu: &str, memory: &str) -> Amounts {
+    [("cpu", cpu), ("memory", memory)].map(|(name, amount)| (name, amount.parse().expect("an amount"))).into()
+}
+
+/// What the container has, and which conditions tell of what it is to have.
+fn has(lifecycle: &Lifecycle) -> (String, Vec<(String, Option<String>)>) {
+    let status = lifecycle.status(at(9));
+    let container = &status.container_statuses.expect("is told")[0];
+    let amount = |name: &str| container.allocated_resources.as_ref().expect("is told")[name].0.clone();
+    let conditions = status.conditions.into_iter().flatten().filter(|condition| condition.type_.contains("Resize"));
+    let conditions = conditions.map(|condition| (condition.type_, condition.reason)).collect();
+    (format!("{} {}", amount("cpu"), amount("memory")), conditions)
+}
+
+#[test]
+fn a_pod_is_resized_when_its_node_has_room() {
+    let mut scenario = Scenario::new(sized("1", "1Gi"));
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    let (node, others) = (amounts("4", "8Gi"), amounts("1", "1Gi"));
+    assert!(!scenario.lifecycle.wants_resize());
+    scenario.lifecycle.update(pod(sized("2", "1Gi"), false));
+    assert!(scenario.lifecycle.wants_resize());
+    assert_eq!(has(&scenario.lifecycle), ("1 1Gi".to_owned(), vec![]), "not before it is given");
+    assert_eq!(scenario.lifecycle.resize(&node, &others).len(), 0, "cpu needs no restart");
+    assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), vec![]));
+
+    let pending = |reason: &str| vec![("PodResizePending".to_owned(), Some(reason.to_owned()))];
+    for (cpu, reason) in [("5", "Infeasible"), ("4", "Deferred")] {
+        scenario.lifecycle.update(pod(sized(cpu, "1Gi"), false));
+        assert_eq!(scenario.lifecycle.resize(&node, &others).len(), 0);
+        assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), pending(reason)));
+    }
+    scenario.lifecycle.resize(&node, &Amounts::new());
+    assert_eq!(has(&scenario.lifecycle), ("4 1Gi".to_owned(), vec![]), "the others have gone");
+    scenario.lifecycle.update(pod(sized("9", "1Gi"), false));
+    scenario.lifecycle.resize(&node, &others);
+    scenario.lifecycle.update(pod(sized("4", "1Gi"), false));
+    assert_eq!(has(&scenario.lifecycle).1, vec![], "it is not asked for any more");
+}
+
+#[test]
+fn a_resize_that_takes_a_restart_is_in_progress_until_it_runs_again() {
+    let mut scenario = Scenario::new(sized("1", "1Gi"));
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    scenario.lifecycle.update(pod(sized("1", "2Gi"), false));
+    let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new());
+    assert!(matches!(&actions[..], [Action::Stop { grace_seconds: 30, .. }]), "{actions:?}");
+    let progress = vec![("PodResizeInProgress".to_owned(), None)];
+    assert_eq!(has(&scenario.lifecycle), ("1 2Gi".to_owned(), progress.clone()));
+    scenario.text.clear();
+    // At once, without a pause for what did not fail.
+    scenario.happen(5, "a", exited(0));
+    assert_eq!(has(&scenario.lifecycle).1, progress);
+    scenario.happen(6, "a", Happened::Started);
+    assert_eq!(has(&scenario.lifecycle).1, vec![]);
+    scenario.expect(
+        "5s [start a] Running: a=ContainerCreating×1
+         6s [] Running: a=running×1",
+    );
+}
+
+#[test]
+fn a_condition_that_is_over_is_taken_out_of_the_status() {
+    let mut scenario = Scenario::new(sized("1", "1Gi"));
+    scenario.look(0).happen(1, "a", Happened::Started);
+    let mut told = (*pod(sized("1", "1Gi"), false)).clone();
+    let over = json!({ "conditions": [{ "type": "PodResizePending", "status": "True" }] });
+    told.status = serde_json::from_value(over).expect("a status");
+    scenario.lifecycle.update(Arc::new(told));
+    let patch = scenario.lifecycle.status_patch(at(2));
+    let conditions = patch["status"]["conditions"].as_array().expect("conditions");
+    assert!(conditions.contains(&json!({ "type": "PodResizePending", "$patch": "delete" })), "{conditions:?}");
+}

@@ -3,15 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvVar, Pod, Secret, Volume};
+use k8s_openapi::api::core::v1::{ConfigMap, EnvVar, Pod, Secret, Volume};
 use keelson_client::Client;
 use keelson_types::meta;
 
+use crate::containers::named;
 use crate::runtime::Variable;
 
 /// Whether the container, or a volume of its pod, refers to another object.
 pub fn needs_lookup(pod: &Pod, name: &str) -> bool {
-    container(pod, name).is_some_and(|container| {
+    named(pod, name).is_some_and(|container| {
         container.env_from.as_ref().is_some_and(|sources| !sources.is_empty())
             || container.env.iter().flatten().any(|variable| {
                 let source = variable.value_from.as_ref();
@@ -22,8 +23,8 @@ pub fn needs_lookup(pod: &Pod, name: &str) -> bool {
 
 /// The variables whose values stand in the pod.
 pub fn literal(pod: &Pod, name: &str) -> Vec<Variable> {
-    let variables = container(pod, name).into_iter().flat_map(|container| container.env.iter().flatten());
-    variables.filter_map(|variable| own(pod, variable)).collect()
+    let Some(container) = named(pod, name) else { return Vec::new() };
+    container.env.iter().flatten().filter_map(|variable| own(pod, variable)).collect()
 }
 
 /// All variables, later ones winning over earlier ones of the same name, as Kubernetes has it.
@@ -41,7 +42,7 @@ pub async fn resolve(client: &Client, pod: &Pod, name: &str) -> Result<Vec<Varia
             lookup.secret(source.secret_name.as_deref().unwrap_or_default(), source.optional).await?;
         }
     }
-    let Some(container) = container(pod, name) else { return Ok(Vec::new()) };
+    let Some(container) = named(pod, name) else { return Ok(Vec::new()) };
     for source in container.env_from.iter().flatten() {
         let prefix = source.prefix.as_deref().unwrap_or_default();
         let (values, secret) = match (&source.config_map_ref, &source.secret_ref) {
@@ -77,11 +78,6 @@ pub async fn resolve(client: &Client, pod: &Pod, name: &str) -> Result<Vec<Varia
 
 fn volumes(pod: &Pod) -> &[Volume] {
     pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default()
-}
-
-fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
-    let spec = pod.spec.as_ref()?;
-    spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|container| container.name == name)
 }
 
 /// A variable's own value, or the field of the pod that it names.

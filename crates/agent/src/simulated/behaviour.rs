@@ -6,6 +6,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Pod;
 use keelson_types::meta;
 
+use crate::containers;
 use crate::runtime::ContainerId;
 
 const PREFIX: &str = "simulation.keelson.dev/";
@@ -71,11 +72,7 @@ impl Behaviour {
 }
 
 fn image(pod: &Pod, name: &str) -> String {
-    let spec = pod.spec.as_ref();
-    let containers =
-        spec.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    let image = containers.into_iter().find(|container| container.name == name).and_then(|found| found.image.clone());
-    image.unwrap_or_default()
+    containers::named(pod, name).and_then(|found| found.image.clone()).unwrap_or_default()
 }
 
 /// `250ms`, `2s`, `5m`, `1h`. Nothing else, so that a typing mistake is told instead of guessed at.

@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::files::Files;
 use super::{KILLED, LINES_MAX, push};
+use crate::containers;
 use crate::runtime::{ContainerId, Line, Variable};
 
 /// Lines that an attached client may be behind.
@@ -55,10 +56,8 @@ impl Alive {
             environment.retain(|(name, _)| *name != variable.name);
             environment.push((variable.name.clone(), variable.value.clone()));
         }
-        let containers =
-            pod.spec.iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-        let own = containers.filter(|container| container.name == id.name);
-        let ports = own.flat_map(|container| container.ports.iter().flatten());
+        let own = containers::named(pod, &id.name);
+        let ports = own.iter().flat_map(|container| container.ports.iter().flatten());
         let ports = ports.filter_map(|port| u16::try_from(port.container_port).ok()).collect();
         let over = CancellationToken::new();
         let machine = Machine {

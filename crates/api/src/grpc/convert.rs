@@ -75,6 +75,8 @@ pub fn target(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Ta
         "binding" => Subresource::Binding,
         "eviction" => Subresource::Eviction,
         "finalize" => Subresource::Finalize,
+        "ephemeralcontainers" => Subresource::EphemeralContainers,
+        "resize" => Subresource::Resize,
         _ => return Err(Status::no_such_path()),
     };
     if !kind.namespaced && !name.namespace.is_empty() {

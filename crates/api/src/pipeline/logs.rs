@@ -62,21 +62,22 @@ pub(super) fn container_named(pod: &Value, name: &str, asked: &str) -> Result<St
         let list = pod["spec"][field].as_array().into_iter().flatten();
         list.filter_map(|container| container["name"].as_str()).map(str::to_owned).collect()
     };
-    let (containers, init) = (names("containers"), names("initContainers"));
+    let containers = names("containers");
+    let others = [names("initContainers"), names("ephemeralContainers")].concat();
     match (asked, containers.as_slice()) {
         ("", [only]) => Ok(only.clone()),
         ("", several) => Err(Status::bad_request(format!(
             "a container name must be specified for pod {name}, choose one of: [{}]",
             several.join(" ")
         ))),
-        (asked, _) if containers.iter().chain(&init).any(|own| own == asked) => Ok(asked.to_owned()),
+        (asked, _) if containers.iter().chain(&others).any(|own| own == asked) => Ok(asked.to_owned()),
         (asked, _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {name}"))),
     }
 }
 
 fn check_started(pod: &Value, request: &LogsRequest) -> Result<(), Status> {
     let (container, name) = (request.container.as_str(), request.pod.as_str());
-    let statuses = ["containerStatuses", "initContainerStatuses"].into_iter();
+    let statuses = ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].into_iter();
     let found = statuses
         .flat_map(|field| pod["status"][field].as_array().into_iter().flatten())
         .find(|status| status["name"] == container);
@@ -104,9 +105,11 @@ mod tests {
     #[test]
     fn the_container_is_the_only_one_or_the_one_named() {
         let one = json!({"spec": {"containers": [{"name": "a"}]}});
-        let two = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}]}});
+        let two = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}],
+            "ephemeralContainers": [{"name": "e"}]}});
         assert_eq!(container_named(&one, "p", ""), Ok("a".to_owned()));
         assert_eq!(container_named(&two, "p", "i"), Ok("i".to_owned()));
+        assert_eq!(container_named(&two, "p", "e"), Ok("e".to_owned()));
         assert_eq!(
             container_named(&two, "p", "").expect_err("is ambiguous").message,
             "a container name must be specified for pod p, choose one of: [a b]"

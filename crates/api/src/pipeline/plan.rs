@@ -292,7 +292,11 @@ fn server_side_apply(
 ) -> Result<Prepared, Status> {
     check_subresource(kinds, target)?;
     match target.subresource {
-        Subresource::None | Subresource::Status | Subresource::Approval => {}
+        Subresource::None
+        | Subresource::Status
+        | Subresource::Approval
+        | Subresource::EphemeralContainers
+        | Subresource::Resize => {}
         Subresource::Scale => return Err(Status::not_implemented("server-side apply to the scale of an object")),
         Subresource::Binding
         | Subresource::Eviction
@@ -319,7 +323,9 @@ fn check_subresource(kinds: &Kinds, target: &Target) -> Result<(), Status> {
         Subresource::Approval => kind.approval,
         Subresource::Status => kind.status,
         Subresource::Scale => kind.scale,
-        Subresource::Binding | Subresource::Eviction => std::ptr::eq(kind, kinds.pods),
+        Subresource::Binding | Subresource::Eviction | Subresource::EphemeralContainers | Subresource::Resize => {
+            std::ptr::eq(kind, kinds.pods)
+        }
         Subresource::Finalize => std::ptr::eq(kind, kinds.namespaces),
         Subresource::Log | Subresource::Session(_) => return Err(Status::method_not_allowed()),
     };

@@ -24,10 +24,12 @@ impl Pipeline {
         self.await_version(version).await?;
         let kind = self.current(target.kind)?;
         let object = self.cached(kind, &target.namespace, &target.name)?;
+        let is_pod = std::ptr::eq(kind, self.kinds.pods);
         match target.subresource {
             Subresource::None => Ok(object.shown_as(kind).json().clone()),
             Subresource::Status if kind.status => Ok(object.shown_as(kind).json().clone()),
             Subresource::Approval if kind.approval => Ok(object.json().clone()),
+            Subresource::EphemeralContainers | Subresource::Resize if is_pod => Ok(object.json().clone()),
             Subresource::Scale if kind.scale => {
                 scale::of(kind, &object.shown_as(kind).value().map_err(Status::internal)?)
             }
@@ -36,7 +38,11 @@ impl Pipeline {
             | Subresource::Log
             | Subresource::Finalize
             | Subresource::Session(_) => Err(Status::method_not_allowed()),
-            Subresource::Status | Subresource::Scale | Subresource::Approval => Err(Status::no_such_path()),
+            Subresource::Status
+            | Subresource::Scale
+            | Subresource::Approval
+            | Subresource::EphemeralContainers
+            | Subresource::Resize => Err(Status::no_such_path()),
         }
     }
 

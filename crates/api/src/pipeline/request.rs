@@ -59,6 +59,10 @@ pub enum Subresource {
     Approval,
     /// `spec.finalizers` of a namespace.
     Finalize,
+    /// The containers that were added to a pod for debugging.
+    EphemeralContainers,
+    /// What a pod's containers request and are limited to.
+    Resize,
     /// What is no part of a pod's object, but a session with it: `exec`, `attach` or `portforward`.
     Session(&'static str),
 }
@@ -75,6 +79,8 @@ impl Subresource {
             Subresource::Eviction => "eviction",
             Subresource::Approval => "approval",
             Subresource::Finalize => "finalize",
+            Subresource::EphemeralContainers => "ephemeralcontainers",
+            Subresource::Resize => "resize",
             Subresource::Session(name) => name,
         }
     }

@@ -46,6 +46,8 @@ pub(super) fn expected(target: &Target) -> Expected {
         | Subresource::Approval
         | Subresource::Log
         | Subresource::Finalize
+        | Subresource::EphemeralContainers
+        | Subresource::Resize
         | Subresource::Session(_) => {
             Expected { protobuf: !target.kind.is_custom(), ..of(&target.kind.api_version(), target.kind.kind) }
         }

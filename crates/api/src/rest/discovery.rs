@@ -177,6 +177,8 @@ pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
     if kind.group.is_empty() && kind.plural == "pods" {
         found.push(Subresource { kind: "Binding", ..own("binding", &["create"]) });
         found.push(Subresource { group: "policy", version: "v1", kind: "Eviction", ..own("eviction", &["create"]) });
+        found.push(own("ephemeralcontainers", &["get", "patch", "update"]));
+        found.push(own("resize", &["get", "patch", "update"]));
         found.push(own("log", &["get"]));
         found.push(Subresource { kind: "PodAttachOptions", ..own("attach", &["create", "get"]) });
         found.push(Subresource { kind: "PodExecOptions", ..own("exec", &["create", "get"]) });

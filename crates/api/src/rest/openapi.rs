@@ -141,9 +141,11 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &'static Kind) {
             "parameters": scope,
         }),
     );
-    if kind.status {
+    let of_pods =
+        if kind.group.is_empty() && kind.plural == "pods" { &["ephemeralcontainers", "resize"][..] } else { &[] };
+    for subresource in kind.status.then_some("status").into_iter().chain(of_pods.iter().copied()) {
         paths.insert(
-            format!("{collection}/{{name}}/status"),
+            format!("{collection}/{{name}}/{subresource}"),
             json!({
                 "get": operation(kind, "get", &[]),
                 "put": with_body(operation(kind, "put", WRITE), kind),

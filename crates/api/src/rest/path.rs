@@ -147,6 +147,8 @@ fn object(kind: &'static Kind, namespace: &str, name: &str, subresource: Option<
         Some("approval") if kind.approval => Subresource::Approval,
         Some("binding") if is("pods") => Subresource::Binding,
         Some("eviction") if is("pods") => Subresource::Eviction,
+        Some("ephemeralcontainers") if is("pods") => Subresource::EphemeralContainers,
+        Some("resize") if is("pods") => Subresource::Resize,
         Some("finalize") if is("namespaces") => Subresource::Finalize,
         Some("log") if is("pods") => {
             return Some(Route::Log { namespace: namespace.to_owned(), pod: name.to_owned() });
@@ -219,6 +221,9 @@ mod tests {
             ("/api/v1/namespaces/default/pods", "all pods \"default\" \"\" None"),
             ("/api/v1/namespaces/default/pods/x", "pods \"default\" \"x\" None"),
             ("/api/v1/namespaces/default/pods/x/binding", "pods \"default\" \"x\" Binding"),
+            ("/api/v1/namespaces/default/pods/x/ephemeralcontainers", "pods \"default\" \"x\" EphemeralContainers"),
+            ("/api/v1/namespaces/default/pods/x/resize", "pods \"default\" \"x\" Resize"),
+            ("/api/v1/namespaces/default/services/x/resize", "nothing"),
             ("/api/v1/namespaces/default/pods/x/log", "Log { namespace: \"default\", pod: \"x\" }"),
             ("/api/v1/namespaces/default/pods/x/exec", "Session { what: Exec, namespace: \"default\", pod: \"x\" }"),
             (

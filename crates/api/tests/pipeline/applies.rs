@@ -1,4 +1,4 @@
-//! Server-side apply over gRPC: as over REST, one by one and in a batch.
+//! Server-side apply over gRPC: as over REST, one by one and in a batch; and the parts of pods.
 
 use super::*;
 
@@ -96,5 +96,32 @@ async fn a_batch_applies_all_or_nothing() {
     client.write(batch("other")).await.expect("writes");
     let found = value(client.get(get).await.expect("is there").into_inner().object);
     assert_eq!(found["metadata"]["managedFields"][0]["manager"], "me", "the batch says who writes");
+    member.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_of_pods_are_changed_over_grpc() {
+    let member = Member::start().await;
+    let resources = json!({"requests": {"cpu": "100m"}});
+    let pod = json!({"metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "c", "image": "i", "resources": resources}]}});
+    member.create("pods", pod).await.expect("creates");
+    let mut client = administrator(&member).await;
+    let patch = |part: &str, patch: Value| proto::PatchRequest {
+        name: name("pods", "p", part),
+        r#type: proto::patch_request::Type::Strategic.into(),
+        patch: patch.to_string().into(),
+        options: None,
+    };
+    let debugger = json!({"spec": {"ephemeralContainers": [{"name": "d", "image": "i"}]}});
+    let patched = client.patch(patch("ephemeralcontainers", debugger.clone())).await.expect("patches").into_inner();
+    assert_eq!(value(patched.object)["spec"]["ephemeralContainers"][0]["name"], "d");
+    let resize = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "200m"}}}]}});
+    let resized = client.patch(patch("resize", resize)).await.expect("patches").into_inner();
+    assert_eq!(value(resized.object)["spec"]["containers"][0]["resources"]["requests"]["cpu"], "200m");
+    let refused = client.patch(patch("", debugger)).await.map(|_| ());
+    refused.expect("changes nothing, which is allowed");
+    let get = proto::GetRequest { name: name("pods", "p", "resize") };
+    assert_eq!(value(client.get(get).await.expect("is read").into_inner().object)["kind"], "Pod");
     member.stop().await;
 }

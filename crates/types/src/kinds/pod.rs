@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 
 use crate::field::{Error, Path};
 use crate::json::{child, default_to, set, text};
-use crate::kind::{Behaviour, Kind, Served};
+use crate::kind::{Behaviour, Kind, Served, Target};
 use crate::merge::{Rule, Rules, by, by_retaining};
 use crate::table::Column;
 
 pub(crate) mod defaults;
+mod ephemeral;
 mod qos;
+mod resize;
 mod row;
 mod update;
 pub(crate) mod validation;
@@ -87,8 +89,11 @@ pub static KIND: Kind = Kind {
         default,
         prepare_create,
         prepare_status,
+        prepare_part,
         validate,
+        validate_create,
         validate_update: update::validate,
+        validate_part,
         cells: row::cells,
         ..Behaviour::of::<Pod>()
     },
@@ -119,8 +124,33 @@ fn prepare_status(new: &mut Value, old: &Value) {
     }
 }
 
+fn prepare_part(new: &mut Value, sent: &Value, target: Target) {
+    match target {
+        Target::EphemeralContainers => ephemeral::prepare(new, sent),
+        Target::Resize => resize::prepare(new, sent),
+        Target::Object | Target::Status => {}
+    }
+}
+
 fn validate(object: &Value, errors: &mut Vec<Error>) {
-    validation::spec(&object["spec"], &Path::new("spec"), errors);
+    validation::of_pod(&object["spec"], &Path::new("spec"), errors);
+}
+
+fn validate_create(object: &Value, errors: &mut Vec<Error>) {
+    ephemeral::refuse(&object["spec"], &Path::new("spec"), "cannot be set on create", errors);
+}
+
+fn validate_part(new: &Value, old: &Value, target: Target, errors: &mut Vec<Error>) {
+    match target {
+        Target::EphemeralContainers => ephemeral::validate_update(new, old, errors),
+        Target::Resize => resize::validate(new, old, errors),
+        Target::Object | Target::Status => {}
+    }
+}
+
+/// Whether a pod is one that its node found by itself, so that changes of its object here would not reach it.
+fn is_static(pod: &Value) -> bool {
+    pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string()
 }
 
 #[cfg(test)]

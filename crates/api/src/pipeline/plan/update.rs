@@ -149,6 +149,10 @@ impl Planner<'_> {
                 kind.default(&mut new);
                 kind.prepare_update(&mut new, &old, Part::Status);
             }
+            Subresource::EphemeralContainers | Subresource::Resize => {
+                kind.default(&mut new);
+                kind.prepare_update(&mut new, &old, part(target.subresource));
+            }
             Subresource::None
             | Subresource::Scale
             | Subresource::Binding
@@ -172,7 +176,7 @@ impl Planner<'_> {
         if std::ptr::eq(kind, self.kinds.services) {
             allocations = self.allocate(&mut new, Some(&old), &mut errors)?;
         }
-        errors.extend(kind.validate_update(&new, &old));
+        errors.extend(kind.validate_update_of(part(target.subresource), &new, &old));
         self.check_definition(kind, &new, Some(&old), &mut errors);
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, found.name(), &errors));
@@ -287,6 +291,23 @@ impl Planner<'_> {
             as_scale: false,
             warnings: Vec::new(),
         })
+    }
+}
+
+/// What a subresource changes, in the words of the kinds.
+fn part(subresource: Subresource) -> Part {
+    match subresource {
+        Subresource::EphemeralContainers => Part::EphemeralContainers,
+        Subresource::Resize => Part::Resize,
+        Subresource::Status => Part::Status,
+        Subresource::None
+        | Subresource::Scale
+        | Subresource::Approval
+        | Subresource::Finalize
+        | Subresource::Binding
+        | Subresource::Eviction
+        | Subresource::Log
+        | Subresource::Session(_) => Part::Object,
     }
 }
 

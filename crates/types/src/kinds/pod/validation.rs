@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::ephemeral;
 use crate::field::{Error, Path};
 use crate::json::{items, text};
 use crate::kinds::check;
@@ -13,9 +14,17 @@ mod probes;
 mod scheduling;
 mod volumes;
 
+/// What a template's spec may say.
 pub(crate) fn spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    ephemeral::refuse(spec, path, "ephemeral containers not allowed in pod template", errors);
+    of_pod(spec, path, errors);
+}
+
+/// What a pod's own spec may say.
+pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let volumes = volumes::validate(&spec["volumes"], &path.child("volumes"), errors);
     containers::validate(spec, &volumes, path, errors);
+    ephemeral::validate(spec, path, errors);
     check::one_of(&spec["restartPolicy"], &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), errors);
     validate_dns(spec, path, errors);
     check::not_negative(&spec["terminationGracePeriodSeconds"], &path.child("terminationGracePeriodSeconds"), errors);
