@@ -8,6 +8,8 @@ export KEELSON_TEST_ETCD_34 ?= $(KEELSON_TOOLS)/etcd-3.4/etcd
 export KEELSON_TEST_ETCDCTL_35 ?= $(KEELSON_TOOLS)/etcd-3.5/etcdctl
 export KEELSON_TEST_ETCD_35 ?= $(KEELSON_TOOLS)/etcd-3.5/etcd
 bin := $(CARGO_TARGET_DIR)/debug
+# A workspace of its own.
+rust_clients := crates/keelson/tests/clients/rust/Cargo.toml
 env = eval "$$($(bin)/keelson dev env)"
 
 .DEFAULT_GOAL := help
@@ -41,8 +43,10 @@ bench: ## Run the benchmarks beside etcd and print their figures (forty minutes)
 
 check: ## Check formatting, lints and the architecture
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(rust_clients) --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --test architecture
 
 fmt: ## Format the code
 	cargo fmt --all
+	cargo fmt --manifest-path $(rust_clients)

@@ -31,7 +31,7 @@ async fn manifests_work_as_they_are_by_every_client() {
     let tools = tools();
     let clients = [
         ("kubectl-1-32", tools.join("kubectl-1.32")),
-        ("kubectl-1-36", tools.join("kubectl-1.36")),
+        ("kubectl-1-35", tools.join("kubectl-1.35")),
         ("kubectl-1-37", tools.join("kubectl-1.37")),
         ("keelctl", scratch::program("keelctl").expect("keelctl is built")),
     ];

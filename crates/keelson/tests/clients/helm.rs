@@ -22,7 +22,7 @@ async fn charts_live_their_life_by_helm_3_and_helm_4() {
     let life = |name: &'static str| {
         let helm = Helm {
             program: Program { path: tool(name), cluster: &cluster },
-            kubectl: Program { path: tool("kubectl-1.36"), cluster: &cluster },
+            kubectl: Program { path: tool("kubectl-1.35"), cluster: &cluster },
             namespace: name,
             chart: chart_of(name, folder.path()).to_string_lossy().into_owned(),
             steps: Cell::new(0),

@@ -4,6 +4,7 @@
 mod helm;
 mod javascript;
 mod python;
+mod rust;
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
