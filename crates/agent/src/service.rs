@@ -69,6 +69,8 @@ struct Loop {
     running: BTreeMap<String, Lifecycle>,
     uids: HashMap<Key, String>,
     addresses: HashSet<String>,
+    /// Pods whose nodes have no room for the resources that they ask for.
+    cramped: HashSet<String>,
     /// Pods whose status has changed and is not written yet.
     dirty: HashSet<String>,
     writing: JoinSet<Vec<(Written, Result<(), keelson_client::Error>)>>,
@@ -126,6 +128,7 @@ impl Service {
             running: BTreeMap::new(),
             uids: HashMap::new(),
             addresses: HashSet::new(),
+            cramped: HashSet::new(),
             dirty: HashSet::new(),
             writing: JoinSet::new(),
             resolving: JoinSet::new(),
@@ -272,6 +275,7 @@ impl Loop {
             self.addresses.remove(&address);
         }
         self.uids.remove(key);
+        self.cramped.remove(uid);
         self.dirty.remove(uid);
         self.runtime.write().act(Action::Remove { pod_uid: uid.to_owned() }, Timestamp::now());
         self.resize_others();
@@ -288,6 +292,7 @@ impl Loop {
         for uid in due {
             self.step(&uid);
         }
+        self.resize_others();
     }
 
     fn step(&mut self, uid: &str) {
@@ -323,16 +328,22 @@ impl Loop {
                 }
             }
         }
-        self.dirty.insert(uid.to_owned());
-        let lifecycle = self.running.get_mut(uid);
-        lifecycle.map(|lifecycle| lifecycle.resize(&lifecycle::allocatable(&node), &others)).unwrap_or_default()
+        let Some(lifecycle) = self.running.get_mut(uid) else { return Vec::new() };
+        let resized = lifecycle.resize(&lifecycle::allocatable(&node), &others);
+        if lifecycle.wants_resize() {
+            self.cramped.insert(uid.to_owned());
+        } else {
+            self.cramped.remove(uid);
+        }
+        if resized.is_some() {
+            self.dirty.insert(uid.to_owned());
+        }
+        resized.unwrap_or_default()
     }
 
-    /// A pod has gone: another may now have what it waits for.
+    /// Pods have gone or ended, or a node has changed: others may now have what they wait for.
     fn resize_others(&mut self) {
-        let waiting = self.running.iter().filter(|(_, lifecycle)| lifecycle.wants_resize());
-        let waiting: Vec<String> = waiting.map(|(uid, _)| uid.clone()).collect();
-        for uid in waiting {
+        for uid in std::mem::take(&mut self.cramped) {
             self.step(&uid);
         }
     }

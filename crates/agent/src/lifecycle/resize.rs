@@ -73,12 +73,16 @@ impl Lifecycle {
         (wanted != container.resources).then_some(wanted)
     }
 
-    /// Gives the containers what the pod asks for, if the node has it beside what `others` request.
-    pub fn resize(&mut self, allocatable: &Amounts, others: &Amounts) -> Vec<Action> {
-        self.pending = self.pending_for(allocatable, others);
-        if self.pending.is_some() {
-            return Vec::new();
+    /// Gives the containers what the pod asks for, if the node has it beside what `others` request. `None` when nothing has
+    /// changed: the pod waits for what it waited for before.
+    pub fn resize(&mut self, allocatable: &Amounts, others: &Amounts) -> Option<Vec<Action>> {
+        let pending = self.pending_for(allocatable, others);
+        if pending.is_some() {
+            let same = self.pending == pending;
+            self.pending = pending;
+            return (!same).then(Vec::new);
         }
+        self.pending = None;
         let mut actions = Vec::new();
         for index in 0..self.containers.len() {
             let Some(wanted) = self.resources_wanted(&self.containers[index]) else { continue };
@@ -91,7 +95,7 @@ impl Lifecycle {
                 actions.push(Action::Stop { container: id, grace_seconds: self.grace_seconds() });
             }
         }
-        actions
+        Some(actions)
     }
 
     fn pending_for(&self, allocatable: &Amounts, others: &Amounts) -> Option<Pending> {

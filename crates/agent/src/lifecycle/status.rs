@@ -10,8 +10,10 @@ use keelson_types::{meta, pods};
 use super::{Container, Ended, Kind, Lifecycle, State};
 use crate::containers;
 
+const RESIZE_PENDING: &str = "PodResizePending";
+const RESIZE_IN_PROGRESS: &str = "PodResizeInProgress";
 /// Conditions that are only there while they hold.
-pub(super) const PASSING: [&str; 2] = ["PodResizePending", "PodResizeInProgress"];
+pub(super) const PASSING: [&str; 2] = [RESIZE_PENDING, RESIZE_IN_PROGRESS];
 
 /// The status to report at `now`. Conditions keep the time of their last change.
 pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
@@ -64,10 +66,10 @@ pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
     ];
     if let Some(pending) = &lifecycle.pending {
         let (reason, message) = (Some(pending.reason.to_owned()), Some(pending.message.clone()));
-        conditions.push(PodCondition { reason, message, ..condition(PASSING[0], true, "", String::new()) });
+        conditions.push(PodCondition { reason, message, ..condition(RESIZE_PENDING, true, "", String::new()) });
     }
     if lifecycle.containers.iter().any(|container| container.resizing) {
-        conditions.push(condition(PASSING[1], true, "", String::new()));
+        conditions.push(condition(RESIZE_IN_PROGRESS, true, "", String::new()));
     }
     PodStatus {
         phase: Some(phase.to_owned()),

@@ -271,13 +271,15 @@ fn a_pod_is_resized_when_its_node_has_room() {
     scenario.lifecycle.update(pod(sized("2", "1Gi"), false));
     assert!(scenario.lifecycle.wants_resize());
     assert_eq!(has(&scenario.lifecycle), ("1 1Gi".to_owned(), vec![]), "not before it is given");
-    assert_eq!(scenario.lifecycle.resize(&node, &others).len(), 0, "cpu needs no restart");
+    let actions = scenario.lifecycle.resize(&node, &others).expect("changes");
+    assert_eq!(actions.len(), 0, "cpu needs no restart");
     assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), vec![]));
 
     let pending = |reason: &str| vec![("PodResizePending".to_owned(), Some(reason.to_owned()))];
     for (cpu, reason) in [("5", "Infeasible"), ("4", "Deferred")] {
         scenario.lifecycle.update(pod(sized(cpu, "1Gi"), false));
-        assert_eq!(scenario.lifecycle.resize(&node, &others).len(), 0);
+        assert!(scenario.lifecycle.resize(&node, &others).is_some(), "it is told why");
+        assert!(scenario.lifecycle.resize(&node, &others).is_none(), "once");
         assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), pending(reason)));
     }
     scenario.lifecycle.resize(&node, &Amounts::new());
@@ -293,7 +295,7 @@ fn a_resize_that_takes_a_restart_is_in_progress_until_it_runs_again() {
     let mut scenario = Scenario::new(sized("1", "1Gi"));
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
     scenario.lifecycle.update(pod(sized("1", "2Gi"), false));
-    let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new());
+    let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new()).expect("changes");
     assert!(matches!(&actions[..], [Action::Stop { grace_seconds: 30, .. }]), "{actions:?}");
     let progress = vec![("PodResizeInProgress".to_owned(), None)];
     assert_eq!(has(&scenario.lifecycle), ("1 2Gi".to_owned(), progress.clone()));

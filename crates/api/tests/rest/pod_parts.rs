@@ -77,7 +77,7 @@ async fn a_pod_is_resized_by_cpu_and_memory_alone() {
     assert!(managers.iter().any(|entry| entry["subresource"] == "resize"), "{managers:?}");
 
     for (requests, why) in [
-        (json!({"cpu": null}), "resource requests cannot be removed"),
+        (json!({"memory": null}), "resource requests cannot be removed"),
         (json!({"cpu": "300m"}), "must be less than or equal to cpu limit of 200m"),
         (json!({"ephemeral-storage": "1Gi"}), "only cpu and memory resources are mutable"),
     ] {
