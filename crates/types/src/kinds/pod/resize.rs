@@ -103,10 +103,7 @@ fn validate_order(new: &Value, old: &Value, path: &Path<'_>, errors: &mut Vec<Er
 
 /// Gives amounts of cpu and memory their old values.
 fn make_equal(resources: &mut Value, old: &Value, amounts: &str) {
-    let mut equal = match resources.get(amounts).and_then(Value::as_object) {
-        Some(new) => new.clone(),
-        None => serde_json::Map::new(),
-    };
+    let mut equal = resources.get(amounts).and_then(Value::as_object).cloned().unwrap_or_default();
     for resource in MUTABLE {
         match old[amounts].get(resource) {
             Some(amount) => equal.insert(resource.to_owned(), amount.clone()),
