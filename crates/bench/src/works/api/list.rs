@@ -11,7 +11,7 @@ use crate::driver::Work;
 use crate::figure::{Bound, Figure, Published, Target};
 use crate::options::Options;
 use crate::side::{Members, Side};
-use crate::wire::{Failure, Rest};
+use crate::wire::Rest;
 
 const NAMESPACE: &str = "bench-list";
 /// Creations in flight: few, because each is large.
@@ -106,7 +106,7 @@ impl List {
         let started = Instant::now();
         let mut listing = JoinSet::new();
         for mut rest in connections {
-            listing.spawn_local(async move { Ok::<_, Failure>(rest.get_length(path(&collection())?).await?) });
+            listing.spawn_local(async move { rest.get_length(path(&collection())?).await });
         }
         let mut bytes = 0;
         while let Some(ended) = listing.join_next().await {
