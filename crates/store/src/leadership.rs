@@ -62,10 +62,8 @@ pub(crate) async fn follow(
     loop {
         let known = {
             let now = server.borrow_watched();
-            // Without a granted vote there is a term, and perhaps a candidate, but no leader. And the vote is the one on disk,
-            // while the leader may be that of a later term already.
             let granted = now.vote.committed.then_some(now.vote.leader_id.voted_for);
-            let leader_id = now.current_leader.filter(|leader| granted == Some(*leader));
+            let leader_id = leader_of_the_vote(granted, now.current_leader);
             let leads = now.state == ServerState::Leader && leader_id == Some(now.id);
             Known { term: now.vote.leader_id.term, leader_id, leads }
         };
@@ -97,6 +95,12 @@ pub(crate) async fn follow(
     leadership.send_modify(|last| *last = Leadership { term: last.term, leading: false, leader_id: None });
 }
 
+/// The leader of the term of the vote on disk, of which is known to whom it was `granted`. Without that there is a term, and
+/// perhaps a candidate, but no leader; and the current leader may be that of a later term already.
+fn leader_of_the_vote(granted: Option<u64>, current: Option<u64>) -> Option<u64> {
+    current.filter(|leader| granted == Some(*leader))
+}
+
 /// For how long no quorum has answered this member as the leader. One that needs no other is its own quorum.
 fn without_quorum(raft: &Raft) -> Option<Duration> {
     let metrics = raft.metrics();
@@ -112,5 +116,22 @@ fn publish(leadership: &watch::Sender<Leadership>, now: Leadership) {
     if changed {
         let leader = now.leader_id.map(|id| format!("{id:016x}"));
         tracing::info!(term = now.term, leader, leading = now.leading, "leadership");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leader_is_named_beside_its_own_term_only() {
+        assert_eq!(leader_of_the_vote(Some(1), Some(1)), Some(1));
+        assert_eq!(
+            leader_of_the_vote(Some(1), Some(2)),
+            None,
+            "the leader of a later term, whose vote is not on disk yet"
+        );
+        assert_eq!(leader_of_the_vote(None, Some(1)), None, "a candidate");
+        assert_eq!(leader_of_the_vote(Some(1), None), None);
     }
 }

@@ -117,6 +117,7 @@ impl Member {
             committed_index: codec::position(metrics.cluster_committed.or(metrics.local_committed).map(|id| id.index))
                 .max(applied.index),
             last_log_index: codec::position(metrics.last_log_index),
+            settled: metrics.membership_config.membership().get_joint_config().len() == 1,
             database_bytes: i64::try_from(self.reader.bytes_total()).unwrap_or(i64::MAX),
             database_bytes_in_use: i64::try_from(self.reader.bytes_in_use()).unwrap_or(i64::MAX),
         }

@@ -53,10 +53,12 @@ pub(crate) async fn run(member: Shared, gate: Arc<Gate>) -> Result<(), gate::Err
             _ = ticks.tick() => {}
             changed = leadership.changed() => if changed.is_err() { return Ok(()) },
         }
+        // In this order: what the log says is dropped only when the list that is looked at has it.
+        let applied = *member.applied.borrow();
         let cluster = member.reader.cluster();
         // Before that, the gate finds out who is there: a backup that this member comes from may know less.
         if gate.has_decided() {
-            follow(&member, &cluster);
+            follow(&member, &cluster, applied);
         }
         let now = member.now_leadership();
         let alone = now.leader_id.is_none() || (!now.leading && turn % TURNS_PER_QUESTION == 0);
@@ -74,11 +76,11 @@ pub(crate) async fn run(member: Shared, gate: Arc<Gate>) -> Result<(), gate::Err
     Ok(())
 }
 
-/// Brings what this member does by the list up to date with it.
-fn follow(member: &Member, cluster: &ClusterState) {
+/// Brings what this member does by the list up to date with it; the list is that of the position `applied` or of a later one.
+fn follow(member: &Member, cluster: &ClusterState, applied: u64) {
     let metrics = member.raft.metrics();
     let needed: BTreeSet<u64> = metrics.borrow_watched().membership_config.nodes().map(|(id, ())| *id).collect();
-    let members = member.unapplied.over(&cluster.members, *member.applied.borrow());
+    let members = member.unapplied.over(&cluster.members, applied);
     member.peers.follow(&members, &cluster.removed, &needed);
     let learner = cluster.members.iter().any(|record| record.id == member.own_id() && record.learner);
     member.learner.store(learner, Ordering::Relaxed);

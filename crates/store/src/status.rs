@@ -39,6 +39,8 @@ pub struct Status {
     pub committed_index: u64,
     /// The last log entry that this member has.
     pub last_log_index: u64,
+    /// Whether the voters in this member's log are one set: no change from one to another is under way there.
+    pub settled: bool,
     /// Size of the state, on disk and not there yet.
     pub database_bytes: i64,
     /// The part of it that is in use: the rest are files that are only kept until a read of them is over.

@@ -132,3 +132,6 @@ impl Turn {
         self.events[before..].iter().map(Bytes::len).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;
