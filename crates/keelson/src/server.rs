@@ -1,5 +1,6 @@
 //! `keelson server`: one member. Wires the store, the API and the loops together, and ends them in the opposite order.
 
+mod corruption;
 mod limits;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::corruption::CorruptionChecks;
 use self::limits::StoreLimits;
 use crate::dev::ready::tls;
 
@@ -93,6 +95,8 @@ pub struct Arguments {
     log_entries_to_keep: u64,
     #[command(flatten)]
     store_limits: StoreLimits,
+    #[command(flatten)]
+    corruption_checks: CorruptionChecks,
     /// Threads that serve the etcd port and the other members, beside those of the log, of applying and of RocksDB. Default: half
     /// of the cores.
     #[arg(long)]
@@ -160,6 +164,7 @@ impl Arguments {
             snapshot_every_entries: self.snapshot_every_entries,
             log_entries_to_keep: self.log_entries_to_keep,
             etcd: self.store_limits.limits(),
+            corruption: self.corruption_checks.options(),
             join: self.initial_cluster_state == InitialClusterState::Existing,
             strict_reconfiguration: self.strict_reconfig_check,
             quota_bytes: self.quota_backend_bytes,

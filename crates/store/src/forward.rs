@@ -12,7 +12,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::member::{Member, Shared};
 use crate::peers::{ClusterId, Connection};
-use crate::{Error, membership};
+use crate::{Error, corruption, membership};
 
 /// How long a new leader may take to be known.
 pub(crate) const TRANSFER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -39,6 +39,7 @@ fn status(error: Error) -> Status {
         Error::TooManyRequests => Code::ResourceExhausted,
         Error::BadTransferee => Code::InvalidArgument,
         Error::Timeout => Code::DeadlineExceeded,
+        Error::Compacted { .. } | Error::FutureRevision { .. } => Code::OutOfRange,
         _ => Code::Unknown,
     };
     Status::new(code, error.to_string())
@@ -125,6 +126,16 @@ impl Forward for Server {
         let member_id = found.ok_or_else(|| Status::not_found("no member has that peer URL"))?.id;
         let cluster_id = self.member.identity.cluster_id;
         Ok(Response::new(proto::JoinResponse { cluster_id, member_id, members }))
+    }
+
+    async fn hash_kv(&self, request: Request<proto::HashKvRequest>) -> Result<Response<proto::HashKvResponse>, Status> {
+        let revision = self.cluster.check(request)?.into_inner().revision;
+        let found = corruption::of_this_member(&self.member, revision).await.map_err(status)?;
+        Ok(Response::new(proto::HashKvResponse {
+            hash: found.hash,
+            newest_revision: found.newest_revision,
+            compacted_revision: found.compacted_revision,
+        }))
     }
 
     async fn move_leader(

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod backup;
+pub mod corruption;
 pub mod error;
 pub mod etcd_v3;
 pub mod health;

@@ -54,6 +54,8 @@ pub(crate) struct Member {
     pub(crate) identity: Identity,
     /// How many backups may be read at one time: each pins files on the disk.
     pub(crate) backups: Arc<Semaphore>,
+    /// Reading everything to compare it with other members, one at a time.
+    pub(crate) hashing: Arc<Semaphore>,
     pub(crate) auth: Auth,
 }
 

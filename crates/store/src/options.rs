@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::raft::log;
-use crate::{auth, etcd_v3};
+use crate::{auth, corruption, etcd_v3};
 
 #[doc(hidden)]
 pub use stall::Stall;
@@ -110,6 +110,8 @@ pub struct Options {
     pub sync_stall_limit: Duration,
     /// Read all files of the state at the start and check them against their checksums. What is read later is always checked.
     pub verify_state: bool,
+    /// When members compare what they hold.
+    pub corruption: corruption::Options,
     /// For tests of a disk that stalls.
     #[doc(hidden)]
     pub stall: Stall,
@@ -161,6 +163,7 @@ impl Options {
             max_txn_ops: 128,
             sync_stall_limit: Duration::from_secs(1),
             verify_state: true,
+            corruption: corruption::Options::default(),
             stall: Stall::default(),
             min_free_disk_bytes: 256 << 20,
             quota_bytes: 0,
@@ -190,6 +193,9 @@ impl Options {
         }
         if self.max_request_bytes > REQUEST_BYTES_MAX {
             return Err(Invalid::LargeRequests { bytes: self.max_request_bytes });
+        }
+        if self.corruption.after_compactions && self.corruption.compaction_interval.is_zero() {
+            return Err(Invalid::CompactionCheck);
         }
         Ok(())
     }
@@ -321,6 +327,9 @@ pub enum Invalid {
         /// The limit asked for.
         bytes: usize,
     },
+    /// The leader would do nothing but look.
+    #[error("the time between two looks for compactions to compare members after must be above zero")]
+    CompactionCheck,
     /// A limit of zero lets nothing through.
     #[error("request size, transaction size and snapshot interval must be above zero")]
     ZeroLimit,
@@ -382,6 +391,12 @@ mod tests {
         let mut o = options();
         o.max_request_bytes = REQUEST_BYTES_MAX + 1;
         assert!(matches!(o.validate(), Err(Invalid::LargeRequests { .. })));
+
+        let mut o = options();
+        o.corruption.compaction_interval = Duration::ZERO;
+        assert_eq!(o.validate(), Ok(()));
+        o.corruption.after_compactions = true;
+        assert_eq!(o.validate(), Err(Invalid::CompactionCheck));
 
         let mut o = options();
         o.election_timeout_max = o.election_timeout_min;

@@ -36,7 +36,8 @@ use crate::raft::state_machine::StateMachine;
 use crate::raft::{Raft, config};
 use crate::state::State;
 use crate::{
-    Handle, Options, auth, etcd_v3, forward, leadership, membership, peer_tls, propose, raft, read_index, state,
+    Handle, Options, auth, corruption, etcd_v3, forward, leadership, membership, peer_tls, propose, raft, read_index,
+    state,
 };
 
 pub use error::Error;
@@ -76,6 +77,9 @@ impl Store {
         let known = reader.cluster();
         let known = unapplied.over(&known.members, reader.applied().index);
         peers.follow(if known.is_empty() { &members } else { &known }, &[], &BTreeSet::new());
+        if options.corruption.at_start {
+            corruption::at_start(&peers, &reader).await.map_err(Error::Differs)?;
+        }
         let answers = Answers::new(identity.member_id);
         let (state_machine, applied) = StateMachine::new(state, snapshots_dir.clone(), answers.clone());
         let metrics = Arc::new(Metrics::new(identity.member_id, log.figures(), reader.measured()));
@@ -107,6 +111,7 @@ impl Store {
             unapplied,
             identity,
             backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
+            hashing: Arc::new(Semaphore::new(1)),
             auth,
             options,
         });
@@ -359,6 +364,15 @@ impl Service {
             let run = space::run(Arc::clone(&member));
             tasks.spawn(async move {
                 ("space", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        if member.options.corruption.compares_later() {
+            let run = corruption::run(Arc::clone(&member));
+            tasks.spawn(async move {
+                ("the comparison of members", {
                     run.await;
                     Ok(())
                 })

@@ -9,10 +9,22 @@ use super::scan::Scan;
 use super::value::Header;
 use crate::state::Error;
 
+/// Pairs between two looks at whether to go on.
+const PAIRS_AT_ONCE: usize = 1024;
+
 /// Sums up all that `scan` passes.
-pub(crate) fn of(mut scan: Scan<'_>) -> Result<u32, Error> {
-    let mut sum = 0;
+pub(crate) fn of(scan: Scan<'_>) -> Result<u32, Error> {
+    of_while(scan, || true)
+}
+
+/// As [`of`], but [`Error::Closed`] as soon as it is not to `go_on`.
+pub(crate) fn of_while(mut scan: Scan<'_>, go_on: impl Fn() -> bool) -> Result<u32, Error> {
+    let (mut sum, mut pairs) = (0, 0_usize);
     while scan.advance()? {
+        if pairs.is_multiple_of(PAIRS_AT_ONCE) && !go_on() {
+            return Err(Error::Closed);
+        }
+        pairs += 1;
         let (mod_revision, header) = scan.version();
         sum = append(sum, scan.key(), mod_revision, header, scan.value()?);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::{auth, etcd_v3, options, peer_tls, state};
+use crate::{auth, corruption, etcd_v3, options, peer_tls, state};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,6 +51,9 @@ pub enum Error {
     /// The state.
     #[error("cannot use the state")]
     State(#[source] state::Error),
+    /// The data are not those of the other members.
+    #[error("this member does not start")]
+    Differs(#[source] corruption::Differs),
     /// Consensus cannot go on: the log or the state failed.
     #[error("consensus has stopped")]
     Raft(#[source] Source),

@@ -209,6 +209,18 @@ impl Reader {
     /// # Errors
     /// As for [`Reader::range`].
     pub fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, crate::Error> {
+        self.hash_kv_while(revision, || true)
+    }
+
+    /// As [`Reader::hash_kv`], but `Stopped` as soon as it is not to `go_on`.
+    ///
+    /// # Errors
+    /// As for [`Reader::range`].
+    pub(crate) fn hash_kv_while(
+        &self,
+        revision: i64,
+        go_on: impl Fn() -> bool,
+    ) -> Result<HashKvResponse, crate::Error> {
         let generation = self.generation()?;
         let newest = generation.figures.revision();
         if revision > newest {
@@ -226,7 +238,7 @@ impl Reader {
         }
         Ok(HashKvResponse {
             header: Some(ResponseHeader { revision: newest, ..ResponseHeader::default() }),
-            hash: hash::of(scan)?,
+            hash: hash::of_while(scan, go_on)?,
             compact_revision,
             hash_revision,
         })
