@@ -18,6 +18,8 @@ use keelson_proto::etcdserverpb::maintenance_server::MaintenanceServer;
 use keelson_proto::v3electionpb::election_server::ElectionServer;
 use keelson_proto::v3lockpb::lock_server::LockServer;
 use prost_reflect::DescriptorPool;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::metadata::MetadataMap;
@@ -49,6 +51,8 @@ impl Future for Answer {
 pub(super) struct Dispatch {
     front: Arc<Front>,
     gateway: Arc<gateway::Routes>,
+    websockets: Arc<Semaphore>,
+    tasks: TaskTracker,
     /// Of the connection's certificate.
     common_name: Option<CommonName>,
     kv: KvServer<Front>,
@@ -63,7 +67,8 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn new(front: Front) -> Self {
+    /// Whoever stops waits for `tasks`, which are those of the connections.
+    pub(super) fn new(front: Front, tasks: TaskTracker) -> Self {
         let bytes_max = front.message_bytes_max();
         let front = Arc::new(front);
         // Answers are as large as what was asked for; only requests are bounded.
@@ -80,6 +85,8 @@ impl Dispatch {
             health: HealthServer::new(health(&front)),
             reflection: reflection(),
             gateway: Arc::new(gateway::Routes::new()),
+            tasks,
+            websockets: Arc::new(Semaphore::new(front.limits.connections_max)),
             front,
             common_name: None,
         }
@@ -102,6 +109,15 @@ impl hyper::service::Service<Request<Incoming>> for Dispatch {
 impl Dispatch {
     pub(super) fn front(&self) -> &Front {
         &self.front
+    }
+
+    /// Room for WebSockets: they have left the connections that are counted.
+    pub(super) fn websockets(&self) -> &Arc<Semaphore> {
+        &self.websockets
+    }
+
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     pub(super) fn gateway(&self) -> &gateway::Routes {

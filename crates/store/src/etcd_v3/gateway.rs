@@ -1,4 +1,4 @@
-//! The etcd API as JSON over plain HTTP: `POST /v3/…`, for clients without gRPC.
+//! The etcd API as JSON over plain HTTP: `POST /v3/…`, or a WebSocket there, for clients without gRPC.
 //!
 //! A request becomes the same call that a gRPC client would make, answered by the same services behind the same checks; JSON
 //! is made from the messages' descriptors, so that a method needs a path in [`routes`] and nothing else.
@@ -10,6 +10,7 @@ mod input;
 mod output;
 mod routes;
 mod status;
+mod websocket;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -37,18 +38,31 @@ pub(super) async fn answer(dispatch: Dispatch, request: Request<Received>) -> Re
     let Some(route) = dispatch.gateway().find(request.uri().path()).cloned() else {
         return text(StatusCode::NOT_FOUND, "Not Found\n");
     };
+    if websocket::is_asked(request.headers()) {
+        return websocket::answer(dispatch, route, request);
+    }
     if request.method() != Method::POST {
         return method_not_allowed("POST");
     }
-    match call(&dispatch, &route, request).await {
+    let (head, body) = request.into_parts();
+    match call(&dispatch, &route, &head.headers, body).await {
         Ok(response) => response,
         Err(status) => status::response(&status),
     }
 }
 
-async fn call(dispatch: &Dispatch, route: &Route, request: Request<Received>) -> Result<Response<Body>, Status> {
-    let bytes_max = dispatch.front().message_bytes_max().saturating_mul(JSON_OVERHEAD_FACTOR);
-    let (head, body) = request.into_parts();
+/// The largest request as JSON.
+fn bytes_max(dispatch: &Dispatch) -> usize {
+    dispatch.front().message_bytes_max().saturating_mul(JSON_OVERHEAD_FACTOR)
+}
+
+async fn call(
+    dispatch: &Dispatch,
+    route: &Route,
+    headers: &HeaderMap,
+    body: Received,
+) -> Result<Response<Body>, Status> {
+    let bytes_max = bytes_max(dispatch);
     let message = route.method.input();
     let body = if route.method.is_client_streaming() {
         input::stream(body, message, bytes_max, route.outlives_requests)
@@ -59,7 +73,7 @@ async fn call(dispatch: &Dispatch, route: &Route, request: Request<Received>) ->
     *call.method_mut() = Method::POST;
     *call.version_mut() = http::Version::HTTP_2;
     *call.uri_mut() = route.call_path.clone();
-    metadata(&head.headers, call.headers_mut());
+    metadata(headers, call.headers_mut());
     let Ok(response) = dispatch.counted(call).await;
     let (head, body) = response.into_parts();
     if let Some(status) = Status::from_header_map(&head.headers)

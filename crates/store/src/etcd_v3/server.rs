@@ -102,7 +102,7 @@ impl Server {
         let (led, is_led) = watch::channel(false);
         let patience = self.limits.no_leader_tolerance / 2;
         connections.spawn(led::follow(handle.clone(), patience, led, shutdown.clone()));
-        let dispatch = Dispatch::new(Front::new(handle, self.limits, is_led, shutdown.clone()));
+        let dispatch = Dispatch::new(Front::new(handle, self.limits, is_led, shutdown.clone()), connections.clone());
         let cut_off = CancellationToken::new();
         let permits = Arc::new(Semaphore::new(self.limits.connections_max));
         loop {
@@ -181,7 +181,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_header_list_size(HEADERS_BYTES_MAX);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), dispatch);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), dispatch);
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -1,6 +1,7 @@
 //! The API as JSON: the same requests to etcd itself and to a member here, and what is this store's own.
 
 mod auth;
+mod websocket;
 
 use std::net::SocketAddr;
 use std::process::Stdio;

@@ -83,7 +83,7 @@ async fn token(web: &Web, user: &str) -> String {
 }
 
 /// Switches authentication on by JSON; gives the tokens of root and alice.
-async fn set_up(web: &Web) -> (String, String) {
+pub(super) async fn set_up(web: &Web) -> (String, String) {
     for (path, body) in [
         ("auth/user/add", r#"{"name":"root","password":"pw"}"#),
         ("auth/user/grant", r#"{"user":"root","role":"root"}"#),
