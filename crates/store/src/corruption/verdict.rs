@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::apply::quorum;
+
 /// What a member says of its content at the revision that is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Content {
@@ -41,7 +43,7 @@ pub(super) fn judge(leader: u64, own: Content, others: &[(u64, Option<Content>)]
             holders.entry(content.hash).or_default().push(id);
         }
     }
-    let majority = (others.len() + 1) / 2 + 1;
+    let majority = quorum::of(others.len() + 1);
     if holders.len() > 1 {
         if !holders.values().any(|ids| ids.len() >= majority) {
             return Verdict::Undecided;
