@@ -26,11 +26,17 @@ use crate::peers::Peers;
 use crate::state::Reader;
 use crate::{Error, handle};
 
-pub(crate) use hashes::of_this_member;
+pub(crate) use hashes::{ALGORITHM, of_this_member};
 pub use options::Options;
 
 /// Stands for the whole cluster, when nobody can say which members are wrong. As in etcd.
 const ALL_MEMBERS: u64 = 0;
+
+/// How often is compared again, and after how long, when those who did not answer could say who is right.
+const LOOKS_AGAIN: usize = 5;
+const PAUSE: Duration = Duration::from_secs(3);
+/// How long a start may take for it. Until then, the cluster does without this member's vote.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A member does not hold what the others do.
 #[derive(Debug, thiserror::Error)]
@@ -56,16 +62,27 @@ pub(crate) async fn at_start(peers: &Peers, reader: &Reader) -> Result<(), Diffe
     if reader.applied().index == 0 || others.is_empty() {
         return Ok(());
     }
+    let all = others.len();
+    let there = hashes::that_answer(others).await;
+    if there.len() <= all / 2 {
+        tracing::warn!(answer = there.len(), all, "too few members answer to compare this one's data with theirs");
+        return Ok(());
+    }
     tracing::info!(revision, "comparing this member's data with those of the others");
-    let (own, others) = join(hashes::at(reader, revision), hashes::of_others(others, revision)).await;
-    let own = match own {
-        Ok(own) => own,
-        Err(error) => {
+    let contents = join(hashes::at(reader, revision), hashes::of_all(there, revision));
+    let (own, others) = match tokio::time::timeout(START_TIMEOUT, contents).await {
+        Ok((Ok(own), others)) => (own, others),
+        Ok((Err(error), _)) => {
             tracing::warn!(%error, "this member's data cannot be compared");
             return Ok(());
         }
+        Err(_) => {
+            tracing::warn!("to compare this member's data takes too long: it starts without");
+            return Ok(());
+        }
     };
-    let sums: Vec<Option<u32>> = others.iter().map(|(_, content)| content.map(|content| content.hash)).collect();
+    let mut sums: Vec<Option<u32>> = others.iter().map(|(_, content)| content.map(|content| content.hash)).collect();
+    sums.resize(all, None);
     match verdict::outvoted(own.hash, &sums) {
         Some(others) => Err(Differs { revision, others }),
         None => {
@@ -123,11 +140,19 @@ async fn after_compactions(member: &Member) {
 /// Compares all members at `revision`, and raises the alarm for those that differ; says how long it took.
 async fn check(member: &Member, revision: i64) -> (Result<Verdict, Error>, Duration) {
     let begun = Instant::now();
-    let outcome = compare(member, revision).await;
+    let mut outcome = compare(member, revision).await;
+    for _ in 0..LOOKS_AGAIN {
+        // Who is about to come back should not make all suspects.
+        if !matches!(outcome, Ok(Verdict::Undecided { may_change: true })) {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+        outcome = compare(member, revision).await;
+    }
     match &outcome {
         Ok(Verdict::Same) => tracing::debug!(revision, "all members hold the same"),
         Ok(Verdict::Unfinished) => tracing::warn!(revision, "not all members could be compared"),
-        Ok(Verdict::Undecided) => {
+        Ok(Verdict::Undecided { .. }) => {
             tracing::error!(revision, "members differ, and no majority agrees on what is right");
             raise(member, ALL_MEMBERS).await;
         }

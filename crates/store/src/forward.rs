@@ -135,6 +135,7 @@ impl Forward for Server {
             hash: found.hash,
             newest_revision: found.newest_revision,
             compacted_revision: found.compacted_revision,
+            algorithm: corruption::ALGORITHM,
         }))
     }
 

@@ -25,7 +25,10 @@ pub(super) enum Verdict {
     /// These do not hold what a majority of all members holds, in ascending order.
     Differ(Vec<u64>),
     /// Members differ, and nothing is held by a majority of all.
-    Undecided,
+    Undecided {
+        /// Whether those who did not answer may make one.
+        may_change: bool,
+    },
 }
 
 /// Judges by the leader's content, with the revisions that it had when all had answered, and by what the others said of
@@ -45,8 +48,10 @@ pub(super) fn judge(leader: u64, own: Content, others: &[(u64, Option<Content>)]
     }
     let majority = quorum::of(others.len() + 1);
     if holders.len() > 1 {
-        if !holders.values().any(|ids| ids.len() >= majority) {
-            return Verdict::Undecided;
+        let most = holders.values().map(Vec::len).max().unwrap_or(0);
+        if most < majority {
+            let missing = others.iter().filter(|(_, content)| content.is_none()).count();
+            return Verdict::Undecided { may_change: most + missing >= majority };
         }
         differ.extend(holders.into_values().filter(|ids| ids.len() < majority).flatten());
     }
@@ -96,10 +101,14 @@ mod tests {
 
     #[test]
     fn a_majority_is_one_of_all_members_not_of_those_that_answered() {
-        assert_eq!(judged(GOOD, &[Some(BAD), None]), Verdict::Undecided);
-        assert_eq!(judged(GOOD, &[Some(BAD)]), Verdict::Undecided);
-        assert_eq!(judged(GOOD, &[Some(BAD), Some(WORSE)]), Verdict::Undecided);
-        assert_eq!(judged(GOOD, &[Some(GOOD), Some(BAD), Some(BAD)]), Verdict::Undecided, "two and two");
+        assert_eq!(judged(GOOD, &[Some(BAD), None]), Verdict::Undecided { may_change: true });
+        assert_eq!(judged(GOOD, &[Some(BAD)]), Verdict::Undecided { may_change: false });
+        assert_eq!(judged(GOOD, &[Some(BAD), Some(WORSE)]), Verdict::Undecided { may_change: false });
+        assert_eq!(
+            judged(GOOD, &[Some(GOOD), Some(BAD), Some(BAD)]),
+            Verdict::Undecided { may_change: false },
+            "two and two"
+        );
         assert_eq!(judged(GOOD, &[Some(GOOD), Some(BAD), None, Some(GOOD)]), Verdict::Differ(vec![3]));
     }
 
@@ -114,7 +123,10 @@ mod tests {
         let newer = Content { newest_revision: 21, ..content(GOOD) };
         assert_eq!(judge(1, content(GOOD), &[(2, Some(newer)), (3, None)]), Verdict::Differ(vec![2]));
         let compacted = Content { compacted_revision: 11, ..content(GOOD) };
-        assert_eq!(judge(1, content(GOOD), &[(2, Some(content(BAD))), (3, Some(compacted))]), Verdict::Undecided);
+        assert_eq!(
+            judge(1, content(GOOD), &[(2, Some(content(BAD))), (3, Some(compacted))]),
+            Verdict::Undecided { may_change: false }
+        );
         assert_eq!(
             judge(1, content(GOOD), &[(2, Some(content(GOOD))), (3, Some(compacted))]),
             Verdict::Differ(vec![3])

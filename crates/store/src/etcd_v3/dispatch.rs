@@ -33,6 +33,9 @@ use super::{gateway, http, range, status_code, watch};
 use crate::Error;
 use crate::health::{self, HealthServer};
 
+/// WebSockets at one time: each may hold a few messages of its client.
+const WEBSOCKETS_MAX: usize = 1000;
+
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// An answer under way, which leaves with etcd's words.
@@ -86,7 +89,7 @@ impl Dispatch {
             reflection: reflection(),
             gateway: Arc::new(gateway::Routes::new()),
             tasks,
-            websockets: Arc::new(Semaphore::new(front.limits.connections_max)),
+            websockets: Arc::new(Semaphore::new(front.limits.connections_max.min(WEBSOCKETS_MAX))),
             front,
             common_name: None,
         }

@@ -1,7 +1,7 @@
 //! The gateway over WebSockets, for clients that cannot send a request while its answer is under way: browsers, above all.
 //!
-//! A WebSocket at a path of the gateway is one call of that path. Each message is a request of it, or the next part of one, and
-//! each answer is a message: what would be a line of the answer's page. As in etcd, the token is the second of the protocols
+//! A WebSocket at a path of the gateway is one call of that path. Each message is a request of it, or several, and each
+//! answer is a message: what would be a line of the answer's page. As in etcd, the token is the second of the protocols
 //! that the client asks for, `Bearer, TOKEN`, since a browser lets nobody set another header.
 //!
 //! **Invariants**: messages, the requests that wait and the answers that were not taken are bounded; a page of another origin
@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::{self, SplitSink, SplitStream};
-use futures::{SinkExt as _, Stream, StreamExt as _};
+use futures::stream;
+use futures::{Sink, SinkExt as _, Stream, StreamExt as _};
 use http::header::{
     AUTHORIZATION, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -22,7 +22,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
@@ -41,7 +43,9 @@ use crate::etcd_v3::measure::{Received, Source};
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// Messages that may wait to be taken by the call.
-const REQUESTS_MAX: usize = 4;
+const REQUESTS_MAX: usize = 1;
+/// A client may ping so often in one [`PING_INTERVAL`]: each of its pings is answered, also when it takes no answer.
+const CLIENT_PINGS_MAX: usize = 100;
 const BUFFER_BYTES: usize = 16 << 10;
 /// A client is pinged so often, and gone when it has said nothing, not even to that, for longer than the second.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -163,18 +167,38 @@ async fn serve(upgraded: Upgraded, dispatch: Dispatch, route: Route, headers: He
 type End = Option<(CloseCode, &'static str)>;
 
 /// Hands on what the client sends, for as long as it is there.
-async fn read(mut stream: SplitStream<Socket>, requests: mpsc::Sender<Bytes>, many: bool) -> End {
+async fn read(
+    mut stream: impl Stream<Item = Result<Message, Error>> + Unpin,
+    requests: mpsc::Sender<Bytes>,
+    many: bool,
+) -> End {
     let mut requests = Some(requests);
+    let (mut pings, mut since) = (0, Instant::now());
     loop {
         let message = match tokio::time::timeout(SILENCE_MAX, stream.next()).await {
             Ok(Some(Ok(Message::Text(message)))) => Bytes::from(message),
             Ok(Some(Ok(Message::Binary(message)))) => message,
-            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)))) => continue,
+            Ok(Some(Ok(Message::Ping(_)))) => {
+                if since.elapsed() >= PING_INTERVAL {
+                    (pings, since) = (0, Instant::now());
+                }
+                pings += 1;
+                if pings > CLIENT_PINGS_MAX {
+                    return Some((CloseCode::Policy, "too many pings"));
+                }
+                continue;
+            }
+            Ok(Some(Ok(Message::Pong(_) | Message::Frame(_)))) => continue,
             Ok(Some(Err(Error::Capacity(_)))) => return Some((CloseCode::Size, "the message is too large")),
             // Is answered by the socket itself, when something is sent.
             Ok(Some(Ok(Message::Close(_)))) => return Some((CloseCode::Normal, "")),
             Ok(Some(Err(_)) | None) | Err(_) => return None,
         };
+        match content(&message) {
+            Content::Nothing => continue,
+            Content::Incomplete => return Some((CloseCode::Invalid, "a message is a whole request")),
+            Content::Requests => {}
+        }
         // A call that has all its requests, or wants no more of them, may still have answers.
         if let Some(sender) = &requests
             && (sender.send(message).await.is_err() || !many)
@@ -184,8 +208,31 @@ async fn read(mut stream: SplitStream<Socket>, requests: mpsc::Sender<Bytes>, ma
     }
 }
 
+/// What is in a message.
+#[derive(Debug, PartialEq, Eq)]
+enum Content {
+    /// Whole values, or what the call will refuse as being none.
+    Requests,
+    Nothing,
+    /// To gather the parts of a value means to look at all of them again with each.
+    Incomplete,
+}
+
+fn content(message: &[u8]) -> Content {
+    let values = serde_json::Deserializer::from_slice(message).into_iter::<IgnoredAny>();
+    let mut found = Content::Nothing;
+    for value in values {
+        match value {
+            Ok(_) => found = Content::Requests,
+            Err(error) if error.is_eof() => return Content::Incomplete,
+            Err(_) => return Content::Requests,
+        }
+    }
+    found
+}
+
 /// Sends the answers, and pings meanwhile.
-async fn write(sink: &mut SplitSink<Socket, Message>, answers: impl Stream<Item = Utf8Bytes>) -> End {
+async fn write(sink: &mut (impl Sink<Message> + Unpin), answers: impl Stream<Item = Utf8Bytes>) -> End {
     let mut answers = std::pin::pin!(answers);
     let mut pings = tokio::time::interval(PING_INTERVAL);
     pings.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -264,5 +311,52 @@ mod tests {
         assert!(is_asked(&headers(&[(CONNECTION, "keep-alive, Upgrade"), (UPGRADE, "WebSocket")])));
         assert!(!is_asked(&headers(&[(CONNECTION, "keep-alive"), (UPGRADE, "websocket")])));
         assert!(!is_asked(&headers(&[(CONNECTION, "Upgrade"), (UPGRADE, "h2c")])));
+    }
+
+    fn text(text: &str) -> Result<Message, Error> {
+        Ok(Message::text(text))
+    }
+
+    #[tokio::test]
+    async fn a_client_that_only_pings_is_cut_off() {
+        let (requests, mut taken) = mpsc::channel(REQUESTS_MAX);
+        let ping = || Ok(Message::Ping(Bytes::new()));
+        let few = stream::iter((0..CLIENT_PINGS_MAX).map(|_| ping())).chain(stream::iter([text("{}")]));
+        assert_eq!(read(few, requests.clone(), true).await, None, "until the client has gone");
+        assert_eq!(taken.recv().await.expect("a request"), "{}");
+        let end = read(stream::repeat_with(ping), requests, true).await;
+        assert_eq!(end.expect("an end").0, CloseCode::Policy);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_gone() {
+        let begun = Instant::now();
+        let (requests, _taken) = mpsc::channel(REQUESTS_MAX);
+        assert_eq!(read(stream::pending(), requests, true).await, None);
+        assert_eq!(begun.elapsed(), SILENCE_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_answer_is_given_up() {
+        let begun = Instant::now();
+        // Room for one.
+        let (mut sink, _taken) = futures::channel::mpsc::channel::<Message>(0);
+        let answers = stream::repeat_with(|| Utf8Bytes::from_static("{}"));
+        assert_eq!(write(&mut sink, answers).await, None);
+        assert_eq!(begun.elapsed(), SEND_TIMEOUT);
+    }
+
+    #[test]
+    fn a_message_is_whole_requests() {
+        for (message, expected) in [
+            ("{} {}", Content::Requests),
+            ("nonsense", Content::Requests),
+            ("", Content::Nothing),
+            (" \n", Content::Nothing),
+            ("{} {", Content::Incomplete),
+            ("{\"a\":\"", Content::Incomplete),
+        ] {
+            assert_eq!(content(message.as_bytes()), expected, "{message:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use futures::StreamExt as _;
 use keelson_proto::etcdserverpb::{CompactionRequest, PutRequest};
 use keelson_proto::keelson::store::v1::command::Command as C;
 use keelson_proto::keelson::store::v1::{Batch, Command};
+use tokio::sync::Semaphore;
 
 use super::*;
 use crate::state::{Entry, Options, Payload, State};
@@ -66,6 +67,11 @@ impl Store {
     }
 
     fn watch(&self, start_revision: i64) -> (Turns<()>, Arc<Control>) {
+        self.watch_with(start_revision, Arc::new(Semaphore::new(1)))
+    }
+
+    /// History is read as soon as there is room.
+    fn watch_with(&self, start_revision: i64, room: Arc<Semaphore>) -> (Turns<()>, Arc<Control>) {
         let watcher = self.state.reader().watch(watch::Options {
             key: "key".into(),
             range_end: Bytes::new(),
@@ -75,6 +81,7 @@ impl Store {
             no_delete: false,
             max_buffered_bytes: 1 << 20,
         });
+        let watcher = watcher.with_room(room);
         let control = Arc::new(Control::default());
         (Turns::new((), watcher, Arc::clone(&control)), control)
     }
@@ -166,16 +173,18 @@ async fn what_is_said_while_history_is_read_counts() {
     let mut store = Store::open();
     let first = store.put();
     let second = store.put();
-    // The runtime has one thread, and reading ends only when that has nothing else to do.
-    let (mut turns, control) = store.watch(first);
+    let room = Arc::new(Semaphore::new(0));
+    let (mut turns, control) = store.watch_with(first, Arc::clone(&room));
     let task = Task::default();
     assert!(task.poll(&mut turns).is_pending());
     control.report_progress();
     assert!(task.was_woken());
+    assert!(task.poll(&mut turns).is_pending());
+    room.add_permits(1);
     let told = next_when_woken(&mut turns).await.expect("it goes on");
     assert_eq!((told.events.len(), told.progress, told.delivered), (2, true, second));
 
-    let (mut turns, control) = store.watch(first);
+    let (mut turns, control) = store.watch_with(first, Arc::new(Semaphore::new(0)));
     assert!(task.poll(&mut turns).is_pending());
     control.cancel();
     assert!(task.was_woken());
@@ -186,10 +195,12 @@ async fn what_is_said_while_history_is_read_counts() {
 async fn reading_wakes_whoever_polled_last() {
     let mut store = Store::open();
     let first = store.put();
-    let (mut turns, _control) = store.watch(first);
+    let room = Arc::new(Semaphore::new(0));
+    let (mut turns, _control) = store.watch_with(first, Arc::clone(&room));
     // Another task began, and does not go on.
     assert!(Task::default().poll(&mut turns).is_pending());
-    assert_eq!(next_when_woken(&mut turns).await.expect("it goes on").events.len(), 1);
+    let (told, ()) = tokio::join!(biased; next_when_woken(&mut turns), async { room.add_permits(1) });
+    assert_eq!(told.expect("it goes on").events.len(), 1);
 }
 
 #[tokio::test]
