@@ -4,7 +4,7 @@ use keelson_proto::keelson::api::v1 as proto;
 use keelson_proto::keelson::api::v1::objects_client::ObjectsClient;
 use serde_json::{Value, json};
 
-use crate::{Member, PATIENCE, object_name};
+use crate::member::{Member, PATIENCE, object_name};
 
 /// Things, of which nothing is said but their size.
 fn things() -> Value {

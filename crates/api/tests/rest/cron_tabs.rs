@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use crate::member::{Lines, Member, administrator};
 
 pub const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+/// The definition itself.
+pub const OWN: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/crontabs.example.com";
 pub const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io";
 pub const V1: &str = "/apis/example.com/v1/namespaces/default/crontabs";
 pub const BETA: &str = "/apis/example.com/v1beta1/namespaces/default/crontabs";

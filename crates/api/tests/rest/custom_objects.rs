@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::cron_tabs::{BETA, DEFINITIONS, TABLE, V1, cron_tab, definition, established};
+use crate::cron_tabs::{BETA, DEFINITIONS, OWN, TABLE, V1, cron_tab, definition, established};
 use crate::member::{Lines, Member, administrator};
 
 #[tokio::test]
@@ -123,9 +123,9 @@ async fn what_a_schema_says_holds() {
     let mut changed = definition();
     let properties = &mut changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     properties["spec"]["properties"]["zone"] = json!({"type": "string", "default": "here"});
-    let current = member.get(&format!("{DEFINITIONS}/crontabs.example.com")).await.expect(200);
+    let current = member.get(OWN).await.expect(200);
     changed["metadata"] = current["metadata"].clone();
-    member.put(&format!("{DEFINITIONS}/crontabs.example.com"), &changed).await.expect(200);
+    member.put(OWN, &changed).await.expect(200);
     let seen = member.get(&format!("{V1}/a")).await.expect(200);
     assert_eq!((&seen["spec"]["zone"], &seen["metadata"]["generation"]), (&json!("here"), &json!(1)));
     let seen = member.get(&format!("{BETA}/a")).await.expect(200);

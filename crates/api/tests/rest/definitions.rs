@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::cron_tabs::{DEFINITIONS, V1, cron_tab, definition, established, holds, until, watched};
+use crate::cron_tabs::{DEFINITIONS, OWN, V1, cron_tab, definition, established, holds, until, watched};
 use crate::member::{Lines, Member, administrator};
 
 #[tokio::test]
@@ -82,19 +82,18 @@ async fn a_bad_definition_is_refused_by_field() {
     assert!(refused["message"].as_str().expect("text").contains(path), "{refused}");
 
     let made = established(&member, &definition()).await;
-    let own = format!("{DEFINITIONS}/crontabs.example.com");
     for (change, field) in [
         (json!({"spec": {"scope": "Cluster"}}), "spec.scope"),
         (json!({"spec": {"names": {"kind": "Other", "listKind": "OtherList"}}}), "spec.names.kind"),
     ] {
-        let refused = member.patch(&own, "merge", &change).await.expect(422);
+        let refused = member.patch(OWN, "merge", &change).await.expect(422);
         assert_eq!(refused["details"]["causes"][0]["field"], field, "{refused}");
     }
     // What objects may be stored as must stay, until somebody says that none is.
     let mut renamed = made.clone();
     renamed["spec"]["versions"] = json!([made["spec"]["versions"][1]]);
     renamed["spec"]["versions"][0]["storage"] = true.into();
-    let refused = member.put(&own, &renamed).await.expect(422);
+    let refused = member.put(OWN, &renamed).await.expect(422);
     assert_eq!(refused["details"]["causes"][0]["field"], "status.storedVersions[0]", "{refused}");
 }
 
@@ -110,9 +109,8 @@ async fn a_definition_goes_when_its_objects_have_gone() {
     let mut watch = Lines::new(member.open(administrator(), Method::GET, &watch, &[], "").await);
     assert_eq!(watch.next().await.expect("an event")["type"], "ADDED");
 
-    let own = format!("{DEFINITIONS}/crontabs.example.com");
     let mut definitions = watched(&member, "crontabs.example.com").await;
-    member.delete(&own).await.expect(200);
+    member.delete(OWN).await.expect(200);
     let terminating = until(&mut definitions, |line| holds(&line["object"], "Terminating")).await;
     assert_eq!(terminating["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
     let refused = member.post(V1, &cron_tab("late")).await.expect(405);
@@ -125,5 +123,5 @@ async fn a_definition_goes_when_its_objects_have_gone() {
     assert_eq!(watch.next().await, None);
     member.get(V1).await.expect(404);
     member.get("/apis/example.com").await.expect(404);
-    member.get(&own).await.expect(404);
+    member.get(OWN).await.expect(404);
 }

@@ -5,10 +5,8 @@ use keelson_api::pipeline::OBJECT_BYTES_MAX;
 use keelson_proto::etcdserverpb::{DeleteRangeRequest, PutRequest};
 use serde_json::{Value, json};
 
-use crate::cron_tabs::{DEFINITIONS, V1, cron_tab, definition, established, holds, until, watched};
+use crate::cron_tabs::{DEFINITIONS, OWN, V1, cron_tab, definition, established, holds, until, watched};
 use crate::member::{Lines, Member, administrator};
-
-const OWN: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/crontabs.example.com";
 
 /// The definition of another kind.
 fn named(plural: &str, kind: &str, group: &str) -> Value {
@@ -24,6 +22,15 @@ fn condition(definition: &Value, kind: &str) -> String {
     let conditions = definition["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let found = conditions.iter().find(|found| found["type"] == kind).cloned().unwrap_or_default();
     format!("{} {}", found["status"].as_str().unwrap_or_default(), found["reason"].as_str().unwrap_or_default())
+}
+
+fn put(key: &str, value: String) -> PutRequest {
+    PutRequest { key: key.to_owned().into(), value: value.into(), ..PutRequest::default() }
+}
+
+async fn remove(member: &Member, key: &str) {
+    let gone = DeleteRangeRequest { key: key.to_owned().into(), ..DeleteRangeRequest::default() };
+    member.pipeline.store().delete_range(gone).await.expect("is deleted");
 }
 
 #[tokio::test]
@@ -149,31 +156,16 @@ async fn a_definition_stays_while_the_store_has_objects_that_nobody_can_read() {
     });
     let store = member.pipeline.store();
     let key = "/registry/example.com/crontabs/default/a";
-    let put = |key: &str, value: &Value| PutRequest {
-        key: key.to_owned().into(),
-        value: value.to_string().into(),
-        ..PutRequest::default()
-    };
-    store.put(put(key, &cron_tab("a"))).await.expect("is written");
+    store.put(put(key, cron_tab("a").to_string())).await.expect("is written");
     let mut changes = watched(&member, "crontabs.example.com").await;
     let path = "/registry/apiextensions.k8s.io/customresourcedefinitions/crontabs.example.com";
-    store.put(put(path, &unreadable)).await.expect("is written");
+    store.put(put(path, unreadable.to_string())).await.expect("is written");
     let told = until(&mut changes, |line| condition(&line["object"], "Terminating").starts_with("True")).await;
     assert_eq!(condition(&told, "Terminating"), "True InstanceDeletionInProgress");
     member.get(V1).await.expect(404);
 
-    let gone = keelson_proto::etcdserverpb::DeleteRangeRequest { key: key.into(), ..Default::default() };
-    store.delete_range(gone).await.expect("is deleted");
+    remove(&member, key).await;
     until(&mut changes, |line| line["type"] == "DELETED").await;
-}
-
-fn put(key: &str, value: String) -> PutRequest {
-    PutRequest { key: key.to_owned().into(), value: value.into(), ..PutRequest::default() }
-}
-
-async fn remove(member: &Member, key: &str) {
-    let gone = DeleteRangeRequest { key: key.to_owned().into(), ..DeleteRangeRequest::default() };
-    member.pipeline.store().delete_range(gone).await.expect("is deleted");
 }
 
 #[tokio::test]

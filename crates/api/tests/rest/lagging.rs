@@ -9,10 +9,8 @@ use futures::poll;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::cron_tabs::{BETA, DEFINITIONS, TABLE, V1, cron_tab, definition, established, until, watched};
+use crate::cron_tabs::{BETA, DEFINITIONS, OWN, TABLE, V1, cron_tab, definition, established, until, watched};
 use crate::member::{Answer, Gate, Member};
-
-const OWN: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/crontabs.example.com";
 
 /// Begins a request, and ends it when the member follows.
 async fn begun(gate: &Gate, request: impl Future<Output = Answer>) -> Answer {

@@ -3,22 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use keelson_client::reflector::Cache;
 use keelson_client::{Client, Resource};
 use keelson_types::meta::Key;
 use parking_lot::RwLock;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::Notify;
 
 use super::{Custom, Definition};
 use crate::caches::{AnyObject, OWNER, reflector};
+use crate::partial::{Partial, Unnamed};
 
-/// The metadata of an object of any kind. It is read and never written.
-#[derive(Clone)]
-pub(crate) struct Anything {
-    pub metadata: ObjectMeta,
-}
+/// The metadata of an object of any kind.
+pub(crate) type Anything = Partial<Unnamed>;
 
 type ByResource = HashMap<Resource, (Custom, Cache<Anything>)>;
 
@@ -41,7 +37,7 @@ impl Customs {
 
     /// Whether objects may exist that nobody can read now, since their kind is defined and not served.
     pub fn hide_some(&self) -> bool {
-        self.definitions.list().iter().any(|definition| definition.hides())
+        self.definitions.list().iter().any(|definition| definition.part.hides())
     }
 
     /// Whether all objects of all kinds are known. Until then, nothing may be concluded from what is not.
@@ -49,7 +45,7 @@ impl Customs {
         let caches = self.caches.read();
         let is_synced = |custom: &Custom| caches.get(&custom.resource).is_some_and(|(_, cache)| cache.is_synced());
         let all = self.definitions.list();
-        self.definitions.is_synced() && all.iter().filter_map(|definition| definition.custom()).all(is_synced)
+        self.definitions.is_synced() && all.iter().filter_map(|definition| definition.part.custom()).all(is_synced)
     }
 
     pub fn find(&self, resource: &Resource, key: &Key) -> Option<AnyObject> {
@@ -69,7 +65,7 @@ impl Customs {
     /// Makes the caches those of the kinds that are defined now.
     fn refresh(&self, client: &Client, added: &mut impl FnMut(&Resource, &Cache<Anything>)) {
         let all = self.definitions.list();
-        let customs = all.iter().filter_map(|definition| definition.custom());
+        let customs = all.iter().filter_map(|definition| definition.part.custom());
         let defined: HashMap<&Resource, &Custom> = customs.map(|custom| (&custom.resource, custom)).collect();
         let mut caches = self.caches.write();
         // A kind that is defined anew begins anew.
@@ -96,9 +92,9 @@ impl Customs {
 /// A name that two definitions have is of neither: one of them may be about to lose it, and what is looked up by the wrong one
 /// does not exist.
 fn only(all: &[Arc<Definition>], group: &str, kind: &str) -> Option<Custom> {
-    let mut named = all.iter().filter(|definition| definition.names(group, kind));
+    let mut named = all.iter().filter(|definition| definition.part.names(group, kind));
     let only = named.next()?;
-    if named.next().is_some() { None } else { only.custom().cloned() }
+    if named.next().is_some() { None } else { only.part.custom().cloned() }
 }
 
 fn any(custom: &Custom, object: &Anything) -> AnyObject {
@@ -115,46 +111,6 @@ pub(crate) async fn follow(
     loop {
         customs.refresh(&client, &mut added);
         changed.notified().await;
-    }
-}
-
-#[derive(Deserialize)]
-struct Read {
-    #[serde(default)]
-    metadata: ObjectMeta,
-}
-
-impl<'de> Deserialize<'de> for Anything {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self { metadata: Read::deserialize(deserializer)?.metadata })
-    }
-}
-
-impl Serialize for Anything {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.metadata.serialize(serializer)
-    }
-}
-
-/// Of no kind by itself: whoever caches such objects says which resource they are of.
-impl k8s_openapi::Resource for Anything {
-    const API_VERSION: &'static str = "";
-    const GROUP: &'static str = "";
-    const KIND: &'static str = "";
-    const VERSION: &'static str = "";
-    const URL_PATH_SEGMENT: &'static str = "";
-    type Scope = k8s_openapi::ClusterResourceScope;
-}
-
-impl k8s_openapi::Metadata for Anything {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
     }
 }
 

@@ -3,8 +3,10 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use keelson_client::Resource;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Deserialize;
 use serde_json::Value;
+
+use crate::partial::{Part, Partial};
 
 /// A kind that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,17 +24,18 @@ impl Custom {
     }
 }
 
-/// It is read and never written: what it leaves out would be lost.
+pub type Definition = Partial<CustomResourceDefinition, Described>;
+
+/// What loops must know of a definition.
 #[derive(Clone)]
-pub struct Definition {
-    metadata: ObjectMeta,
+pub struct Described {
     group: String,
     kind: String,
     custom: Option<Custom>,
     hides: bool,
 }
 
-impl Definition {
+impl Described {
     /// Whether it is about this kind, served or not.
     pub(crate) fn names(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind
@@ -50,7 +53,7 @@ impl Definition {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Read {
+pub struct Read {
     metadata: ObjectMeta,
     spec: Spec,
     status: Status,
@@ -110,40 +113,14 @@ impl Read {
     }
 }
 
-impl<'de> Deserialize<'de> for Definition {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let read = Read::deserialize(deserializer)?;
+impl Part for Described {
+    type Read = Read;
+
+    fn of(read: Read) -> (ObjectMeta, Self) {
         let custom = read.custom();
         let unserved = read.says("Established", "False") && read.says("NamesAccepted", "False");
         let hides = custom.is_none() && !unserved;
-        Ok(Self { metadata: read.metadata, group: read.spec.group, kind: read.spec.names.kind, custom, hides })
-    }
-}
-
-impl Serialize for Definition {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.metadata.serialize(serializer)
-    }
-}
-
-impl k8s_openapi::Resource for Definition {
-    const API_VERSION: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::API_VERSION;
-    const GROUP: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::GROUP;
-    const KIND: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::KIND;
-    const VERSION: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::VERSION;
-    const URL_PATH_SEGMENT: &'static str = <CustomResourceDefinition as k8s_openapi::Resource>::URL_PATH_SEGMENT;
-    type Scope = <CustomResourceDefinition as k8s_openapi::Resource>::Scope;
-}
-
-impl k8s_openapi::Metadata for Definition {
-    type Ty = ObjectMeta;
-
-    fn metadata(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn metadata_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        (read.metadata, Self { group: read.spec.group, kind: read.spec.names.kind, custom, hides })
     }
 }
 
@@ -160,11 +137,11 @@ mod tests {
         assert_eq!(Custom::of(&definition("Namespaced", "CronTab", false)), None);
         let resource = Resource::new("example.com", "", "crontabs");
         let read: Definition = serde_json::from_value(definition("Namespaced", "CronTab", true)).expect("is read");
-        assert_eq!(read.custom(), Some(&Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
+        assert_eq!(read.part.custom(), Some(&Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
         assert_eq!(read.metadata.name.as_deref(), Some("crontabs.example.com"));
-        assert!(read.names("example.com", "CronTab") && !read.names("example.org", "CronTab"));
+        assert!(read.part.names("example.com", "CronTab") && !read.part.names("example.org", "CronTab"));
 
-        let hides = |definition: Value| serde_json::from_value::<Definition>(definition).expect("is read").hides();
+        let hides = |definition: Value| serde_json::from_value::<Definition>(definition).expect("is read").part.hides();
         assert!(!hides(definition("Namespaced", "CronTab", true)));
         assert!(hides(definition("Namespaced", "CronTab", false)), "objects of before are there");
         assert!(hides(unaccepted.clone()), "it may have been established");
