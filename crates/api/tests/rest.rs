@@ -12,6 +12,8 @@ mod custom_access;
 mod custom_objects;
 #[path = "rest/definitions.rs"]
 mod definitions;
+#[path = "rest/depth.rs"]
+mod depth;
 #[path = "rest/harm.rs"]
 mod harm;
 #[path = "rest/kinds.rs"]

@@ -16,7 +16,7 @@ mod json;
 mod quantities;
 mod typed;
 
-pub use depth::{DEPTH_MAX, depth};
+pub use depth::{DEPTH_MAX, MANAGED_DEPTH_MAX, depth};
 
 /// A decoded object, with what strict validation would refuse.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,7 +5,7 @@
 //! value takes room on the stack for each level, and a parser stops at 128.
 
 use json_patch::PatchOperation;
-use keelson_types::decode::{DEPTH_MAX, depth};
+use keelson_types::decode::{DEPTH_MAX, MANAGED_DEPTH_MAX, depth};
 use serde_json::Value;
 
 use super::{Error, parse};
@@ -81,13 +81,15 @@ fn copied<'a>(object: &'a Value, operation: &PatchOperation) -> Option<&'a Value
     }
 }
 
-/// Checked before anything is built: the object itself is never deeper than this or than it was.
+/// Checked before anything is built: the object is never deeper than this, or than it was. Whoever decodes the result looks at
+/// managedFields and the rest apart.
 fn not_too_deep(index: usize, operation: &PatchOperation, added: usize) -> Result<(), Error> {
-    if added == 0 || operation.path().tokens().count() + added <= DEPTH_MAX {
+    if added == 0 || operation.path().tokens().count() + added <= MANAGED_DEPTH_MAX {
         return Ok(());
     }
-    let name = name(operation);
-    Err(Error::TooLarge(format!("operation {index} ({name}): the object would nest deeper than {DEPTH_MAX} levels")))
+    let (name, path) = (name(operation), operation.path().as_str());
+    let why = format!("the object would nest deeper than {DEPTH_MAX} levels");
+    Err(Error::Unprocessable(format!("operation {index} ({name} {path:?}): {why}")))
 }
 
 fn name(operation: &PatchOperation) -> &'static str {

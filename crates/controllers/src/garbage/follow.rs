@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::absent::Absent;
+use super::owner::Kind;
 use super::{FOREGROUND, ORPHAN, Owner, Snapshot, Target, has_finalizer, name, owner, plan};
 use crate::caches::{AnyObject, Caches};
 use crate::custom::{self, Customs};
@@ -22,13 +23,6 @@ pub(crate) struct Loop {
     custom: Customs,
     client: Client,
     absent: Mutex<Absent>,
-}
-
-/// A kind, as a reference to an owner names it.
-struct Kind {
-    resource: Resource,
-    namespaced: bool,
-    custom: Option<custom::Custom>,
 }
 
 impl Loop {
@@ -68,27 +62,16 @@ impl Loop {
             let gone = self.absent.lock().was_seen(&reference.uid);
             return Ok(if gone { Owner::Gone } else { Owner::Present });
         };
-        if kind.namespaced && namespace.is_empty() {
-            // A cluster-scoped object cannot be owned by one in a namespace: nobody can say which one is meant.
-            return Ok(Owner::Present);
-        }
-        let key = Key::new(if kind.namespaced { namespace } else { "" }, reference.name.clone());
-        if let Some(owner) = self.find(&kind.resource, &key)
+        let Some(meant) = kind.meant(namespace, reference) else { return Ok(Owner::Present) };
+        if let Some(owner) = self.find(&meant.resource, &meant.key)
             && owner.metadata.uid.as_deref() == Some(reference.uid.as_str())
         {
             let waits = owner.metadata.deletion_timestamp.is_some() && has_finalizer(&owner, FOREGROUND);
             return Ok(if waits { Owner::WaitsForDependents } else { Owner::Present });
         }
-        let asked = Target { resource: kind.resource.clone(), key: key.clone() };
-        if self.absent.lock().was_read(asked.clone(), &reference.uid) {
-            return Ok(Owner::Gone);
-        }
-        let name = kind.resource.object(key.namespace, key.name);
-        if owner::exists(&self.client.raw(), kind.custom.as_ref(), &name, &reference.uid).await? {
-            return Ok(Owner::Present);
-        }
-        self.absent.lock().read(asked, reference.uid.clone());
-        Ok(Owner::Gone)
+        let (reader, custom) = (self.client.raw(), kind.custom.as_ref());
+        let gone = owner::is_gone(&reader, &self.absent, custom, meant, &reference.uid).await?;
+        Ok(if gone { Owner::Gone } else { Owner::Present })
     }
 
     /// A change concerns the object itself, when ownership may ask something of it, and, when it goes away or waits for
@@ -112,11 +95,8 @@ impl Loop {
             targets.extend(self.dependents(gone).iter().map(target));
             // An owner may be waiting for this one.
             for reference in gone.owner_references.iter().flatten() {
-                if let Some(kind) = self.kind(reference) {
-                    let namespace = if kind.namespaced { gone.namespace.clone() } else { None };
-                    let key = Key::new(namespace.unwrap_or_default(), reference.name.clone());
-                    targets.push(Target { resource: kind.resource, key });
-                }
+                let namespace = gone.namespace.as_deref().unwrap_or_default();
+                targets.extend(self.kind(reference).and_then(|kind| kind.meant(namespace, reference)));
             }
         }
         targets

@@ -1,21 +1,64 @@
-//! Whether an owner that no cache has is really gone.
+//! Which object an owner reference means, and whether one that no cache has is really gone.
 
-use keelson_client::{Error, ObjectName};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use keelson_client::{Error, ObjectName, Resource};
+use keelson_types::meta::Key;
 use keelson_types::status::Status;
+use parking_lot::Mutex;
 
+use super::Target;
+use super::absent::Absent;
 use crate::custom::{self, Custom, Reader};
+
+/// A kind, as a reference to an owner names it.
+#[derive(Clone)]
+pub(super) struct Kind {
+    pub resource: Resource,
+    pub namespaced: bool,
+    pub custom: Option<Custom>,
+}
+
+impl Kind {
+    /// The owner that a dependent in `namespace` means; `None` when nobody can say, since the dependent is in none and its owner
+    /// would be in one.
+    pub fn meant(&self, namespace: &str, reference: &OwnerReference) -> Option<Target> {
+        let namespace = match namespace {
+            _ if !self.namespaced => "",
+            "" => return None,
+            namespace => namespace,
+        };
+        Some(Target { resource: self.resource.clone(), key: Key::new(namespace, reference.name.clone()) })
+    }
+}
+
+/// Whether the owner is gone, as was read before or is read now.
+///
+/// # Errors
+/// The API's. They say nothing of the owner.
+pub(super) async fn is_gone(
+    reader: &impl Reader,
+    absent: &Mutex<Absent>,
+    custom: Option<&Custom>,
+    owner: Target,
+    uid: &str,
+) -> Result<bool, Error> {
+    if absent.lock().was_read(owner.clone(), uid) {
+        return Ok(true);
+    }
+    let Key { namespace, name } = owner.key.clone();
+    if exists(reader, custom, &owner.resource.object(namespace, name), uid).await? {
+        return Ok(false);
+    }
+    absent.lock().read(owner, uid.to_owned());
+    Ok(true)
+}
 
 /// Whether the object with this name and UID exists. For an object of a kind that users define, `custom` is what the kind was
 /// taken for.
 ///
 /// # Errors
 /// The API's; also when it cannot tell. Something is deleted for a "no".
-pub(super) async fn exists(
-    reader: &impl Reader,
-    custom: Option<&Custom>,
-    name: &ObjectName,
-    uid: &str,
-) -> Result<bool, Error> {
+async fn exists(reader: &impl Reader, custom: Option<&Custom>, name: &ObjectName, uid: &str) -> Result<bool, Error> {
     match reader.get(name).await {
         Ok(found) if found["metadata"]["uid"].as_str() == Some(uid) => return Ok(true),
         Ok(_) => {}
@@ -33,52 +76,4 @@ pub(super) async fn exists(
 }
 
 #[cfg(test)]
-mod tests {
-    use keelson_client::Resource;
-    use serde_json::json;
-
-    use super::*;
-    use crate::custom::tests::{Fake, definition};
-
-    fn kind() -> Custom {
-        Custom::of(&definition("Namespaced", "CronTab", true)).expect("is served")
-    }
-
-    fn served() -> Fake {
-        let mut api = Fake { served: vec!["crontabs", "pods"], ..Fake::default() };
-        api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
-        api.put("crontabs", "a", json!({"metadata": {"name": "a", "uid": "1"}}));
-        api
-    }
-
-    async fn answer(api: &Fake, name: &str, uid: &str) -> Option<bool> {
-        exists(api, Some(&kind()), &kind().resource.object("blue", name), uid).await.ok()
-    }
-
-    #[tokio::test]
-    async fn an_owner_is_gone_when_its_name_is_free_or_anothers() {
-        let api = served();
-        assert_eq!(answer(&api, "a", "1").await, Some(true));
-        assert_eq!(answer(&api, "a", "2").await, Some(false));
-        assert_eq!(answer(&api, "b", "1").await, Some(false));
-        let pod = Resource::new("", "v1", "pods").object("blue", "a");
-        assert_eq!(exists(&api, None, &pod, "1").await.ok(), Some(false));
-    }
-
-    #[tokio::test]
-    async fn an_owner_of_a_kind_that_is_not_served_is_not_gone() {
-        let mut api = served();
-        api.served.clear();
-        assert_eq!(answer(&api, "a", "1").await, None, "no version is served, or this member does not know it yet");
-    }
-
-    #[tokio::test]
-    async fn an_owner_is_not_gone_because_its_kind_became_another() {
-        for now in [definition("Cluster", "CronTab", true), definition("Namespaced", "Other", true)] {
-            let mut api = served();
-            api.objects.clear();
-            api.put("customresourcedefinitions", "crontabs.example.com", now);
-            assert_eq!(answer(&api, "a", "1").await, None);
-        }
-    }
-}
+mod tests;

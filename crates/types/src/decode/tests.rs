@@ -101,14 +101,28 @@ proptest! {
     }
 }
 
+/// `levels` objects, each in the next.
+fn nested(levels: usize) -> Value {
+    (1..levels).fold(json!({}), |inner, _| json!({"a": inner}))
+}
+
 #[test]
 fn nothing_is_decoded_that_could_not_be_read_again() {
-    let mut value = json!({});
-    for _ in 2..DEPTH_MAX {
-        value = json!({"a": value});
-    }
-    let mut object = json!({"a": value});
-    assert_eq!(depth::check(&object), Ok(()));
-    object = json!([object]);
-    assert!(depth::check(&object).is_err());
+    assert_eq!(depth::check(&nested(DEPTH_MAX)), Ok(()));
+    assert!(depth::check(&nested(DEPTH_MAX + 1)).is_err());
+    assert!(depth::check(&json!([nested(DEPTH_MAX)])).is_err());
+    assert!(depth::check(&json!({"metadata": {"labels": nested(DEPTH_MAX)}})).is_err());
+}
+
+#[test]
+fn what_is_noted_of_the_deepest_fields_does_not_count_for_them() {
+    let noted = |levels: usize| {
+        let mut object = nested(DEPTH_MAX);
+        // The entries are on the third level.
+        object["metadata"] = json!({"managedFields": [{"fieldsV1": nested(levels - 4)}]});
+        object
+    };
+    assert_eq!(depth(&noted(MANAGED_DEPTH_MAX)), MANAGED_DEPTH_MAX);
+    assert_eq!(depth::check(&noted(MANAGED_DEPTH_MAX)), Ok(()));
+    assert!(depth::check(&noted(MANAGED_DEPTH_MAX + 1)).is_err());
 }
