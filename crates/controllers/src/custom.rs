@@ -82,6 +82,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use keelson_types::status::Status;
+    use parking_lot::Mutex;
     use serde_json::json;
 
     use super::*;
@@ -92,11 +93,17 @@ pub(crate) mod tests {
         /// The resources that are served.
         pub served: Vec<&'static str>,
         pub objects: BTreeMap<(String, String), Value>,
+        pub lists: Mutex<Vec<String>>,
     }
 
     impl Fake {
         pub fn put(&mut self, resource: &str, name: &str, object: Value) {
             self.objects.insert((resource.to_owned(), name.to_owned()), object);
+        }
+
+        /// How often a resource was listed.
+        pub fn lists_of(&self, resource: &str) -> usize {
+            self.lists.lock().iter().filter(|listed| *listed == resource).count()
         }
 
         fn serves(&self, resource: &Resource) -> Result<(), Error> {
@@ -115,6 +122,7 @@ pub(crate) mod tests {
 
         async fn list(&self, name: &ObjectName, _: &ListOptions) -> Result<RawList<Value>, Error> {
             self.serves(&name.resource)?;
+            self.lists.lock().push(name.resource.resource.clone());
             let all = self.objects.iter().filter(|((resource, _), _)| *resource == name.resource.resource);
             let items = all.map(|(_, object)| object.clone()).collect();
             Ok(RawList { items, resource_version: "1".to_owned(), continue_token: String::new() })

@@ -3,6 +3,7 @@
 //! Emptiness is read linearizably, not from a cache: admission refuses new objects in a namespace that is being deleted, so
 //! what is empty after that stays empty.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,23 +11,31 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, NamespaceCondition};
 use keelson_client::{Client, Error, ListOptions, Resource};
 use keelson_types::{meta, registry};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::caches::Caches;
-use crate::custom::{self, Reader};
+use crate::caches::{Caches, NAMESPACE};
+use crate::custom::{self, Custom, Reader};
 use crate::driver::{Controller, Signals};
 use crate::plan::{Plan, Write};
 
 /// The finalizer that keeps a namespace until it is empty.
 const FINALIZER: &str = "kubernetes";
-/// Pods and finalizers take their time; nothing tells this controller about kinds that it does not cache.
+/// When to look again at what is left, at first: nothing tells this controller about kinds that it does not cache.
 const POLL: Duration = Duration::from_secs(1);
+/// And at last, when nothing has changed for long: a finalizer that nobody takes away may keep a namespace for weeks.
+const POLL_MAX: Duration = Duration::from_secs(30);
+/// Namespaces of which it is remembered how long they have not changed. Others than those that are being deleted are in there only
+/// when another member saw the end of them.
+const WAITS_MAX: usize = 10_000;
 
 /// What is known about one namespace.
 pub struct Snapshot {
     pub namespace: Option<Arc<Namespace>>,
     /// The resources that still have objects, with whether some of them are not yet being deleted.
     pub remaining: Vec<(Resource, Remaining)>,
+    /// When to look again, as long as something remains.
+    pub again: Duration,
 }
 
 /// What a resource has in the namespace.
@@ -79,7 +88,7 @@ pub fn plan(snapshot: &Snapshot, key: &str, now: Timestamp) -> Plan {
         let name = Resource::of::<Namespace>().object("", key).subresource("status");
         plan.writes.push(Write::Patch(name, keelson_client::Patch::Merge(patch)));
     }
-    plan.requeue(POLL);
+    plan.requeue(snapshot.again);
     plan
 }
 
@@ -106,35 +115,74 @@ fn content_condition(namespace: &Namespace, names: &[String], now: Timestamp) ->
 pub(crate) struct Loop {
     caches: Caches,
     client: Client,
+    waits: Mutex<Waits>,
 }
 
 impl Loop {
     pub fn new(caches: Caches, client: Client) -> Self {
-        Self { caches, client }
+        Self { caches, client, waits: Mutex::default() }
     }
 }
 
-/// What a namespace still has of every kind, the program's and users'.
-async fn remaining(reader: &impl Reader, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
+/// What each namespace that is being deleted had when it was looked at last, and how long nobody looks again. A leader that has
+/// none of it looks sooner.
+#[derive(Default)]
+struct Waits(HashMap<String, (Vec<(Resource, Remaining)>, Duration)>);
+
+impl Waits {
+    /// When to look at the namespace again: the later, the longer nothing changes.
+    fn next(&mut self, namespace: &str, remaining: &[(Resource, Remaining)]) -> Duration {
+        if remaining.is_empty() {
+            self.0.remove(namespace);
+            return POLL;
+        }
+        let again = match self.0.get(namespace) {
+            Some((before, again)) if before == remaining => (*again * 2).min(POLL_MAX),
+            _ => POLL,
+        };
+        if self.0.len() >= WAITS_MAX {
+            // What is forgotten is looked at sooner.
+            self.0.clear();
+        }
+        self.0.insert(namespace.to_owned(), (remaining.to_vec(), again));
+        again
+    }
+}
+
+/// What a namespace still has of every kind, the program's and users'. Of those, `known` may be out of date: all are read when
+/// nothing else is left, since the namespace goes for what is said then.
+async fn remaining(
+    reader: &impl Reader,
+    known: &[Custom],
+    namespace: &str,
+) -> Result<Vec<(Resource, Remaining)>, Error> {
     let mut remaining = Vec::new();
     for kind in registry::stored().filter(|kind| kind.namespaced) {
         let resource = Resource::new(kind.group, kind.version, kind.plural);
         let rest = rest(reader, &resource, namespace).await?;
         remaining.extend(rest.map(|rest| (resource, rest)));
     }
-    for custom in custom::kinds(reader).await?.into_iter().filter(|custom| custom.namespaced) {
+    remaining.extend(of_customs(reader, known, namespace).await?);
+    if remaining.is_empty() {
+        remaining.extend(of_customs(reader, &custom::kinds(reader).await?, namespace).await?);
+    }
+    Ok(remaining)
+}
+
+async fn of_customs(
+    reader: &impl Reader,
+    customs: &[Custom],
+    namespace: &str,
+) -> Result<Vec<(Resource, Remaining)>, Error> {
+    let mut remaining = Vec::new();
+    for custom in customs.iter().filter(|custom| custom.namespaced) {
         let rest = match rest(reader, &custom.resource, namespace).await {
-            // The member that was asked serves no such kind, perhaps not yet or no more.
-            Err(error) if error.is_not_found() => {
-                // What it has keeps the namespace; the rest goes meanwhile.
-                if custom::is_still(reader, &custom).await? {
-                    remaining.push((custom.resource, Remaining::Unknown));
-                }
-                continue;
-            }
+            // The member that was asked serves no such kind, perhaps not yet or no more. What it has keeps the namespace; the
+            // rest goes meanwhile.
+            Err(error) if error.is_not_found() => custom::is_still(reader, custom).await?.then_some(Remaining::Unknown),
             rest => rest?,
         };
-        remaining.extend(rest.map(|rest| (custom.resource, rest)));
+        remaining.extend(rest.map(|rest| (custom.resource.clone(), rest)));
     }
     Ok(remaining)
 }
@@ -158,6 +206,17 @@ impl Controller for Loop {
 
     fn signals(self: &Arc<Self>, signals: &mut Signals<String>) {
         signals.on(&self.caches.namespaces, |change| vec![change.key.name.clone()]);
+        // Pods take longest: when the last one has gone, the rest is looked at at once.
+        let this = self.clone();
+        signals.on(&self.caches.pods, move |change| {
+            let namespace = &change.key.namespace;
+            let goes = |namespace: &str| {
+                this.caches.namespaces.get("", namespace).is_some_and(|found| meta::is_deleting(found.as_ref()))
+            };
+            let last =
+                change.new.is_none() && goes(namespace) && this.caches.pods.by_index(NAMESPACE, namespace).is_empty();
+            if last { vec![namespace.clone()] } else { Vec::new() }
+        });
     }
 
     fn keys(&self) -> Vec<String> {
@@ -167,10 +226,16 @@ impl Controller for Loop {
     async fn reconcile(&self, key: &String) -> Result<Plan, Error> {
         let namespace = self.caches.namespaces.get("", key);
         let remaining = match &namespace {
-            Some(namespace) if meta::is_deleting(namespace.as_ref()) => remaining(&self.client.raw(), key).await?,
+            Some(namespace) if meta::is_deleting(namespace.as_ref()) => {
+                let known = self.caches.definitions.list();
+                let mut known: Vec<Custom> = known.iter().filter_map(|known| known.part.custom().cloned()).collect();
+                known.sort_by_key(|custom| custom.resource.qualified());
+                remaining(&self.client.raw(), &known, key).await?
+            }
             _ => Vec::new(),
         };
-        Ok(plan(&Snapshot { namespace, remaining }, key, Timestamp::now()))
+        let again = self.waits.lock().next(key, &remaining);
+        Ok(plan(&Snapshot { namespace, remaining, again }, key, Timestamp::now()))
     }
 }
 
@@ -191,7 +256,7 @@ mod tests {
     }
 
     fn planned(remaining: Vec<(Resource, Remaining)>) -> String {
-        plan(&Snapshot { namespace: deleting(), remaining }, "blue", Timestamp::UNIX_EPOCH).to_string()
+        plan(&Snapshot { namespace: deleting(), remaining, again: POLL }, "blue", Timestamp::UNIX_EPOCH).to_string()
     }
 
     #[test]
@@ -211,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_living_namespace_is_left_alone() {
-        let snapshot = Snapshot { namespace: Some(Arc::default()), remaining: Vec::new() };
+        let snapshot = Snapshot { namespace: Some(Arc::default()), remaining: Vec::new(), again: POLL };
         let plan = plan(&snapshot, "blue", Timestamp::UNIX_EPOCH);
         assert_eq!(plan.to_string(), "nothing: the namespace is not being deleted");
     }
@@ -219,23 +284,51 @@ mod tests {
     #[tokio::test]
     async fn objects_of_users_kinds_are_not_left_behind() {
         let mut api = Fake { served: registry::stored().map(|kind| kind.plural).collect(), ..Fake::default() };
-        assert_eq!(remaining(&api, "blue").await.expect("reads"), []);
+        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), []);
         api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
         api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
         let crontabs = Resource::new("example.com", "", "crontabs");
         api.put("pods", "a", json!({"metadata": {"name": "a"}}));
         let pods = (Resource::new("", "v1", "pods"), Remaining::Alive);
         let unknown = vec![pods, (crontabs.clone(), Remaining::Unknown)];
-        assert_eq!(remaining(&api, "blue").await.expect("reads"), unknown, "nobody can say what is left");
+        let known = custom::kinds(&api).await.expect("reads");
+        assert_eq!(remaining(&api, &known, "blue").await.expect("reads"), unknown, "nobody can say what is left");
         let plan = planned(unknown);
         assert!(plan.starts_with("delete all pods blue/, patch namespaces/status blue"), "the rest goes: {plan}");
 
         api.objects.remove(&("pods".to_owned(), "a".to_owned()));
         api.served.push("crontabs");
-        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
+        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
         api.put("crontabs", "a", json!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
-        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);
+        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);
         api.put("customresourcedefinitions", "crontabs.example.com", definition("Cluster", "CronTab", true));
-        assert_eq!(remaining(&api, "blue").await.expect("reads"), [], "they are in no namespace");
+        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [], "they are in no namespace");
+    }
+
+    #[tokio::test]
+    async fn definitions_are_read_only_when_nothing_else_is_left() {
+        let mut api = Fake { served: registry::stored().map(|kind| kind.plural).collect(), ..Fake::default() };
+        api.served.push("crontabs");
+        api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
+        api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
+        let known = custom::kinds(&api).await.expect("reads");
+        let read = || api.lists_of("customresourcedefinitions");
+        let before = read();
+        assert_eq!(remaining(&api, &known, "blue").await.expect("reads").len(), 1);
+        assert_eq!(read(), before, "what is known keeps the namespace");
+        assert_eq!(remaining(&api, &[], "blue").await.expect("reads").len(), 1, "nobody knew of the kind");
+        assert_eq!(read(), before + 1);
+    }
+
+    #[test]
+    fn a_namespace_that_hangs_is_looked_at_ever_less() {
+        let mut waits = Waits::default();
+        let pods = |rest| [(Resource::new("", "v1", "pods"), rest)];
+        let mut seconds = |rest| waits.next("blue", &pods(rest)).as_secs();
+        let hanging: Vec<u64> = (0..7).map(|_| seconds(Remaining::Deleting)).collect();
+        assert_eq!(hanging, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(seconds(Remaining::Alive), 1, "something has changed");
+        waits.next("blue", &[]);
+        assert!(waits.0.is_empty(), "nothing is kept of a namespace that is empty");
     }
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::field;
-use crate::jsonpath::Template;
+use crate::jsonpath::{self, Template, WORK_MAX};
 use crate::kind::{Behaviour, Kind, Served};
 use crate::table::{self, Column};
 
@@ -24,6 +24,8 @@ pub trait Definition: Send + Sync {
     fn validate(&self, new: &Value, old: Option<&Value>, errors: &mut Vec<field::Error>);
     /// One row of a table.
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value>;
+    /// Where the values of the columns after the name are, one path for each.
+    fn column_paths(&self) -> &[String];
     /// The OpenAPI schema of the whole object, as it was given.
     fn schema(&self) -> &Value;
     /// The same for clients, with what every object has.
@@ -146,6 +148,11 @@ impl Described {
     }
 }
 
+/// Looks at values that are left for each column of a row, whatever the columns before it look at.
+const WORK_KEPT: usize = 100;
+/// A longer text is shown in part: 32 columns may each show a whole object.
+const CELL_BYTES_MAX: usize = 1024;
+
 /// The cells of a table as JSON paths find them.
 #[derive(Debug)]
 pub struct Cells(Vec<(String, Option<Template>)>);
@@ -157,10 +164,15 @@ impl Cells {
         Cells(columns.iter().map(cell).collect())
     }
 
-    /// The name, and a cell for each column.
+    /// The name, and a cell for each column. All of them together look at [`WORK_MAX`] values.
     pub fn of(&self, object: &Value, now: Timestamp) -> Vec<Value> {
-        let cells = self.0.iter().map(|(kind, path)| {
-            let found = path.as_ref().and_then(|path| path.first(object).ok()).flatten();
+        let mut left = WORK_MAX;
+        let cells = self.0.iter().enumerate().map(|(index, (kind, path))| {
+            let kept = WORK_KEPT * (self.0.len() - 1 - index);
+            let given = left.saturating_sub(kept);
+            let mut work = given;
+            let found = path.as_ref().and_then(|path| path.first(object, &mut work).ok()).flatten();
+            left -= given - work;
             found.map_or(Value::Null, |value| cell(kind, value, now))
         });
         std::iter::once(table::name(object)).chain(cells).collect()
@@ -170,7 +182,7 @@ impl Cells {
 /// A value of another type than its column's is not shown.
 fn cell(kind: &str, value: &Value, now: Timestamp) -> Value {
     match kind {
-        "string" => crate::jsonpath::text(value).into(),
+        "string" => jsonpath::text_within(value, CELL_BYTES_MAX).into(),
         "date" => table::age(value, now).into(),
         "integer" => match (value.as_i64(), value.as_f64()) {
             (Some(number), _) => number.into(),
@@ -210,5 +222,40 @@ mod tests {
         });
         let now = "2026-01-01T00:10:00Z".parse().expect("a time");
         assert_eq!(json!(cells.of(&object, now)), json!(["a", 3, "True", "10m", null, 0.5, "[1,2]", null, null]));
+    }
+
+    #[test]
+    fn all_cells_of_a_row_share_what_may_be_looked_at() {
+        let column = |path: &str| DescribedColumn { kind: "string".into(), path: path.into(), ..Default::default() };
+        // Looks at the whole list for each of its items.
+        let greedy = ".spec.list[?($.spec.list[?(@==\"none\")])]";
+        let list: Vec<usize> = (0..2000).collect();
+        let object = json!({"metadata": {"name": "a"}, "spec": {"list": list, "image": "i"}});
+        let row = |path: &str, count: usize| {
+            let mut columns = vec![column(path); count];
+            columns.push(column(".spec.image"));
+            Cells::new(&columns).of(&object, Timestamp::UNIX_EPOCH)
+        };
+        assert_eq!(
+            row(greedy, 31)[31..],
+            [Value::Null, json!("i")],
+            "what costs little is shown whatever the others do"
+        );
+
+        let some = ".spec.list[?(@==1000)]";
+        let mut work = WORK_MAX;
+        assert_eq!(Template::relaxed(some).expect("reads").first(&object, &mut work), Ok(Some(&json!(1000))));
+        let shown = WORK_MAX / (WORK_MAX - work);
+        let row = row(some, shown + 1);
+        assert_eq!(row[1], "1000");
+        assert_eq!(row[shown + 1..], [Value::Null, json!("i")], "those before it have looked at all that a row may");
+    }
+
+    #[test]
+    fn a_cell_shows_no_more_than_the_beginning_of_a_long_text() {
+        let column = DescribedColumn { kind: "string".into(), path: ".spec".into(), ..Default::default() };
+        let object = json!({"metadata": {"name": "a"}, "spec": {"text": "x".repeat(10_000)}});
+        let row = Cells::new(&[column]).of(&object, Timestamp::UNIX_EPOCH);
+        assert_eq!(row[1].as_str().map(str::len), Some(CELL_BYTES_MAX + '…'.len_utf8()));
     }
 }

@@ -11,12 +11,14 @@
 mod parse;
 mod search;
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use search::Search;
 
-/// Values that [`Template::first`] looks at before it gives up. Columns are found for each row of a list, by paths that users
-/// write; what is usual for them takes ten.
+/// Values that all columns of a row may look at together. They are found for each row of a list, by paths that users write; what
+/// is usual for one takes ten.
 pub const WORK_MAX: usize = 10_000;
 
 /// A template that was read.
@@ -116,12 +118,17 @@ impl Template {
         self.path().map_or(Ok(Vec::new()), |path| Search::new(value).all(path, value))
     }
 
-    /// The first value that the first path of the template finds, when that takes no more than [`WORK_MAX`].
+    /// The first value that the first path of the template finds, when that takes no more than `work` looks at values. What it
+    /// took is taken off.
     ///
     /// # Errors
     /// As [`Template::print`], and for a path that would have to look at too much.
-    pub fn first<'a>(&self, value: &'a Value) -> Result<Option<&'a Value>, String> {
-        self.path().map_or(Ok(None), |path| Search::bounded(value, WORK_MAX).first(path, value))
+    pub fn first<'a>(&self, value: &'a Value, work: &mut usize) -> Result<Option<&'a Value>, String> {
+        let Some(path) = self.path() else { return Ok(None) };
+        let mut search = Search::bounded(value, *work);
+        let first = search.first(path, value);
+        *work = search.work_left();
+        first
     }
 
     /// How often the template asks for a field wherever it is (`..name`). Each one may look at all that the one before has
@@ -145,6 +152,40 @@ pub fn text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
+}
+
+/// The same, but for what is longer than `bytes_max`: its beginning and an ellipsis.
+pub fn text_within(value: &Value, bytes_max: usize) -> String {
+    let text = match value {
+        Value::Null => return String::new(),
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(beginning(other, bytes_max + 1)),
+    };
+    if text.len() <= bytes_max {
+        text.into_owned()
+    } else {
+        format!("{}…", &text[..text.floor_char_boundary(bytes_max)])
+    }
+}
+
+/// At most the first bytes of a value's JSON; nothing behind them is written.
+fn beginning(value: &Value, bytes_max: usize) -> String {
+    struct Beginning(Vec<u8>, usize);
+    impl std::io::Write for Beginning {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = bytes.len().min(self.1 - self.0.len());
+            self.0.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut written = Beginning(Vec::new(), bytes_max);
+    // A writer that takes no more ends the writing: that is all that can go wrong.
+    let _ = serde_json::to_writer(&mut written, value);
+    String::from_utf8_lossy(&written.0).into_owned()
 }
 
 fn print<'a>(pieces: &[Piece], search: &mut Search<'a>, here: &'a Value, printed: &mut String) -> Result<(), String> {

@@ -218,6 +218,9 @@ mod tests {
     fn a_name_that_the_program_has_means_its_own_kind() {
         struct Anything;
         impl crate::Definition for Anything {
+            fn column_paths(&self) -> &[String] {
+                &[]
+            }
             fn prune(&self, _: &mut serde_json::Value) -> Vec<String> {
                 Vec::new()
             }

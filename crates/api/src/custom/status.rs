@@ -1,9 +1,13 @@
 //! What the leader says of a CustomResourceDefinition: whether its names are accepted and the kind is served, and how far its
 //! deletion is. Pure.
 
+use keelson_types::kinds::custom_resource_definition::is_true;
 use serde_json::{Value, json};
 
 use crate::value;
+
+/// Why a kind that was said to be served is not: there may be objects of it, other than with one that never was.
+const SECOND: &str = "KindConflict";
 
 /// The status that a definition should have among `others`; `None` when it has it. Without `room` for it, a kind is not said to be
 /// served that was not yet. `now` is RFC 3339 text.
@@ -32,8 +36,10 @@ fn terminate(status: &mut Value, remaining: usize, now: &str) {
 
 fn accept(definition: &Value, others: &[Value], room: bool, status: &mut Value, now: &str) {
     let wanted = &definition["spec"]["names"];
+    let established = is_true(definition, "Established");
+    let second = established && is_second(definition, others);
     let mut accepted = status["acceptedNames"].clone();
-    if !accepted.is_object() {
+    if !accepted.is_object() || second {
         accepted = json!({"plural": "", "kind": ""});
     }
     let taken = Taken::of(definition, others);
@@ -59,9 +65,8 @@ fn accept(definition: &Value, others: &[Value], room: bool, status: &mut Value, 
         refuse("GroupConflict", format!("the group {group:?} is served by this server itself"));
     }
     status["acceptedNames"] = accepted;
-    let established = items(status, "conditions")
-        .iter()
-        .any(|condition| condition["type"] == "Established" && condition["status"] == "True");
+    let was_second =
+        items(status, "conditions").iter().any(|found| found["type"] == "Established" && found["reason"] == SECOND);
     match conflict {
         None if !room && !established => {
             condition(status, "NamesAccepted", true, "NoConflicts", "no conflicts found", now);
@@ -77,11 +82,29 @@ fn accept(definition: &Value, others: &[Value], room: bool, status: &mut Value, 
             condition(status, "NamesAccepted", false, reason, &message, now);
             // A kind that is served stays so, but one that would take the place of the program's own never was, whatever its
             // status says: whoever may write it can say anything there.
-            if own_group || !established {
+            if second {
+                let message = "an older definition has the same kind";
+                condition(status, "Established", false, SECOND, message, now);
+            } else if own_group || (!established && !was_second) {
                 condition(status, "Established", false, "NotAccepted", "not all names are accepted", now);
             }
         }
     }
+}
+
+/// Whether the kind is served already, of an older definition. A kind is what the specification says, not its status.
+fn is_second(definition: &Value, others: &[Value]) -> bool {
+    let made = |one: &Value| {
+        let text = |field| value::metadata_text(one, field).to_owned();
+        (text("creationTimestamp"), text("name"))
+    };
+    let (group, kind) = (&definition["spec"]["group"], &definition["spec"]["names"]["kind"]);
+    others.iter().any(|other| {
+        other["spec"]["group"] == *group
+            && other["spec"]["names"]["kind"] == *kind
+            && is_true(other, "Established")
+            && made(other) < made(definition)
+    })
 }
 
 /// Names of other kinds of the same group.
@@ -237,6 +260,33 @@ mod tests {
         let again = plan(&own, &[], 0, true, "t").expect("is not so");
         let refused = [["NamesAccepted", "False", "GroupConflict"], ["Established", "False", "NotAccepted"]];
         assert_eq!(conditions(&again), json!(refused), "whatever somebody says of it");
+    }
+
+    #[test]
+    fn of_two_definitions_of_a_kind_only_the_first_is_served_whatever_the_status_of_the_other_says() {
+        let made = |plural: &str, time: &str| {
+            let mut made = definition(plural, "Cron", &[]);
+            made["metadata"]["creationTimestamp"] = time.into();
+            made["status"] = plan(&made, &[], 0, true, "t1").expect("is new");
+            made
+        };
+        let (first, second) = (made("crons", "2026-01-01T00:00:00Z"), made("others", "2026-01-02T00:00:00Z"));
+        let both = [first.clone(), second.clone()];
+        let refused = plan(&second, &both, 0, true, "t2").expect("is not so");
+        let said = json!([["NamesAccepted", "False", "SingularConflict"], ["Established", "False", SECOND]]);
+        assert_eq!(conditions(&refused), said);
+        let kept = plan(&first, &both, 0, true, "t2").expect("its names are another's, too");
+        assert_eq!(conditions(&kept)[1], json!(["Established", "True", "InitialNamesAccepted"]));
+        let mut last = second.clone();
+        last["status"] = refused;
+        let both = [first.clone(), last.clone()];
+        assert_eq!(plan(&last, &both, 0, true, "t3"), None, "nothing is left to say");
+        assert_eq!(plan(&first, &both, 0, true, "t3"), None, "its names are its own again");
+
+        let mut other = second;
+        other["spec"]["names"]["kind"] = "Other".into();
+        let stays = plan(&other, &[first, other.clone()], 0, true, "t2").expect("its singular is another's");
+        assert_eq!(conditions(&stays)[1][1], "True", "what is served stays so");
     }
 
     #[test]

@@ -17,6 +17,7 @@ struct Version {
     schema: Value,
     structural: Structural,
     cells: Cells,
+    column_paths: Vec<String>,
     scale: Option<Scale>,
     stored_api_version: String,
     warning: Option<String>,
@@ -37,6 +38,7 @@ pub(super) fn leak(described: Described, version: &Value, stored_api_version: &s
         schema,
         structural,
         cells: Cells::new(&described.columns),
+        column_paths: described.columns.iter().map(|column| column.path.clone()).collect(),
         scale: definitions::scale(version),
         stored_api_version: stored_api_version.to_owned(),
         warning: warning(&described, version),
@@ -81,6 +83,10 @@ impl Definition for Version {
 
     fn cells(&self, object: &Value, now: Timestamp) -> Vec<Value> {
         self.cells.of(object, now)
+    }
+
+    fn column_paths(&self) -> &[String] {
+        &self.column_paths
     }
 
     fn schema(&self) -> &Value {

@@ -1,8 +1,9 @@
 //! Accepts CustomResourceDefinitions, and empties those that are being deleted.
 //!
 //! Done by whoever leads, from the caches, by level: whenever a definition has changed, or an object of a kind that goes, all of
-//! them are looked at. What to say of one is decided by [`status::plan`].
+//! them are looked at, without their schemas. What to say of one is decided by [`status::plan`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,15 @@ use keelson_proto::etcdserverpb::RangeRequest;
 use keelson_types::Kind;
 use keelson_types::kinds::custom_resource_definition::{CLEANUP, is_true};
 use keelson_types::status::{Reason, Status};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Pipeline;
 use super::request::{DeleteOptions, Operation, Subresource, Target, WriteOptions};
-use crate::custom::{self, status};
+use crate::cache::Objects;
+use crate::custom::{self, DEFINITIONS_MAX, status};
 use crate::{keys, status_code, value};
 
 /// After a failure, and while objects of a kind that goes are left to their finalizers.
@@ -31,12 +34,13 @@ impl Pipeline {
     pub async fn define(self: Arc<Self>, shutdown: CancellationToken) {
         let mut leadership = self.store.leadership();
         let mut changed = self.caches.changed(self.kinds.definitions);
+        let mut outlines = Outlines::default();
         loop {
             let now = *leadership.borrow_and_update();
             changed.borrow_and_update();
             let mut done = true;
             if now.leading {
-                match self.define_all(now.term).await {
+                match self.define_all(now.term, &mut outlines).await {
                     Ok(all) => done = all,
                     // The next leader will.
                     Err(Stopped::Fenced) => {}
@@ -56,16 +60,17 @@ impl Pipeline {
     }
 
     /// Whether nothing is left to do until something changes. A definition that fails keeps the others from nothing.
-    async fn define_all(&self, term: u64) -> Result<bool, Stopped> {
+    async fn define_all(&self, term: u64, outlines: &mut Outlines) -> Result<bool, Stopped> {
         if !self.is_ready() {
             return Ok(false);
         }
+        // What was accepted before, by this leader or the last one, has its names.
+        self.catch_up().await.map_err(Stopped::Unavailable)?;
         let (definitions, _) = self.caches.snapshot(self.kinds.definitions);
-        // What the caches have is JSON.
-        let mut all: Vec<Value> = definitions.iter().filter_map(|(_, object)| object.value().ok()).collect();
+        let mut all = outlines.of(&definitions);
         let mut done = true;
         for index in order(&all) {
-            done &= match self.define_one(index, &mut all, term).await {
+            done &= match self.define_one(index, &mut all, &definitions, term).await {
                 Ok(done) => done,
                 Err(status) => self.after_failure(&all[index], status)?,
             };
@@ -90,28 +95,42 @@ impl Pipeline {
         }
     }
 
-    async fn define_one(&self, index: usize, all: &mut [Value], term: u64) -> Result<bool, Status> {
+    async fn define_one(
+        &self,
+        index: usize,
+        all: &mut [Value],
+        definitions: &Objects,
+        term: u64,
+    ) -> Result<bool, Status> {
         let deleting = value::is_deleting(&all[index]);
         let remaining = if deleting { self.empty(&all[index], term).await? } else { 0 };
         let now = keelson_types::meta::time_text((self.settings.clock)());
-        let room = deleting || is_true(&all[index], "Established") || self.caches.has_room(&all[index]);
+        let name = value::metadata_text(&all[index], "name").to_owned();
+        // As it was outlined; it is written only when it is still so.
+        let whole = || {
+            let found = definitions.get(name.as_str()).and_then(|object| object.value().ok());
+            found.ok_or_else(|| Status::not_found(self.kinds.definitions.group, self.kinds.definitions.plural, &name))
+        };
+        let room = deleting || is_true(&all[index], "Established") || {
+            established(all) < DEFINITIONS_MAX && self.caches.has_room(&whole()?)
+        };
         if let Some(status) = status::plan(&all[index], all, remaining, room, &now) {
-            let mut definition = all[index].clone();
-            definition["status"] = status;
+            let mut definition = whole()?;
+            definition["status"] = status.clone();
             self.write_definition(&definition, Subresource::Status, term).await?;
-            all[index] = definition;
+            all[index]["status"] = status;
             // What was read before is older than what was written now: the next round goes on.
             return Ok(!deleting);
         }
         if deleting && remaining == 0 {
-            let mut definition = all[index].clone();
-            let mut finalizers = value::finalizers(&definition);
+            let mut finalizers = value::finalizers(&all[index]);
             let before = finalizers.len();
             finalizers.retain(|finalizer| finalizer != CLEANUP);
             if finalizers.len() != before {
+                let mut definition = whole()?;
                 value::set_finalizers(&mut definition, &finalizers);
                 self.write_definition(&definition, Subresource::None, term).await?;
-                info!(name = value::metadata_text(&definition, "name"), "all objects of a kind are gone");
+                info!(name, "all objects of a kind are gone");
             }
         }
         Ok(remaining == 0)
@@ -190,6 +209,63 @@ impl Pipeline {
     }
 }
 
+/// What of each definition decides about all of them, kept from one round to the next: without schemas, and without what else
+/// users write into it.
+#[derive(Default)]
+struct Outlines(HashMap<Arc<str>, (i64, Value)>);
+
+impl Outlines {
+    /// In the order of their names. Only what has changed is read.
+    fn of(&mut self, definitions: &Objects) -> Vec<Value> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut all = Vec::with_capacity(definitions.len());
+        for (path, object) in definitions {
+            let outline = match before.remove(path) {
+                Some((revision, outline)) if revision == object.revision() => outline,
+                // What the caches have is JSON.
+                _ => match outline(object.json()) {
+                    Some(outline) => outline,
+                    None => continue,
+                },
+            };
+            self.0.insert(path.clone(), (object.revision(), outline.clone()));
+            all.push(outline);
+        }
+        all
+    }
+}
+
+/// The fields of a definition that [`status::plan`] and its callers look at.
+fn outline(text: &[u8]) -> Option<Value> {
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Metadata {
+        name: Value,
+        creation_timestamp: Value,
+        deletion_timestamp: Value,
+        finalizers: Value,
+    }
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(default)]
+    struct Spec {
+        group: Value,
+        names: Value,
+    }
+    #[derive(Default, Deserialize, Serialize)]
+    #[serde(default)]
+    struct Outline {
+        metadata: Metadata,
+        spec: Spec,
+        status: Value,
+    }
+    serde_json::to_value(serde_json::from_slice::<Outline>(text).ok()?).ok()
+}
+
+/// How many kinds users have defined that are served.
+fn established(all: &[Value]) -> usize {
+    all.iter().filter(|definition| is_true(definition, "Established")).count()
+}
+
 /// Why none of the definitions can be looked after now.
 enum Stopped {
     /// Another member leads.
@@ -218,10 +294,45 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cache::Object;
 
     #[test]
     fn new_kinds_do_not_wait_for_those_that_go() {
         let gone = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
         assert_eq!(order(&[gone.clone(), json!({}), gone, json!({})]), [1, 3, 0, 2]);
+    }
+
+    #[test]
+    fn definitions_are_looked_at_without_their_schemas_and_once() {
+        let definition = json!({
+            "metadata": {
+                "name": "things.example.com", "finalizers": [CLEANUP], "creationTimestamp": "2026-01-01T00:00:00Z",
+                "annotations": {"large": "x"}, "managedFields": [{"manager": "m"}],
+            },
+            "spec": {"group": "example.com", "names": {"plural": "things"}, "versions": [{"name": "v1", "schema": {}}]},
+            "status": {"conditions": [{"type": "Established", "status": "True"}]},
+        });
+        let kind = keelson_types::registry::by_name("customresourcedefinitions").expect("is there");
+        let written = |revision| -> Objects {
+            let text = definition.to_string();
+            let object = Object::decode(kind, "things.example.com", text.as_bytes(), revision).expect("is read");
+            [(Arc::from("things.example.com"), Arc::new(object))].into_iter().collect()
+        };
+        let mut outlines = Outlines::default();
+        let all = outlines.of(&written(5));
+        let mut expected = definition.clone();
+        expected["spec"].as_object_mut().expect("a map").remove("versions");
+        for field in ["annotations", "managedFields"] {
+            expected["metadata"].as_object_mut().expect("a map").remove(field);
+        }
+        expected["metadata"]["deletionTimestamp"] = Value::Null;
+        assert_eq!(all, [expected]);
+        assert_eq!(established(&all), 1);
+        assert!(!value::is_deleting(&all[0]));
+
+        outlines.0.get_mut("things.example.com").expect("is kept").1 = json!("kept");
+        assert_eq!(outlines.of(&written(5)), ["kept"], "nothing has changed");
+        assert_ne!(outlines.of(&written(6)), ["kept"]);
+        assert!(outlines.of(&Objects::default()).is_empty() && outlines.0.is_empty());
     }
 }

@@ -92,6 +92,7 @@ struct Status {
 struct Condition {
     r#type: String,
     status: String,
+    reason: String,
 }
 
 impl Read {
@@ -118,7 +119,10 @@ impl Part for Described {
 
     fn of(read: Read) -> (ObjectMeta, Self) {
         let custom = read.custom();
-        let unserved = read.says("Established", "False") && read.says("NamesAccepted", "False");
+        // One of two definitions with a kind was served for a while, perhaps.
+        let second =
+            read.status.conditions.iter().any(|found| found.reason == "KindConflict" && found.r#type == "Established");
+        let unserved = read.says("Established", "False") && read.says("NamesAccepted", "False") && !second;
         let hides = custom.is_none() && !unserved;
         (read.metadata, Self { group: read.spec.group, kind: read.spec.names.kind, custom, hides })
     }
@@ -147,6 +151,8 @@ mod tests {
         assert!(hides(unaccepted.clone()), "it may have been established");
         let refused = serde_json::json!({"type": "NamesAccepted", "status": "False"});
         unaccepted["status"]["conditions"].as_array_mut().expect("a list").push(refused);
-        assert!(!hides(unaccepted), "it never was");
+        assert!(!hides(unaccepted.clone()), "it never was");
+        unaccepted["status"]["conditions"][0]["reason"] = "KindConflict".into();
+        assert!(hides(unaccepted), "it was, until an older one with its kind was found");
     }
 }

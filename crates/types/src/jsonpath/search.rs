@@ -39,6 +39,11 @@ impl<'a> Search<'a> {
         Self { root, work_left: work }
     }
 
+    /// How many values it may still look at.
+    pub fn work_left(&self) -> usize {
+        self.work_left
+    }
+
     pub fn all(&mut self, path: &Path, here: &'a Value) -> Result<Vec<&'a Value>, String> {
         let mut values = Vec::new();
         let mut found = |value| {

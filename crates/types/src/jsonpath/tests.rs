@@ -75,7 +75,9 @@ fn a_path_of_any_length_and_depth_is_answered() {
 #[test]
 fn the_first_value_is_found_without_a_look_at_the_others() {
     let many = json!({"items": (0..WORK_MAX * 2).map(|n| json!({"n": n, "s": {"a": [n]}})).collect::<Vec<_>>()});
-    let first = |path: &str| Template::relaxed(path).expect("reads").first(&many).map(|found| found.cloned());
+    let first = |path: &str| {
+        Template::relaxed(path).expect("reads").first(&many, &mut WORK_MAX.clone()).map(|found| found.cloned())
+    };
     assert_eq!(first(".items[*].n"), Ok(Some(json!(0))));
     assert_eq!(first("..n"), Ok(Some(json!(0))));
     assert_eq!(first(".items[?(@.n>3)].s.a[0]"), Ok(Some(json!(4))));
@@ -92,11 +94,11 @@ fn what_multiplies_is_given_up() {
     }
     for path in [format!("..a{}..b", "..a".repeat(40)), format!(".a{}.b", "['a','a']".repeat(40))] {
         let template = Template::relaxed(&path).expect("reads");
-        assert!(template.first(&deep).is_err(), "{path}");
+        assert!(template.first(&deep, &mut WORK_MAX.clone()).is_err(), "{path}");
     }
     let list = json!({"items": vec!["x".repeat(100_000); 5_000]});
     let same = Template::relaxed(".items[?(@!=$.items[0])]").expect("reads");
-    assert!(same.first(&list).is_err(), "long texts are compared again and again");
+    assert!(same.first(&list, &mut WORK_MAX.clone()).is_err(), "long texts are compared again and again");
 }
 
 #[test]
@@ -115,6 +117,17 @@ fn the_deepest_search_that_a_column_may_ask_for_fits_on_a_stack() {
     let down = ".a".repeat(97);
     let path = format!("{down}{}.b{}", format!("[?(${down}").repeat(4), ")]".repeat(4));
     assert!((900..1024).contains(&path.len()), "{}", path.len());
-    let found = Template::relaxed(&path).expect("reads").first(&deep).map(|found| found.cloned());
+    let found =
+        Template::relaxed(&path).expect("reads").first(&deep, &mut WORK_MAX.clone()).map(|found| found.cloned());
     assert_eq!(found, Ok(None));
+}
+
+#[test]
+fn a_long_text_is_cut_and_a_large_value_is_not_written_for_it() {
+    assert_eq!(text_within(&json!("häuser"), 2), "h…", "not within a letter");
+    assert_eq!(text_within(&json!("ab"), 2), "ab");
+    assert_eq!(text_within(&json!({"a": [1, 2]}), 11), "{\"a\":[1,2]}");
+    assert_eq!(text_within(&json!({"a": [1, 2]}), 6), "{\"a\":[…");
+    assert_eq!(beginning(&json!(vec!["x".repeat(1000); 1000]), 100).len(), 100);
+    assert_eq!(text_within(&json!(null), 1), "");
 }
