@@ -35,6 +35,7 @@ use http::{HeaderMap, Method, StatusCode};
 use keelson_types::registry::Registry;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::custom::Served;
@@ -48,7 +49,7 @@ const GIT_VERSION: &str = concat!("v1.36.0+keelson-", env!("CARGO_PKG_VERSION"))
 struct Front {
     pipeline: Arc<Pipeline>,
     documents: ArcSwap<Documents>,
-    openapi_v2: discovery::Document,
+    openapi_v2_empty: discovery::Document,
 }
 
 /// Everything that is told about the kinds of one registry.
@@ -56,13 +57,15 @@ struct Documents {
     served: Arc<Served>,
     discovery: discovery::Documents,
     openapi: openapi::Documents,
+    /// Made when somebody asks for it.
+    openapi_v2: OnceCell<discovery::Document>,
 }
 
 impl Documents {
     fn new(served: Arc<Served>, before: Option<&Documents>) -> Arc<Documents> {
         let discovery = discovery::Documents::new(&served.registry);
         let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &before.openapi));
-        Arc::new(Documents { served, discovery, openapi })
+        Arc::new(Documents { served, discovery, openapi, openapi_v2: OnceCell::new() })
     }
 }
 
@@ -70,7 +73,7 @@ impl Documents {
 /// nobody's.
 pub fn router(pipeline: Arc<Pipeline>) -> Router {
     let documents = Documents::new(pipeline.served(), None);
-    let front = Front { pipeline, documents: ArcSwap::new(documents), openapi_v2: openapi::v2() };
+    let front = Front { pipeline, documents: ArcSwap::new(documents), openapi_v2_empty: openapi::v2::empty() };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
@@ -125,6 +128,11 @@ impl Front {
             Route::Session { what, namespace, pod } => {
                 sessions::serve(&self.pipeline, &user, what, namespace, pod, request).await
             }
+            Route::OpenApiV2 => {
+                get_only(request.method())?;
+                self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
+                self.openapi_v2(request.headers()).await
+            }
             route => {
                 get_only(request.method())?;
                 self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
@@ -164,6 +172,21 @@ impl Front {
         }
     }
 
+    /// All kinds in one document.
+    async fn openapi_v2(&self, headers: &HeaderMap) -> Result<Response, Status> {
+        let accept = accept(headers);
+        if openapi::v2::wants_protobuf(accept) {
+            return Ok(respond::cached(&self.openapi_v2_empty, headers));
+        }
+        negotiate::json(accept)?;
+        let documents = self.documents();
+        let made = documents.openapi_v2.get_or_try_init(|| {
+            let served = documents.served.clone();
+            tokio::task::spawn_blocking(move || openapi::v2::document(&served.registry, GIT_VERSION))
+        });
+        Ok(respond::cached(made.await.map_err(Status::internal)?, headers))
+    }
+
     /// What is not about objects.
     fn document(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
         let accept = accept(headers);
@@ -174,14 +197,16 @@ impl Front {
             Route::Group(group) => documents.discovery.group(group),
             Route::Resources { group, version } => documents.discovery.resources(group, version),
             Route::OpenApi => Some(&documents.openapi.index),
-            Route::OpenApiV2 => return Ok(respond::cached(&self.openapi_v2, headers)),
             Route::OpenApiGroupVersion { group, version } => documents.openapi.group_version(group, version),
             Route::Metrics => return Ok(metrics::text(&self.pipeline.cache_sizes())),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
-            Route::Health(_) | Route::Collection(_) | Route::Object(_) | Route::Log { .. } | Route::Session { .. } => {
-                None
-            }
+            Route::OpenApiV2
+            | Route::Health(_)
+            | Route::Collection(_)
+            | Route::Object(_)
+            | Route::Log { .. }
+            | Route::Session { .. } => None,
         };
         let document = document.ok_or_else(Status::no_such_path)?;
         negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))?;
@@ -234,7 +259,7 @@ fn platform() -> &'static str {
 
 fn root(registry: &Registry) -> Value {
     let mut paths: Vec<String> =
-        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"]
+        ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
             .map(String::from)
             .into();
     for (group, version) in discovery::group_versions(registry) {

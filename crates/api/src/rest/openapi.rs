@@ -1,4 +1,4 @@
-//! OpenAPI, as much of it as clients act on: version 3, and an empty document of version 2.
+//! OpenAPI, as much of it as clients act on: version 3, and version 2 made of it.
 //!
 //! kubectl reads a group's document before it creates, applies or compares: when the PATCH operation of a kind lists the
 //! parameter `fieldValidation`, the server validates and kubectl does not. Requests name `*/*` as their content on
@@ -9,10 +9,10 @@
 //! kinds.
 
 mod schemas;
+pub(super) mod v2;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use keelson_types::Kind;
 use keelson_types::registry::Registry;
 use keelson_types::schema::schema;
@@ -23,17 +23,6 @@ use super::discovery::{self, Document};
 const JSON: &str = "application/json";
 
 const LIST_META: &str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
-
-/// The type of a version 2 document in protobuf, the only form in which kubectl asks for it.
-const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-
-/// The document at `/openapi/v2`, which describes nothing.
-///
-/// kubectl turns to it for kinds that version 3 does not have, and must find them missing rather than fail: only then does
-/// it say that there is no such kind. Encoded, an empty protobuf message is no bytes at all.
-pub(super) fn v2() -> Document {
-    Document::raw(V2_PROTOBUF, Bytes::new())
-}
 
 /// The index at `/openapi/v3`, and a document for each group and version.
 #[derive(Debug)]

@@ -12,6 +12,9 @@ async fn a_kind_is_served_as_soon_as_its_definition_is_established() {
     member.get(V1).await.expect(404);
     let groups = member.get("/apis").await;
     let known = groups.headers["etag"].to_str().expect("text").to_owned();
+    let v2_before = member.get("/openapi/v2").await;
+    let v2_known = v2_before.headers["etag"].to_str().expect("text").to_owned();
+    assert!(v2_before.expect(200)["definitions"]["com.example.v1.CronTab"].is_null());
     let made = established(&member, &definition()).await;
     assert_eq!(made["spec"]["names"]["listKind"], "CronTabList");
     assert_eq!(made["spec"]["names"]["singular"], "crontab");
@@ -42,6 +45,19 @@ async fn a_kind_is_served_as_soon_as_its_definition_is_established() {
     let schema = &schemas["components"]["schemas"]["com.example.v1.CronTab"];
     assert_eq!(schema["properties"]["spec"]["properties"]["image"]["type"], "string", "{schemas}");
     assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], "CronTab");
+    let v2 = member.send(Method::GET, "/openapi/v2", &[("if-none-match", &v2_known)], "").await;
+    let (v2_now, v2) = (v2.headers["etag"].to_str().expect("text").to_owned(), v2.expect(200));
+    let v2_schema = &v2["definitions"]["com.example.v1.CronTab"];
+    assert_eq!(v2_schema["properties"]["spec"]["properties"]["image"]["type"], "string", "{v2_schema}");
+    assert_eq!(v2_schema["x-kubernetes-group-version-kind"], schema["x-kubernetes-group-version-kind"]);
+    assert!(v2["paths"]["/apis/example.com/v1/namespaces/{namespace}/crontabs/{name}"]["patch"].is_object());
+    let same = member.send(Method::GET, "/openapi/v2", &[("if-none-match", &v2_now)], "").await;
+    assert_eq!(same.code.as_u16(), 304);
+    for (accept, code) in [("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", 200), ("text/plain", 406)] {
+        let answer = member.send(Method::GET, "/openapi/v2", &[("accept", accept)], "").await;
+        assert_eq!(answer.code.as_u16(), code, "{accept}");
+        assert!(code == 406 || answer.text.is_empty(), "kubectl takes version 3, and no kind from this one");
+    }
     // What kubectl looks for: where metadata is explained, and that the server validates.
     let metadata = schema["properties"]["metadata"]["allOf"][0]["$ref"].as_str().expect("a reference");
     assert!(schemas.pointer(metadata.trim_start_matches('#')).is_some(), "{metadata}");
