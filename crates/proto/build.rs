@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "keelson/api/v1/objects.proto",
     "keelson/api/v1/cluster.proto",
     "keelson/api/v1/pods.proto",
+    "keelson/api/v1/kinds.proto",
     "keelson/node/v1/node.proto",
 ];
 

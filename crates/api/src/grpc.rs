@@ -4,6 +4,7 @@
 
 mod cluster;
 mod convert;
+mod kinds;
 mod nodes;
 mod objects;
 mod pods;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use keelson_proto::keelson::api::v1::cluster_server::{self, ClusterServer};
+use keelson_proto::keelson::api::v1::kinds_server::{self, KindsServer};
 use keelson_proto::keelson::api::v1::objects_server::{self, ObjectsServer};
 use keelson_proto::keelson::api::v1::pods_server::{self, PodsServer};
 use keelson_proto::keelson::node::v1::nodes_server::{self, NodesServer};
@@ -38,6 +40,7 @@ pub fn router(pipeline: &Arc<Pipeline>, options: &Options, health: health::Servi
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
     let cluster = ClusterServer::new(cluster::Service::new(pipeline.clone(), options.api_addresses.clone()));
+    let kinds = KindsServer::new(kinds::Service::new(pipeline.clone())).max_encoding_message_size(usize::MAX);
     let pods = PodsServer::new(pods::Service::new(pipeline.clone()));
     let nodes = NodesServer::new(nodes::Service::new(pipeline.clone())).max_decoding_message_size(TUNNEL_BYTES_MAX);
     let reflection = || {
@@ -50,6 +53,7 @@ pub fn router(pipeline: &Arc<Pipeline>, options: &Options, health: health::Servi
     let reflection_before = reflection().build_v1alpha().expect("the build made the descriptors");
     Routes::new(objects)
         .add_service(cluster)
+        .add_service(kinds)
         .add_service(pods)
         .add_service(nodes)
         .add_service(HealthServer::new(health))
@@ -64,6 +68,7 @@ pub fn health(store: &Handle, stopping: &CancellationToken) -> health::Service {
     let names = [
         objects_server::SERVICE_NAME,
         cluster_server::SERVICE_NAME,
+        kinds_server::SERVICE_NAME,
         pods_server::SERVICE_NAME,
         nodes_server::SERVICE_NAME,
     ];

@@ -38,8 +38,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use crate::context::Context;
-use crate::manifest::{self, Manifest};
-use crate::{Arguments, Error};
+use crate::manifest::{self, Document, Manifest};
+use crate::{Arguments, Error, kinds};
 
 /// What keelctl can do.
 #[derive(Debug, Subcommand)]
@@ -101,8 +101,8 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         Command::Cordon(command) => command.run(context).await,
         Command::Uncordon(command) => command.run(context).await,
         Command::Drain(command) => command.run(context).await,
-        Command::Explain(command) => command.run(context),
-        Command::ApiResources(command) => command.run(context),
+        Command::Explain(command) => command.run(context).await,
+        Command::ApiResources(command) => command.run(context).await,
         Command::Rollout(command) => command.run(context).await,
         Command::Watch(command) => command.run(context).await,
         Command::Logs(command) => command.run(context).await,
@@ -144,8 +144,15 @@ impl Files {
     }
 
     /// The objects in the files, each in the namespace that it belongs to.
-    pub fn read(&self, context: &mut Context) -> Result<Vec<Manifest>, Error> {
-        let mut manifests = manifest::read(&self.files, self.recursive)?;
+    pub async fn read(&self, context: &mut Context) -> Result<Vec<Manifest>, Error> {
+        let documents = manifest::read(&self.files, self.recursive)?;
+        // Asked for only when it is needed: files of the program's kinds can be read without a cluster.
+        let custom = match documents.iter().any(Document::is_of_a_custom_kind) {
+            true => kinds::custom(context, "").await?,
+            false => Vec::new(),
+        };
+        let mut manifests =
+            documents.into_iter().map(|document| document.resolve(&custom)).collect::<Result<Vec<_>, _>>()?;
         for manifest in &mut manifests {
             settle_namespace(manifest, context)?;
         }

@@ -74,7 +74,7 @@ impl Error {
                 "start a local cluster with `keelson dev up`, or give --endpoints, --cacert, --cert and --key"
             }
             Self::UnknownKind { suggestions, .. } if suggestions.is_empty() => {
-                "`keelctl api-resources` lists the kinds that keelctl knows; for kinds that users define, use kubectl"
+                "`keelctl api-resources` lists all kinds, with those that users have defined"
             }
             Self::Client { source, .. } => return client_hint(source),
             _ => return None,

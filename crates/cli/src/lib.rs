@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod error;
 mod follow;
+mod kinds;
 mod manifest;
 mod pod;
 mod render;

@@ -13,6 +13,43 @@ use crate::target;
 /// Files larger than this are no manifests: an object has at most 1.5 MiB.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
+/// One object of a file, as it is written there.
+#[derive(Clone, Debug)]
+pub(crate) struct Document {
+    object: Value,
+    file: String,
+    number: usize,
+    several: bool,
+}
+
+impl Document {
+    /// Whether only the API can tell the kind.
+    pub fn is_of_a_custom_kind(&self) -> bool {
+        let (group, ..) = self.names();
+        group.contains('.') && registry::all().iter().all(|kind| kind.group != group)
+    }
+
+    /// The same with its kind, one of the program's or one of `custom`.
+    pub fn resolve(self, custom: &[&'static Kind]) -> Result<Manifest, Error> {
+        let (file, document) = (self.file.clone(), self.number);
+        let (group, version, name) = self.names();
+        let found = custom.iter().find(|kind| (kind.group, kind.version, kind.kind) == (group, version, name));
+        let kind = match found {
+            Some(kind) => *kind,
+            None => kind_of(&self.object).map_err(|message| Error::Manifest { file, document, line: None, message })?,
+        };
+        let place = if self.several { format!("{}, document {}", self.file, self.number) } else { self.file };
+        Ok(Manifest { kind, object: self.object, place })
+    }
+
+    /// Group, version and kind; empty what is missing.
+    fn names(&self) -> (&str, &str, &str) {
+        let api_version = self.object["apiVersion"].as_str().unwrap_or_default();
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        (group, version, self.object["kind"].as_str().unwrap_or_default())
+    }
+}
+
 /// One object of a file.
 #[derive(Clone, Debug)]
 pub(crate) struct Manifest {
@@ -35,7 +72,7 @@ impl Manifest {
 
 /// Reads every object of `paths`: files, folders (with `recursive` also what is below them), `-` for standard input.
 /// The order is that of the arguments and documents, and of file names in a folder.
-pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Manifest>, Error> {
+pub(crate) fn read(paths: &[PathBuf], recursive: bool) -> Result<Vec<Document>, Error> {
     let mut manifests = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
@@ -86,7 +123,7 @@ fn collect(path: &Path, recursive: bool, given: bool, files: &mut Vec<PathBuf>) 
 }
 
 /// Reads the documents of a text. JSON is YAML; empty documents are skipped; lists are taken apart.
-pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Manifest>, Error> {
+pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Document>, Error> {
     let broken = |document, line, message: String| Error::Manifest { file: file.to_owned(), document, line, message };
     let mut objects = Vec::new();
     for (index, document) in serde_norway::Deserializer::from_str(text).enumerate() {
@@ -109,14 +146,8 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<Vec<Manifest>, Error> {
         }
     }
     let several = objects.iter().any(|(document, _)| *document > 1);
-    objects
-        .into_iter()
-        .map(|(document, object)| {
-            let kind = kind_of(&object).map_err(|message| broken(document, None, message))?;
-            let place = if several { format!("{file}, document {document}") } else { file.to_owned() };
-            Ok(Manifest { kind, object, place })
-        })
-        .collect()
+    let document = |(number, object)| Document { object, file: file.to_owned(), number, several };
+    Ok(objects.into_iter().map(document).collect())
 }
 
 /// The position is told beside the message.
@@ -141,7 +172,8 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
     match registry::by_kind(group, kind_name) {
         Some(kind) => Err(format!("{kind_name} has no version {api_version}; use {}", kind.api_version())),
         None if group.contains('.') && registry::all().iter().all(|kind| kind.group != group) => {
-            Err(format!("keelctl does not know {kind_name} in {api_version}; for kinds that users define, use kubectl"))
+            let why = "when its CustomResourceDefinition is in the same files, apply that one first";
+            Err(format!("nobody has defined {kind_name} in {api_version}; {why}"))
         }
         None => Err(match target::by_name(kind_name) {
             Ok(kind) if kind.kind == kind_name => {
@@ -160,8 +192,12 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
 mod tests {
     use super::*;
 
+    fn resolved(documents: Result<Vec<Document>, Error>) -> Result<Vec<Manifest>, Error> {
+        documents?.into_iter().map(|document| document.resolve(&[])).collect()
+    }
+
     fn names(text: &str) -> Result<Vec<String>, String> {
-        let manifests = parse(text, "app.yaml").map_err(|error| error.to_string())?;
+        let manifests = resolved(parse(text, "app.yaml")).map_err(|error| error.to_string())?;
         Ok(manifests.iter().map(|manifest| format!("{}/{}", manifest.kind.kind, manifest.name())).collect())
     }
 
@@ -207,8 +243,8 @@ items:
             ("apiVersion: v1\nkind: Podd", "app.yaml, document 1: no kind Podd in v1; did you mean pods?"),
             (
                 "apiVersion: example.com/v1\nkind: CronTab",
-                "app.yaml, document 1: keelctl does not know CronTab in example.com/v1; for kinds that users define, use \
-                 kubectl",
+                "app.yaml, document 1: nobody has defined CronTab in example.com/v1; when its \
+                 CustomResourceDefinition is in the same files, apply that one first",
             ),
             ("- 1", "app.yaml, document 1: it is not an object: apiVersion, kind and metadata are expected"),
         ] {
@@ -230,7 +266,7 @@ items:
         write("notes.txt", "notes");
         write("deep/c.yml", "c");
         let read = |recursive| -> Vec<String> {
-            let manifests = read(&[folder.path().to_owned()], recursive).expect("they are valid");
+            let manifests = resolved(read(&[folder.path().to_owned()], recursive)).expect("they are valid");
             manifests.iter().map(|manifest| manifest.name().to_owned()).collect()
         };
         assert_eq!(read(false), ["a", "b"]);

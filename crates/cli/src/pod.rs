@@ -21,7 +21,7 @@ pub(crate) async fn find_with(name: &str, context: &mut Context) -> Result<(Valu
     let namespace = context.namespace_for(pods, false)?;
     let raw = context.raw()?;
     let (kind, name) = match name.contains('/') {
-        true => target::parse_one(&[name.to_owned()])?,
+        true => target::parse_one(&[name.to_owned()], context).await?,
         false => (pods, name.to_owned()),
     };
     let object = raw.get(&resource(kind).object(&*namespace, &name)).await?;

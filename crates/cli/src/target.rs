@@ -1,8 +1,11 @@
 //! What a command is about: kinds and names, as people type them.
 
+use std::collections::HashMap;
+
 use keelson_types::{Kind, registry};
 
-use crate::Error;
+use crate::context::Context;
+use crate::{Error, kinds};
 
 /// Objects of one kind.
 #[derive(Clone, Debug)]
@@ -12,17 +15,52 @@ pub(crate) struct Target {
     pub names: Vec<String>,
 }
 
-/// Reads `pods`, `pods,svc`, `all`, `pod a b`, and `pod/a deploy/b`.
-pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Target>, Error> {
+/// Reads `pods`, `pods,svc`, `all`, `pod a b`, and `pod/a deploy/b`. Words that keelctl does not know, and categories, are asked
+/// the API for: users define kinds of their own.
+pub(crate) async fn parse(arguments: &[String], context: &mut Context) -> Result<Vec<Target>, Error> {
+    let mut custom = Custom::new();
+    for word in words(arguments) {
+        if !custom.contains_key(word) && (!category(word).is_empty() || registry::by_name(word).is_none()) {
+            // In the version that each prefers, which comes first.
+            let mut found: Vec<&'static Kind> = Vec::new();
+            let asked = match kinds::custom(context, word).await {
+                // What is wrong is the word, then, or so it seems while nobody can be asked.
+                Err(Error::Unconfigured { .. }) => Vec::new(),
+                Err(_) if registry::by_name(word).is_none() && !near(word).is_empty() => Vec::new(),
+                asked => asked?,
+            };
+            for kind in asked {
+                if !found.iter().any(|other| (other.group, other.plural) == (kind.group, kind.plural)) {
+                    found.push(kind);
+                }
+            }
+            custom.insert(word.to_owned(), found);
+        }
+    }
+    read(arguments, &custom)
+}
+
+/// Kinds that users define, by the words that mean them.
+type Custom = HashMap<String, Vec<&'static Kind>>;
+
+/// The words for kinds among the arguments.
+fn words(arguments: &[String]) -> Vec<&str> {
+    if arguments.iter().any(|argument| argument.contains('/')) {
+        return arguments.iter().filter_map(|argument| Some(argument.split_once('/')?.0)).collect();
+    }
+    arguments.first().into_iter().flat_map(|first| first.split(',')).filter(|word| !word.is_empty()).collect()
+}
+
+fn read(arguments: &[String], custom: &Custom) -> Result<Vec<Target>, Error> {
     let Some((first, names)) = arguments.split_first() else {
         return Err(Error::Usage("say which kind of resource is meant, such as pods".to_owned()));
     };
     if arguments.iter().any(|argument| argument.contains('/')) {
-        return pairs(arguments);
+        return pairs(arguments, custom);
     }
     let mut targets: Vec<Target> = Vec::new();
     for name in first.split(',').filter(|name| !name.is_empty()) {
-        for kind in kinds(name)? {
+        for kind in meant(name, custom)? {
             if !targets.iter().any(|target| std::ptr::eq(target.kind, kind)) {
                 targets.push(Target { kind, names: names.to_vec() });
             }
@@ -35,8 +73,8 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Vec<Target>, Error> {
 }
 
 /// Reads arguments that name exactly one object: `pod a` or `pod/a`.
-pub(crate) fn parse_one(arguments: &[String]) -> Result<(&'static Kind, String), Error> {
-    let targets = parse(arguments)?;
+pub(crate) async fn parse_one(arguments: &[String], context: &mut Context) -> Result<(&'static Kind, String), Error> {
+    let targets = parse(arguments, context).await?;
     match targets.as_slice() {
         [Target { kind, names }] => match names.as_slice() {
             [name] => Ok((kind, name.clone())),
@@ -47,7 +85,7 @@ pub(crate) fn parse_one(arguments: &[String]) -> Result<(&'static Kind, String),
 }
 
 /// `pod/a deploy/b`; names of one kind that follow each other are put together.
-fn pairs(arguments: &[String]) -> Result<Vec<Target>, Error> {
+fn pairs(arguments: &[String], custom: &Custom) -> Result<Vec<Target>, Error> {
     let mut targets: Vec<Target> = Vec::new();
     for argument in arguments {
         let (kind, name) = match argument.split_once('/') {
@@ -57,7 +95,10 @@ fn pairs(arguments: &[String]) -> Result<Vec<Target>, Error> {
                 return Err(Error::Usage(message));
             }
         };
-        let kind = by_name(kind)?;
+        let kind = match custom.get(kind).and_then(|found| found.first()) {
+            Some(found) => *found,
+            None => by_name(kind)?,
+        };
         match targets.last_mut() {
             Some(last) if std::ptr::eq(last.kind, kind) => last.names.push(name.to_owned()),
             _ => targets.push(Target { kind, names: vec![name.to_owned()] }),
@@ -67,12 +108,17 @@ fn pairs(arguments: &[String]) -> Result<Vec<Target>, Error> {
 }
 
 /// The kinds that a word means: one, or all of a category.
-fn kinds(word: &str) -> Result<Vec<&'static Kind>, Error> {
-    let category: Vec<_> = registry::stored().filter(|kind| kind.categories.contains(&word)).collect();
-    if category.is_empty() { Ok(vec![by_name(word)?]) } else { Ok(category) }
+fn meant(word: &str, custom: &Custom) -> Result<Vec<&'static Kind>, Error> {
+    let mut found = category(word);
+    found.extend(custom.get(word).into_iter().flatten());
+    if found.is_empty() { Ok(vec![by_name(word)?]) } else { Ok(found) }
 }
 
-/// The kind with this name, or an error with near names.
+fn category(word: &str) -> Vec<&'static Kind> {
+    registry::stored().filter(|kind| kind.categories.contains(&word)).collect()
+}
+
+/// The program's kind with this name, or an error with near names.
 pub(crate) fn by_name(name: &str) -> Result<&'static Kind, Error> {
     registry::by_name(name).ok_or_else(|| Error::UnknownKind { name: name.to_owned(), suggestions: near(name) })
 }
@@ -128,7 +174,7 @@ mod tests {
 
     fn read(arguments: &[&str]) -> Result<String, String> {
         let arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
-        let targets = parse(&arguments).map_err(|error| error.to_string())?;
+        let targets = super::read(&arguments, &Custom::new()).map_err(|error| error.to_string())?;
         let shown: Vec<String> =
             targets.iter().map(|target| format!("{}[{}]", target.kind.plural, target.names.join(" "))).collect();
         Ok(shown.join(" "))

@@ -6,6 +6,7 @@ use keelson_proto::keelson::api::v1 as proto;
 use keelson_types::Object;
 
 use crate::cluster::Cluster;
+use crate::kinds::Kinds;
 use crate::raw::{Raw, WriteContext};
 use crate::transport::Transport;
 use crate::watch::Watch;
@@ -67,6 +68,11 @@ impl Client {
     /// Members and leadership.
     pub fn cluster(&self) -> Cluster {
         Cluster { transport: self.raw.transport.clone() }
+    }
+
+    /// The kinds that users define.
+    pub fn kinds(&self) -> Kinds {
+        Kinds { transport: self.raw.transport.clone() }
     }
 
     /// The endpoints, comma-separated, for messages.

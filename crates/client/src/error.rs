@@ -76,6 +76,11 @@ impl Error {
         self.reason() == Reason::NotFound
     }
 
+    /// Whether the server does not know such a request: it may be of an earlier release.
+    pub fn is_unimplemented(&self) -> bool {
+        self.reason() == Reason::NotImplemented
+    }
+
     pub fn is_conflict(&self) -> bool {
         self.reason() == Reason::Conflict
     }

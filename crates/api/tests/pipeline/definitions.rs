@@ -1,6 +1,7 @@
 //! Kinds that users define, over gRPC.
 
 use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::kinds_client::KindsClient;
 use keelson_proto::keelson::api::v1::objects_client::ObjectsClient;
 use serde_json::{Value, json};
 
@@ -13,10 +14,14 @@ fn things() -> Value {
     json!({
         "metadata": {"name": "things.example.com"},
         "spec": {
-            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"},
+            "group": "example.com", "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing", "shortNames": ["th"], "categories": ["all"]},
             "versions": [{
                 "name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema},
                 "subresources": {"status": {}},
+                "additionalPrinterColumns": [
+                    {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+                    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+                ],
             }],
         },
     })
@@ -47,6 +52,7 @@ async fn kinds_that_users_define_are_served_over_grpc() {
     use proto::watch_response::Type;
     let member = Member::start().await;
     let channel = member.dial(Some(member.authority.client("kubernetes-admin", &["system:masters"]))).await;
+    let kinds = KindsClient::new(channel.clone());
     let mut client = ObjectsClient::new(channel);
     let body = |object: &Value| Some(proto::Object { json: object.to_string().into() });
     let told = |object: Option<proto::Object>| -> Value {
@@ -67,6 +73,28 @@ async fn kinds_that_users_define_are_served_over_grpc() {
         conditions.iter().any(|condition| condition["type"] == "Established" && condition["status"] == "True")
     })
     .await;
+
+    let told_of = |word: &str, schemas| {
+        let (mut kinds, word) = (kinds.clone(), word.to_owned());
+        async move { kinds.list(proto::ListKindsRequest { word, schemas }).await.map(|kinds| kinds.into_inner().kinds) }
+    };
+    let all = told_of("", false).await.expect("lists");
+    let [thing] = all.as_slice() else { panic!("one kind in one version: {all:?}") };
+    assert_eq!((thing.group.as_str(), thing.version.as_str(), thing.plural.as_str()), ("example.com", "v1", "things"));
+    assert!(thing.namespaced && thing.status && !thing.scale && thing.schema.is_empty());
+    let columns: Vec<_> =
+        thing.columns.iter().map(|column| (column.name.as_str(), column.json_path.as_str())).collect();
+    assert_eq!(columns, [("Size", ".spec.size"), ("Age", ".metadata.creationTimestamp")]);
+    for (word, found) in [("thing", 1), ("th", 1), ("Things.example.com", 1), ("all", 1), ("pods", 0), ("stuff", 0)] {
+        let kinds = told_of(word, true).await.expect("lists");
+        assert_eq!(kinds.len(), found, "{word}");
+        for kind in kinds {
+            let schema: Value = serde_json::from_slice(&kind.schema).expect("is JSON");
+            assert_eq!(schema["properties"]["spec"]["properties"]["size"]["maximum"], 9, "{schema}");
+        }
+    }
+    let refused = told_of("", true).await.expect_err("is too much");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
 
     let watch = proto::WatchRequest { name: collection.clone(), ..Default::default() };
     let mut events = client.watch(watch).await.expect("watches").into_inner();

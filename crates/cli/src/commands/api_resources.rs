@@ -3,9 +3,9 @@
 use clap::Args;
 use keelson_types::registry;
 
-use crate::Error;
 use crate::context::Context;
 use crate::render::table::Table;
+use crate::{Error, kinds};
 
 /// Show the kinds of objects
 #[derive(Debug, Args)]
@@ -28,9 +28,15 @@ pub(crate) struct ApiResources {
 }
 
 impl ApiResources {
-    pub fn run(&self, context: &mut Context) -> Result<(), Error> {
+    pub async fn run(&self, context: &mut Context) -> Result<(), Error> {
+        let custom = match kinds::custom(context, "").await {
+            // What is part of the program can be told without a cluster.
+            Err(Error::Unconfigured { .. }) => Vec::new(),
+            custom => custom?,
+        };
         let mut kinds: Vec<_> = registry::all()
             .iter()
+            .chain(&custom)
             .filter(|kind| self.api_group.as_ref().is_none_or(|group| kind.group == group))
             .filter(|kind| self.namespaced.is_none_or(|namespaced| kind.namespaced == namespaced))
             .collect();

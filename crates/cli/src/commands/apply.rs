@@ -48,7 +48,7 @@ impl Apply {
         if self.files.is_empty() {
             return Err(Error::Usage("say what to apply: -f FILE".to_owned()));
         }
-        let manifests = self.files.read(context)?;
+        let manifests = self.files.read(context).await?;
         if let Some(nameless) = manifests.iter().find(|manifest| manifest.name().is_empty()) {
             return Err(Error::Failed(format!("{}: metadata.name is missing", nameless.place)));
         }

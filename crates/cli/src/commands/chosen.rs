@@ -25,7 +25,7 @@ pub(super) async fn objects(
     context: &mut Context,
 ) -> Result<Vec<Chosen>, Error> {
     let mut chosen = Vec::new();
-    for target in target::parse(resources)? {
+    for target in target::parse(resources, context).await? {
         let namespace = context.namespace_for(target.kind, false)?;
         let raw = context.raw()?;
         let selects = all || !selection.selector.is_empty();

@@ -47,7 +47,7 @@ impl Create {
             None if self.files.is_empty() => {
                 return Err(Error::Usage("say what to create: -f FILE, or namespace NAME".to_owned()));
             }
-            None => self.files.read(context)?,
+            None => self.files.read(context).await?,
         };
         for manifest in manifests {
             let about = manifest.place.clone();

@@ -126,7 +126,7 @@ impl Delete {
             }
             (false, true) => {
                 // In reverse: what was created last may need what was created first.
-                let manifests = self.files.read(context)?.into_iter().rev();
+                let manifests = self.files.read(context).await?.into_iter().rev();
                 return manifests
                     .map(|manifest| match manifest.name() {
                         "" => Err(Error::Failed(format!("{}: metadata.name is missing", manifest.place))),
@@ -141,7 +141,7 @@ impl Delete {
             (true, false) => {}
         }
         let mut doomed = Vec::new();
-        for target in target::parse(&self.resources)? {
+        for target in target::parse(&self.resources, context).await? {
             match (target.names.is_empty(), selects || self.all) {
                 (false, true) => return Err(Error::Usage("names, -l and --all exclude each other".to_owned())),
                 (true, false) => {

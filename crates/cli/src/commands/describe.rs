@@ -46,7 +46,7 @@ pub(crate) struct Describe {
 impl Describe {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
         let mut first = true;
-        for target in target::parse(&self.resources)? {
+        for target in target::parse(&self.resources, context).await? {
             let namespace = context.namespace_for(target.kind, self.all_namespaces)?;
             let raw = context.raw()?;
             let objects = if target.names.is_empty() {

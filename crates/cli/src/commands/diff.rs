@@ -52,7 +52,7 @@ impl Diff {
         for path in [&live, &merged] {
             std::fs::create_dir(path).map_err(|source| Error::File { path: path.clone(), source })?;
         }
-        for manifest in self.files.read(context)? {
+        for manifest in self.files.read(context).await? {
             let name = resource(manifest.kind).object(manifest.namespace(), manifest.name());
             let present = match context.raw()?.get(&name).await {
                 Ok(object) => Some(object),

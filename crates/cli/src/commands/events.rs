@@ -52,7 +52,7 @@ impl Events {
         let namespace = context.namespace_for(kind, self.all_namespaces)?;
         let fields = match &self.about {
             Some(about) => {
-                let (kind, name) = target::parse_one(std::slice::from_ref(about))?;
+                let (kind, name) = target::parse_one(std::slice::from_ref(about), context).await?;
                 format!("involvedObject.kind={},involvedObject.name={name}", kind.kind)
             }
             None => String::new(),

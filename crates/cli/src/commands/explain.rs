@@ -1,11 +1,13 @@
 //! `explain`: the fields of a kind.
 
 use clap::Args;
+use keelson_types::Kind;
 use keelson_types::schema::{Field, Message, Type, schema};
 
-use crate::Error;
 use crate::context::Context;
-use crate::target;
+use crate::{Error, kinds, target};
+
+mod schema;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,9 +32,13 @@ pub(crate) struct Explain {
 }
 
 impl Explain {
-    pub fn run(&self, context: &mut Context) -> Result<(), Error> {
+    pub async fn run(&self, context: &mut Context) -> Result<(), Error> {
         let mut parts = self.path.split('.');
-        let kind = target::by_name(parts.next().unwrap_or_default())?;
+        let word = parts.next().unwrap_or_default();
+        let kind = match target::by_name(word) {
+            Ok(kind) => kind,
+            Err(unknown) => return self.custom(word, parts, context).await?.ok_or(unknown),
+        };
         let unknown = || Error::Failed(format!("couldn't find resource for {:?}", self.path));
         let mut message = schema().kind(&kind.api_version(), kind.kind).ok_or_else(unknown)?;
         let mut last: Option<&Field> = None;
@@ -43,11 +49,7 @@ impl Explain {
             }
             last = Some(schema().field(message, part).ok_or_else(missing)?);
         }
-        let mut text = String::new();
-        if !kind.group.is_empty() {
-            text.push_str(&format!("GROUP:      {}\n", kind.group));
-        }
-        text.push_str(&format!("KIND:       {}\nVERSION:    {}\n\n", kind.kind, kind.version));
+        let mut text = head(kind);
         if let Some(field) = last {
             text.push_str(&format!("FIELD: {} <{}>\n\n", field.name, type_name(&field.of)));
         }
@@ -57,6 +59,40 @@ impl Explain {
             self.fields(shown, 1, &mut text);
         }
         context.text(&text)
+    }
+
+    /// None when nobody has defined such a kind.
+    async fn custom<'p>(
+        &self,
+        word: &str,
+        path: impl Iterator<Item = &'p str>,
+        context: &mut Context,
+    ) -> Result<Option<()>, Error> {
+        let explained = match kinds::explained(context, word).await {
+            Err(Error::Unconfigured { .. }) => None,
+            explained => explained?,
+        };
+        let Some((kind, whole)) = explained else { return Ok(None) };
+        let (mut shown, mut last) = (&whole, None);
+        for part in path {
+            let missing = || Error::Failed(format!("field {part:?} does not exist"));
+            shown = schema::field(shown, part).ok_or_else(missing)?;
+            last = Some(part);
+        }
+        let mut text = head(kind);
+        if let Some(field) = last {
+            text.push_str(&format!("FIELD: {field} <{}>\n\n", schema::type_name(shown)));
+        }
+        if let Some(description) = shown["description"].as_str() {
+            text.push_str(&format!("DESCRIPTION:\n  {}\n\n", description.replace('\n', "\n  ")));
+        }
+        let mut fields = String::new();
+        schema::lines(shown, 1, if self.recursive { DEPTH_MAX } else { 1 }, &mut fields);
+        if !fields.is_empty() {
+            text.push_str(&format!("FIELDS:\n{fields}"));
+        }
+        context.text(&text)?;
+        Ok(Some(()))
     }
 
     fn fields(&self, message: &Message, depth: usize, text: &mut String) {
@@ -75,6 +111,12 @@ impl Explain {
             }
         }
     }
+}
+
+/// Which kind it is.
+fn head(kind: &Kind) -> String {
+    let group = if kind.group.is_empty() { String::new() } else { format!("GROUP:      {}\n", kind.group) };
+    format!("{group}KIND:       {}\nVERSION:    {}\n\n", kind.kind, kind.version)
 }
 
 /// A message's fields, with those of messages that stand among them.

@@ -42,7 +42,7 @@ pub(crate) struct Expose {
 
 impl Expose {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let (kind, name) = target::parse_one(&self.resources)?;
+        let (kind, name) = target::parse_one(&self.resources, context).await?;
         let namespace = context.namespace_for(kind, false)?;
         let object = context.raw()?.get(&resource(kind).object(&*namespace, &name)).await?;
         let service_name = self.name.clone().unwrap_or(name);

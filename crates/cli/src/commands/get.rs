@@ -27,7 +27,8 @@ Examples:
   keelctl get all
 
 Kinds: configmaps (cm), deployments (deploy), endpointslices, events (ev), leases, namespaces (ns),
-nodes (no), pods (po), replicasets (rs), secrets, serviceaccounts (sa), services (svc).";
+nodes (no), pods (po), replicasets (rs), secrets, serviceaccounts (sa), services (svc), and more, with those
+that users define: see keelctl api-resources.";
 
 /// Show objects
 #[derive(Debug, Args)]
@@ -75,7 +76,7 @@ pub(crate) struct Get {
 
 impl Get {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let targets = target::parse(&self.resources)?;
+        let targets = target::parse(&self.resources, context).await?;
         let selects = !self.selection.selector.is_empty() || !self.field_selector.is_empty();
         if selects && targets.iter().any(|target| !target.names.is_empty()) {
             return Err(Error::Usage("a name and a selector exclude each other".to_owned()));

@@ -33,8 +33,10 @@ pub(crate) struct Patch {
     patch_file: Option<PathBuf>,
 
     /// How the patch is merged
-    #[arg(long = "type", value_enum, default_value = "strategic")]
-    kind: Kind,
+    ///
+    /// By default strategic; merge for kinds that users define, which have no other.
+    #[arg(long = "type", value_enum)]
+    kind: Option<Kind>,
 
     /// Of the object: status or scale
     #[arg(long, value_name = "NAME")]
@@ -63,15 +65,16 @@ impl Patch {
         };
         let value: Value = serde_norway::from_str(&text)
             .map_err(|error| Error::Usage(format!("unable to parse {text:?}: {error}")))?;
-        let change = match self.kind {
-            Kind::Json => Change::Json(value),
-            Kind::Merge => Change::Merge(value),
-            Kind::Strategic => Change::Strategic(value),
-        };
         for object in chosen::objects(&self.resources, &Selection::default(), false, context).await? {
             let name = match &self.subresource {
                 Some(subresource) => object.name.clone().subresource(subresource.as_str()),
                 None => object.name.clone(),
+            };
+            let default = if object.kind.is_custom() { Kind::Merge } else { Kind::Strategic };
+            let change = match self.kind.unwrap_or(default) {
+                Kind::Json => Change::Json(value.clone()),
+                Kind::Merge => Change::Merge(value.clone()),
+                Kind::Strategic => Change::Strategic(value.clone()),
             };
             let patched = context.raw()?.patch(&name, &change).await?;
             context.warn(&patched.warnings);

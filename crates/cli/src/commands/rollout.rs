@@ -92,8 +92,8 @@ pub(crate) struct Deployment {
 
 impl Deployment {
     /// Its name in requests, and in messages.
-    fn find(&self, context: &mut Context) -> Result<(ObjectName, String), Error> {
-        let (kind, name) = target::parse_one(&self.resource)?;
+    async fn find(&self, context: &mut Context) -> Result<(ObjectName, String), Error> {
+        let (kind, name) = target::parse_one(&self.resource, context).await?;
         if (kind.group, kind.kind) != ("apps", "Deployment") {
             return Err(Error::Usage(format!("{} are not rolled out; deployments are", kind.plural)));
         }
@@ -107,7 +107,7 @@ impl Rollout {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
         match self {
             Self::Status { deployment, watch, timeout } => {
-                let (name, shown) = deployment.find(context)?;
+                let (name, shown) = deployment.find(context).await?;
                 match timeout {
                     None => follow_status(&name, watch, context).await,
                     Some(timeout) => {
@@ -117,7 +117,7 @@ impl Rollout {
                 }
             }
             Self::History { deployment, revision } => {
-                let (name, shown) = deployment.find(context)?;
+                let (name, shown) = deployment.find(context).await?;
                 let (_, revisions) = history::read(&context.raw()?, &name).await?;
                 let text = match revision {
                     Some(number) => history::describe(history::find(&revisions, number, &shown)?),
@@ -126,7 +126,7 @@ impl Rollout {
                 context.text(&text)
             }
             Self::Undo { deployment, to_revision } => {
-                let (name, shown) = deployment.find(context)?;
+                let (name, shown) = deployment.find(context).await?;
                 let (current, revisions) = history::read(&context.raw()?, &name).await?;
                 if current["spec"]["paused"] == true {
                     return Err(Error::Failed(format!("{shown} is paused: run `keelctl rollout resume` first")));
@@ -140,7 +140,7 @@ impl Rollout {
                 context.line(format!("{shown} rolled back to revision {}", target.number))
             }
             Self::Restart { deployment } => {
-                let (name, shown) = deployment.find(context)?;
+                let (name, shown) = deployment.find(context).await?;
                 let current = context.raw()?.get(&name).await?;
                 if current["spec"]["paused"] == true {
                     return Err(Error::Failed(format!("{shown} is paused: run `keelctl rollout resume` first")));
@@ -158,7 +158,7 @@ impl Rollout {
 }
 
 async fn set_paused(deployment: &Deployment, paused: bool, context: &mut Context) -> Result<(), Error> {
-    let (name, shown) = deployment.find(context)?;
+    let (name, shown) = deployment.find(context).await?;
     let current = context.raw()?.get(&name).await?;
     let word = if paused { "paused" } else { "resumed" };
     if (current["spec"]["paused"] == true) == paused {

@@ -32,7 +32,7 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        for target in target::parse(&self.resources)? {
+        for target in target::parse(&self.resources, context).await? {
             if !target.kind.scale {
                 return Err(Error::Usage(format!("{} cannot be scaled", target.kind.plural)));
             }

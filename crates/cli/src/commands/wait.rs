@@ -109,7 +109,7 @@ impl Wait {
                 return Err(Error::Failed("no matching resources found".to_owned()));
             }
         } else {
-            for target in target::parse(&self.resources)? {
+            for target in target::parse(&self.resources, context).await? {
                 if target.names.is_empty() {
                     let plural = target.kind.plural;
                     return Err(Error::Usage(format!("say which {plural}: names, -l LABELS, or --all")));

@@ -54,7 +54,7 @@ enum Format {
 
 impl Watch {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let targets = target::parse(&self.resources)?;
+        let targets = target::parse(&self.resources, context).await?;
         let [target] = targets.as_slice() else {
             return Err(Error::Usage("watch one kind at a time".to_owned()));
         };

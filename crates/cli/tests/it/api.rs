@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use futures::{Stream, StreamExt};
 use keelson_client::proto;
 use keelson_client::proto::apply_response::Outcome;
+use keelson_client::proto::kinds_server::{Kinds, KindsServer};
 use keelson_client::proto::objects_server::{Objects, ObjectsServer};
 use keelson_client::proto::watch_response::{Event, Type};
 use prost::Message as _;
@@ -42,13 +43,23 @@ impl Drop for Api {
 
 impl Api {
     pub async fn start() -> Self {
+        Self::start_with(None).await
+    }
+
+    /// With kinds that users have defined: their names as people write them, and what is told of each.
+    pub async fn with_kinds(kinds: Vec<(&'static [&'static str], proto::Kind)>) -> Self {
+        Self::start_with(Some(kinds)).await
+    }
+
+    async fn start_with(kinds: Option<Vec<(&'static [&'static str], proto::Kind)>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (changes, _) = broadcast::channel(100);
         let state = Arc::new(State { objects: Mutex::default(), changes, watched: watch::Sender::default() });
         let service = ObjectsServer::new(Service(state.clone()));
         let task = tokio::spawn(async move {
-            let server = tonic::transport::Server::builder().add_service(service);
+            let kinds = kinds.map(|kinds| KindsServer::new(Told(kinds)));
+            let server = tonic::transport::Server::builder().add_service(service).add_optional_service(kinds);
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves until it is aborted");
         });
         Self { address, state, task }
@@ -123,6 +134,22 @@ struct Any {
 }
 
 struct Service(Arc<State>);
+
+/// Kinds by the words that mean them.
+struct Told(Vec<(&'static [&'static str], proto::Kind)>);
+
+#[tonic::async_trait]
+impl Kinds for Told {
+    async fn list(&self, request: Request<proto::ListKindsRequest>) -> Answered<proto::ListKindsResponse> {
+        let proto::ListKindsRequest { word, schemas } = request.into_inner();
+        let meant = self.0.iter().filter(|(words, _)| word.is_empty() || words.contains(&word.as_str()));
+        let kinds = meant.map(|(_, kind)| {
+            let schema = if schemas { kind.schema.clone() } else { Vec::new().into() };
+            proto::Kind { schema, ..kind.clone() }
+        });
+        Ok(Response::new(proto::ListKindsResponse { kinds: kinds.collect() }))
+    }
+}
 
 fn merge(object: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {

@@ -1,6 +1,7 @@
 //! The program as people run it: arguments in, text and exit code out, against a small API in this process.
 
 mod api;
+mod custom;
 mod objects;
 mod trouble;
 mod verbs;

@@ -1,0 +1,91 @@
+//! `keelson.api.v1.Kinds`.
+
+use std::sync::Arc;
+
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::kinds_server::Kinds;
+use keelson_types::Kind;
+use keelson_types::registry::Registry;
+use keelson_types::status::Status;
+use tonic::{Request, Response};
+
+use super::user;
+use crate::pipeline::{Pipeline, Verb};
+use crate::status_code::grpc;
+
+pub struct Service {
+    pipeline: Arc<Pipeline>,
+}
+
+impl Service {
+    pub fn new(pipeline: Arc<Pipeline>) -> Service {
+        Service { pipeline }
+    }
+}
+
+#[tonic::async_trait]
+impl Kinds for Service {
+    async fn list(
+        &self,
+        request: Request<proto::ListKindsRequest>,
+    ) -> Result<Response<proto::ListKindsResponse>, tonic::Status> {
+        let user = user(&self.pipeline, &request)?;
+        self.pipeline.authorize_path(&user, Verb::Get, "/apis").map_err(|status| grpc(&status))?;
+        let request = request.into_inner();
+        if request.schemas && request.word.is_empty() {
+            let why = "the schemas of all kinds are too large for one answer: give a word";
+            return Err(grpc(&Status::bad_request(why)));
+        }
+        // Somebody may have defined it through another member a moment ago.
+        self.pipeline.catch_up().await.map_err(|status| grpc(&status))?;
+        let served = self.pipeline.served();
+        let kinds = meant(&served.registry, &request.word);
+        let kinds = kinds.into_iter().map(|kind| tell(kind, request.schemas)).collect();
+        Ok(Response::new(proto::ListKindsResponse { kinds }))
+    }
+}
+
+/// The kinds of users that a word means. A name means the first kind that has it, in all versions.
+fn meant(registry: &Registry, word: &str) -> Vec<&'static Kind> {
+    let custom = || registry.all().iter().copied().filter(|kind| kind.is_custom());
+    if word.is_empty() {
+        return custom().collect();
+    }
+    let category: Vec<&'static Kind> = custom().filter(|kind| kind.categories.contains(&word)).collect();
+    if !category.is_empty() {
+        return category;
+    }
+    let Some(named) = registry.by_name(word).filter(|kind| kind.is_custom()) else { return Vec::new() };
+    let others = custom().filter(|kind| (kind.group, kind.plural) == (named.group, named.plural));
+    std::iter::once(named).chain(others.filter(|kind| !std::ptr::eq(*kind, named))).collect()
+}
+
+fn tell(kind: &'static Kind, schemas: bool) -> proto::Kind {
+    let definition = kind.definition();
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+    let paths = definition.map_or(&[][..], |definition| definition.column_paths());
+    let columns = kind.columns.iter().skip(1).zip(paths).map(|(column, path)| proto::kind::Column {
+        name: column.name.to_owned(),
+        r#type: column.kind.to_owned(),
+        format: column.format.to_owned(),
+        description: column.description.to_owned(),
+        priority: column.priority,
+        json_path: path.clone(),
+    });
+    let schema = definition.filter(|_| schemas).map(|definition| definition.openapi().to_string());
+    proto::Kind {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        kind: kind.kind.to_owned(),
+        list_kind: kind.list_kind.to_owned(),
+        plural: kind.plural.to_owned(),
+        singular: kind.singular.to_owned(),
+        short_names: texts(kind.short_names),
+        categories: texts(kind.categories),
+        namespaced: kind.namespaced,
+        status: kind.status,
+        scale: kind.scale,
+        columns: columns.collect(),
+        schema: schema.unwrap_or_default().into(),
+    }
+}

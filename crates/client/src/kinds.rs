@@ -1,0 +1,33 @@
+//! The kinds that users define.
+
+use std::sync::Arc;
+
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::kinds_client::KindsClient;
+
+use crate::Error;
+use crate::transport::{MESSAGE_BYTES_MAX, Safety, Transport};
+
+/// What the API tells of its kinds.
+#[derive(Clone)]
+pub struct Kinds {
+    pub(crate) transport: Arc<Transport>,
+}
+
+impl Kinds {
+    /// The kinds of users that a word means, in every version that is served; all of them for an empty word. With their schemas
+    /// only when a word is given.
+    pub async fn list(&self, word: &str, schemas: bool) -> Result<Vec<proto::Kind>, Error> {
+        let request = proto::ListKindsRequest { word: word.to_owned(), schemas };
+        let response = self
+            .transport
+            .call(Safety::Read, |channel| {
+                let request = request.clone();
+                async move {
+                    KindsClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX).list(request).await
+                }
+            })
+            .await?;
+        Ok(response.into_inner().kinds)
+    }
+}
