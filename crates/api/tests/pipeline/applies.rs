@@ -1,6 +1,12 @@
 //! Server-side apply over gRPC: as over REST, one by one and in a batch; and the parts of pods.
 
-use super::*;
+use keelson_proto::keelson::api::v1 as proto;
+use keelson_proto::keelson::api::v1::objects_client::ObjectsClient;
+use serde_json::{Value, json};
+use tonic::transport::Channel;
+
+use crate::member::{Member, config_map};
+use crate::refusals::{allow, jane};
 
 fn name(resource: &str, name: &str, subresource: &str) -> Option<proto::ObjectName> {
     Some(proto::ObjectName {

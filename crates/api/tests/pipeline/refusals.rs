@@ -12,12 +12,12 @@ use tonic::transport::Channel;
 
 use crate::member::{Member, admin, object_name, target};
 
-async fn jane(member: &Member) -> ObjectsClient<Channel> {
+pub async fn jane(member: &Member) -> ObjectsClient<Channel> {
     ObjectsClient::new(member.dial(Some(member.authority.client("jane", &["developers"]))).await)
 }
 
 /// Gives Jane a role in the default namespace.
-async fn allow(member: &Member, rules: Value) {
+pub async fn allow(member: &Member, rules: Value) {
     member.create("roles", json!({"metadata": {"name": "r"}, "rules": rules})).await.expect("creates");
     let binding = json!({
         "metadata": {"name": "b"}, "roleRef": {"kind": "Role", "name": "r"},
