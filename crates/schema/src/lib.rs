@@ -28,6 +28,7 @@ use serde_json::Value;
 pub use shape::{MAX_DEPTH, MAX_ERRORS, MAX_PLACES};
 
 use crate::node::Node;
+use crate::pattern::Patterns;
 use crate::validate::{embedded, lists};
 
 /// A schema that was read, checked and compiled. Cheap to use, not to make: keep one for each version of a definition.
@@ -49,10 +50,12 @@ impl Structural {
             if errors.is_empty() { Ok(()) } else { Err(errors) }
         };
         fail(shape::check(schema, &path))?;
-        let mut errors = structural::check(schema, &path);
+        let mut patterns = Patterns::default();
+        let mut errors = structural::check(schema, &path, &mut patterns);
         errors.extend(standard::check(schema, &path));
+        errors.extend(rules::syntax::check_size(schema, &path));
         fail(errors)?;
-        let root = read::node(schema);
+        let root = read::node(schema, &mut patterns);
         fail(rules::check::check(&root, &path))?;
         fail(defaults::check_sizes(&root, &path))?;
         let mut errors = Vec::new();

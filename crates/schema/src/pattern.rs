@@ -1,6 +1,7 @@
 //! Regular expressions. RE2, which Kubernetes uses, and the crate `regex` are nearly the same language; both run in time
 //! linear in the text. What differs is rewritten here: the classes of RE2 are of ASCII, and its brackets do not nest.
 
+use std::collections::HashMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -8,6 +9,10 @@ use regex::{Regex, RegexBuilder};
 
 /// How large a compiled expression may be. RE2 has the like of it.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
+/// How large all the expressions of a schema may be together. The largest schemas in the wild have some dozens that differ.
+const MAX_SCHEMA_BYTES: usize = 8 << 20;
+/// As what an expression is counted: the smallest of these into which it fits, since nobody tells its size.
+const SIZES_BYTES: [usize; 3] = [8 << 10, 64 << 10, MAX_COMPILED_BYTES];
 
 /// A regular expression of RE2.
 #[derive(Clone, Debug)]
@@ -32,22 +37,67 @@ impl Pattern {
     }
 }
 
+/// The expressions of one schema: each is compiled once, and all of them together are bounded.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    known: HashMap<String, Result<Pattern, String>>,
+    left_bytes: usize,
+}
+
+impl Default for Patterns {
+    fn default() -> Patterns {
+        Patterns { known: HashMap::new(), left_bytes: MAX_SCHEMA_BYTES }
+    }
+}
+
+impl Patterns {
+    /// # Errors
+    /// As [`compile`], and for one that has no room beside the others.
+    pub(crate) fn compile(&mut self, text: &str) -> Result<Pattern, String> {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        let compiled = self.count(text);
+        self.known.insert(text.to_owned(), compiled.clone());
+        compiled
+    }
+
+    fn count(&mut self, text: &str) -> Result<Pattern, String> {
+        let too_large = || "the expressions of the schema are too large together".to_owned();
+        for size_bytes in SIZES_BYTES {
+            let Some(left_bytes) = self.left_bytes.checked_sub(size_bytes) else { return Err(too_large()) };
+            match build(text, size_bytes) {
+                Err(regex::Error::CompiledTooBig(_)) if size_bytes < MAX_COMPILED_BYTES => {}
+                built => {
+                    self.left_bytes = left_bytes;
+                    return tell(text, built);
+                }
+            }
+        }
+        Err(too_large())
+    }
+}
+
 /// # Errors
 /// Says in one line what is wrong with the expression.
 pub(crate) fn compile(text: &str) -> Result<Pattern, String> {
-    let compiled = build(text)?;
-    Ok(Pattern { text: text.to_owned(), compiled })
+    tell(text, build(text, MAX_COMPILED_BYTES))
 }
 
-fn build(text: &str) -> Result<Regex, String> {
-    RegexBuilder::new(&translate(text)).size_limit(MAX_COMPILED_BYTES).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
-        error => {
+fn build(text: &str, size_bytes: usize) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(&translate(text)).size_limit(size_bytes).build()
+}
+
+fn tell(text: &str, built: Result<Regex, regex::Error>) -> Result<Pattern, String> {
+    match built {
+        Ok(compiled) => Ok(Pattern { text: text.to_owned(), compiled }),
+        Err(regex::Error::CompiledTooBig(_)) => Err("expression too large".to_owned()),
+        Err(error) => {
             let text = error.to_string();
             let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it cannot be parsed");
-            line.trim_start_matches("error: ").to_owned()
+            Err(line.trim_start_matches("error: ").to_owned())
         }
-    })
+    }
 }
 
 fn translate(text: &str) -> String {
@@ -57,10 +107,28 @@ fn translate(text: &str) -> String {
         match character {
             '\\' => escape(characters.next(), false, &mut out),
             '[' => brackets(&mut characters, &mut out),
+            // What is no repetition stands for itself.
+            '{' if !is_repetition(characters.clone()) => out.push_str("\\{"),
             character => out.push(character),
         }
     }
     out
+}
+
+/// Whether what follows an opening brace counts repetitions: `2}`, `2,}` or `2,3}`.
+fn is_repetition(mut characters: Peekable<Chars<'_>>) -> bool {
+    let mut number = || {
+        let mut digits = 0;
+        while characters.next_if(char::is_ascii_digit).is_some() {
+            digits += 1;
+        }
+        (digits, characters.next())
+    };
+    match number() {
+        (1.., Some('}')) => true,
+        (1.., Some(',')) => matches!(number(), (_, Some('}'))),
+        _ => false,
+    }
 }
 
 /// What follows an opening bracket, up to the one that closes it.
@@ -101,6 +169,9 @@ fn escape(escaped: Option<char>, within_brackets: bool, out: &mut String) {
         Some('D') => "[^0-9]",
         Some('W') => "[^0-9A-Za-z_]",
         Some('S') => "[^\\t\\n\\x0C\\r ]",
+        // They mean something to `regex` alone.
+        Some('<') => "<",
+        Some('>') => ">",
         Some('b') if !within_brackets => "(?-u:\\b)",
         Some(other) => return out.extend(['\\', other]),
         None => "\\",
@@ -127,10 +198,32 @@ mod tests {
             (r"^\w+$", "é", false),
             (r"^.$", "é", true),
             (r"^(foo|bar)?$", "", true),
+            (r"^{.*}$", "{a}", true),
+            (r"^a{x}$", "a{x}", true),
+            (r"^a{,2}$", "a{,2}", true),
+            (r"^a{,2}$", "aa", false),
+            (r"^a{2}b{1,}c{0,1}$", "aabb", true),
+            (r"^[{]a{2$", "{a{2", true),
+            (r"^\<a\>$", "<a>", true),
+            (r"^[\<\>]$", ">", true),
         ];
         for (pattern, text, matches) in table {
             assert_eq!(compile(pattern).expect(pattern).matches(text), matches, "{pattern} on {text}");
         }
+    }
+
+    #[test]
+    fn the_expressions_of_a_schema_are_bounded_together_and_the_same_one_counts_once() {
+        let mut patterns = Patterns::default();
+        for _ in 0..10_000 {
+            patterns.compile("^[a-z]+$").expect("is one expression");
+        }
+        assert_eq!(patterns.left_bytes, MAX_SCHEMA_BYTES - SIZES_BYTES[0]);
+        let large = |index: usize| format!("^{index}(a{{100}}){{20}}$");
+        let refused = (0..1000).find_map(|index| patterns.compile(&large(index)).err()).expect("there is an end");
+        assert_eq!(refused, "the expressions of the schema are too large together");
+        patterns.compile(&large(0)).expect("it is there already");
+        assert!(patterns.compile("(").is_err());
     }
 
     #[test]

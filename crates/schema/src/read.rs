@@ -5,25 +5,28 @@ use serde_json::{Number, Value};
 use crate::cel::{self, min_bytes};
 use crate::json::{entries, flag, get, items, text, texts};
 use crate::node::{Additional, Kind, Limits, ListType, Node, Rule};
-use crate::pattern;
+use crate::pattern::Patterns;
 
 /// The node of a schema and of all within it.
-pub(crate) fn node(schema: &Value) -> Node {
-    let nodes = |keyword: &str| items(schema, keyword).map(|(_, schema)| node(schema)).collect();
-    let one =
-        |keyword: &str| get(schema, keyword).filter(|value| value.is_object()).map(|schema| Box::new(node(schema)));
+pub(crate) fn node(schema: &Value, patterns: &mut Patterns) -> Node {
+    let some = |keyword: &str| get(schema, keyword).filter(|value| value.is_object());
+    let mut nodes =
+        |keyword: &str| -> Vec<Node> { items(schema, keyword).map(|(_, schema)| node(schema, patterns)).collect() };
+    let (all_of, any_of, one_of) = (nodes("allOf"), nodes("anyOf"), nodes("oneOf"));
     let mut place = Node {
         kind: Kind::from_word(text(schema, "type")),
         nullable: flag(schema, "nullable"),
         default: get(schema, "default").cloned(),
-        properties: entries(schema, "properties").map(|(name, schema)| (name.clone(), node(schema))).collect(),
+        properties: entries(schema, "properties")
+            .map(|(name, schema)| (name.clone(), node(schema, patterns)))
+            .collect(),
         additional: match schema.get("additionalProperties") {
             Some(Value::Bool(true)) => Additional::Anything,
             Some(Value::Bool(false)) => Additional::Refused,
-            Some(schema @ Value::Object(_)) => Additional::Of(Box::new(node(schema))),
+            Some(schema @ Value::Object(_)) => Additional::Of(Box::new(node(schema, patterns))),
             _ => Additional::Unsaid,
         },
-        items: one("items"),
+        items: some("items").map(|schema| Box::new(node(schema, patterns))),
         preserves_unknown: flag(schema, "x-kubernetes-preserve-unknown-fields"),
         embedded: flag(schema, "x-kubernetes-embedded-resource"),
         int_or_string: flag(schema, "x-kubernetes-int-or-string"),
@@ -34,11 +37,11 @@ pub(crate) fn node(schema: &Value) -> Node {
         },
         keys: texts(schema, "x-kubernetes-list-map-keys"),
         atomic: text(schema, "x-kubernetes-map-type") == "atomic",
-        limits: limits(schema),
-        all_of: nodes("allOf"),
-        any_of: nodes("anyOf"),
-        one_of: nodes("oneOf"),
-        not: one("not"),
+        limits: limits(schema, patterns),
+        all_of,
+        any_of,
+        one_of,
+        not: some("not").map(|schema| Box::new(node(schema, patterns))),
         rules: items(schema, "x-kubernetes-validations").map(|(_, value)| rule(value)).collect(),
         has_rules: false,
         min_bytes: 0,
@@ -49,7 +52,7 @@ pub(crate) fn node(schema: &Value) -> Node {
     place
 }
 
-fn limits(schema: &Value) -> Limits {
+fn limits(schema: &Value, patterns: &mut Patterns) -> Limits {
     let number = |keyword: &str| -> Option<Number> { schema.get(keyword).and_then(Value::as_number).cloned() };
     // A bound below zero bounds nothing from below, and everything from above.
     let count = |keyword: &str| {
@@ -68,7 +71,7 @@ fn limits(schema: &Value) -> Limits {
         // The checks refuse a schema with a pattern that cannot be compiled.
         pattern: Some(text(schema, "pattern"))
             .filter(|text| !text.is_empty())
-            .and_then(|text| pattern::compile(text).ok()),
+            .and_then(|text| patterns.compile(text).ok()),
         min_items: count("minItems"),
         max_items: count("maxItems"),
         min_properties: count("minProperties"),

@@ -5,7 +5,7 @@ use keelson_types::field::{Error, Path};
 use serde_json::{Value, json};
 
 use crate::json::{entries, flag, get, is_empty, items, text};
-use crate::pattern;
+use crate::pattern::Patterns;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -15,24 +15,24 @@ enum Level {
 }
 
 /// The errors, sorted by their texts.
-pub(crate) fn check(schema: &Value, path: &Path<'_>) -> Vec<Error> {
+pub(crate) fn check(schema: &Value, path: &Path<'_>, patterns: &mut Patterns) -> Vec<Error> {
     let mut errors = Vec::new();
-    invariants(schema, Level::Root, path, &mut errors);
+    invariants(schema, Level::Root, path, patterns, &mut errors);
     completeness(schema, schema, path, path, &mut errors);
     errors.sort_by_cached_key(Error::to_string);
     errors
 }
 
-fn invariants(schema: &Value, level: Level, path: &Path<'_>, errors: &mut Vec<Error>) {
+fn invariants(schema: &Value, level: Level, path: &Path<'_>, patterns: &mut Patterns, errors: &mut Vec<Error>) {
     if text(schema, "type") == "array" && get(schema, "items").is_none() {
         errors.push(Error::required(&path.child("items"), "must be specified"));
     }
     if let Some(item) = get(schema, "items") {
-        invariants(item, Level::Item, &path.child("items"), errors);
+        invariants(item, Level::Item, &path.child("items"), patterns, errors);
     }
     let properties = path.child("properties");
     for (name, field) in entries(schema, "properties") {
-        invariants(field, Level::Field, &properties.key(name), errors);
+        invariants(field, Level::Field, &properties.key(name), patterns, errors);
     }
     if let Some(additional) = get(schema, "additionalProperties") {
         let path = path.child("additionalProperties");
@@ -40,11 +40,11 @@ fn invariants(schema: &Value, level: Level, path: &Path<'_>, errors: &mut Vec<Er
             errors.push(Error::forbidden(&path, "must not be used at the root"));
         }
         if additional.is_object() {
-            invariants(additional, Level::Field, &path, errors);
+            invariants(additional, Level::Field, &path, patterns, errors);
         }
     }
     extensions(schema, path, errors);
-    restrictions(schema, int_or_string_any_of(schema), int_or_string_all_of(schema), path, errors);
+    restrictions(schema, is_int_or_string(schema), int_or_string_all_of(schema), path, patterns, errors);
     type_of(schema, level, path, errors);
     metadata(schema, level, path, errors);
 }
@@ -131,13 +131,9 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
+/// The one place where types may stand in `anyOf`: both types of an integer or text.
 fn is_int_or_string(schema: &Value) -> bool {
     schema["anyOf"] == json!([{"type": "integer"}, {"type": "string"}])
-}
-
-/// The one place where types may stand in `anyOf`: both types of an integer or text.
-fn int_or_string_any_of(schema: &Value) -> bool {
-    is_int_or_string(schema)
 }
 
 fn int_or_string_all_of(schema: &Value) -> bool {
@@ -145,35 +141,42 @@ fn int_or_string_all_of(schema: &Value) -> bool {
 }
 
 /// The restrictions of a place: what `allOf` and the like say, and its pattern.
-fn restrictions(schema: &Value, skip_any: bool, skip_first_all: bool, path: &Path<'_>, errors: &mut Vec<Error>) {
+fn restrictions(
+    schema: &Value,
+    skip_any: bool,
+    skip_first_all: bool,
+    path: &Path<'_>,
+    patterns: &mut Patterns,
+    errors: &mut Vec<Error>,
+) {
     for keyword in ["anyOf", "allOf", "oneOf"] {
         let path = path.child(keyword);
         for (index, inner) in items(schema, keyword) {
             let skip = keyword == "allOf" && skip_first_all && index == 0;
             if !(keyword == "anyOf" && skip_any) {
-                nested(inner, skip, &path.index(index), errors);
+                nested(inner, skip, &path.index(index), patterns, errors);
             }
         }
     }
     if let Some(inner) = get(schema, "not") {
-        nested(inner, false, &path.child("not"), errors);
+        nested(inner, false, &path.child("not"), patterns, errors);
     }
     let expression = text(schema, "pattern");
-    if let Err(error) = pattern::compile(expression) {
+    if let Err(error) = patterns.compile(expression) {
         let detail = format!("must be a valid regular expression, but isn't: {error}");
         errors.push(Error::invalid(&path.child("pattern"), expression, detail));
     }
 }
 
 /// A schema within `allOf` and the like.
-fn nested(schema: &Value, skip_any: bool, path: &Path<'_>, errors: &mut Vec<Error>) {
-    restrictions(schema, skip_any, false, path, errors);
+fn nested(schema: &Value, skip_any: bool, path: &Path<'_>, patterns: &mut Patterns, errors: &mut Vec<Error>) {
+    restrictions(schema, skip_any, false, path, patterns, errors);
     if let Some(item) = get(schema, "items") {
-        nested(item, false, &path.child("items"), errors);
+        nested(item, false, &path.child("items"), patterns, errors);
     }
     let properties = path.child("properties");
     for (name, field) in entries(schema, "properties") {
-        nested(field, false, &properties.key(name), errors);
+        nested(field, false, &properties.key(name), patterns, errors);
     }
     let mut forbid = |keyword: &'static str, found: bool, must: &str| {
         if found {

@@ -1,5 +1,7 @@
 //! From the text of an expression to its tree.
 
+mod chain;
+
 use std::fmt::Write;
 use std::thread;
 
@@ -11,7 +13,7 @@ use cel::parser::{ParseErrors, Parser};
 const MAX_BYTES: usize = 16 * 1024;
 /// How deep its tree may be, so that walking it fits any stack.
 const MAX_DEPTH: usize = 100;
-/// The parser recurses for every operator of a chain. So it gets a stack on which even the longest chain fits.
+/// The parser recurses for brackets and for what is in a row. So it gets a stack on which even the longest text fits.
 const STACK_BYTES: usize = 256 * 1024 * 1024;
 
 /// A parsed expression.
@@ -54,12 +56,15 @@ pub(crate) fn parse(text: &str) -> Result<Expression, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("ERROR: <input>:1:1: an expression may not be longer than {MAX_BYTES} bytes"));
     }
+    if chain::longest(text) > MAX_DEPTH {
+        return Err(too_deep());
+    }
     let text = text.to_owned();
     let parsing = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
         let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
         let (root, source) = parser.parse_with_source_info(&text).map_err(|errors| tell(&text, &errors))?;
         if is_too_deep(&root) {
-            return Err(format!("ERROR: <input>:1:1: an expression may not be deeper than {MAX_DEPTH} levels"));
+            return Err(too_deep());
         }
         Ok(Expression { root, source })
     });
@@ -68,6 +73,10 @@ pub(crate) fn parse(text: &str) -> Result<Expression, String> {
         // The parser panicked, or there is no memory for its stack.
         Ok(Err(_)) | Err(_) => Err("ERROR: <input>:1:1: the expression cannot be parsed".to_owned()),
     }
+}
+
+fn too_deep() -> String {
+    format!("ERROR: <input>:1:1: an expression may not be deeper than {MAX_DEPTH} levels")
 }
 
 fn tell(text: &str, errors: &ParseErrors) -> String {

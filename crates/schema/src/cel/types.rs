@@ -129,7 +129,7 @@ impl<'a> Type<'a> {
     pub(crate) fn size(&self) -> u64 {
         match self {
             Type::Dyn(max) | Type::String(max) | Type::Bytes(max) | Type::List(_, max) | Type::Map(_, _, max) => *max,
-            Type::Timestamp | Type::Duration => TIME_BYTES.max(DATE_BYTES),
+            Type::Timestamp | Type::Duration => TIME_BYTES,
             Type::Optional(of) => of.size(),
             Type::Any | Type::Object { .. } | Type::Metadata => u64::MAX,
             _ => 1,

@@ -68,6 +68,8 @@ struct At<'a> {
 
 impl<'a> At<'a> {
     fn inner(self, value: &'a Json, old: Option<&'a Json>, node: &Node) -> Self {
+        // Where nothing was, there is nothing to compare with.
+        let old = old.filter(|old| !old.is_null());
         At { old, unchanged: old.map_or(self.unchanged, |old| Some((value, old))), whole: node.embedded }
     }
 }

@@ -7,6 +7,28 @@ use crate::json::{get, items, text};
 
 const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired"];
 
+/// How long all the rules of a schema may be together, with what makes their messages. Those in the wild come to some ten KiB.
+const MAX_BYTES: usize = 256 * 1024;
+
+/// Reading rules takes time, which nothing else of the schema bounds.
+pub(crate) fn check_size(schema: &Value, path: &Path<'_>) -> Option<Error> {
+    let detail = format!("x-kubernetes-validations may not be longer than {MAX_BYTES} bytes in the whole schema");
+    (size_bytes(schema) > MAX_BYTES).then(|| Error::forbidden(path, detail))
+}
+
+/// The bytes of all rules, wherever they stand.
+fn size_bytes(schema: &Value) -> usize {
+    match schema {
+        Value::Object(fields) => {
+            let own = items(schema, "x-kubernetes-validations")
+                .map(|(_, rule)| text(rule, "rule").len() + text(rule, "messageExpression").len());
+            own.sum::<usize>() + fields.values().map(size_bytes).sum::<usize>()
+        }
+        Value::Array(elements) => elements.iter().map(size_bytes).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
 pub(crate) fn check(schema: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let path = path.child("x-kubernetes-validations");
     for (index, rule) in items(schema, "x-kubernetes-validations") {

@@ -459,3 +459,97 @@ fn a_text_is_paid_for_before_it_is_made() {
         with_rule(text, json!({"rule": "[self, 'b'].join(self).size() == 2 * self.size() + 1"})).expect("fits");
     assert_eq!(told_of(&schema, &long), Vec::<String>::new());
 }
+
+/// What is wrong with an object as the successor of another.
+fn changed(spec: Value, old: &Value, new: &Value) -> Vec<String> {
+    let schema = json!({"type": "object", "properties": {"spec": spec}});
+    let schema = Structural::parse(&schema, PATH).expect("is one");
+    let errors = schema.validate(&json!({"spec": new}), Some(&json!({"spec": old})));
+    errors.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_null_of_before_is_nothing_to_compare_with() {
+    let spec = |optional: bool| {
+        let rule = if optional { "oldSelf.hasValue() ? self >= oldSelf.value() : self < 5" } else { "self >= oldSelf" };
+        let mut rule = json!({"rule": rule, "message": "may not fall"});
+        if optional {
+            rule["optionalOldSelf"] = true.into();
+        }
+        let count = json!({"type": "integer", "nullable": true, "x-kubernetes-validations": [rule]});
+        json!({"type": "object", "properties": {"count": count, "many": {"type": "object", "additionalProperties": count}}})
+    };
+    let (null, one, nine) = (json!({"count": null}), json!({"count": 1}), json!({"count": 9}));
+    assert_eq!(changed(spec(false), &null, &one), [""; 0]);
+    assert_eq!(changed(spec(false), &nine, &one).len(), 1);
+    assert_eq!(changed(spec(true), &null, &one), [""; 0], "there is no old value");
+    assert_eq!(changed(spec(true), &null, &nine).len(), 1);
+    assert_eq!(changed(spec(false), &json!({"many": {"a": null}}), &json!({"many": {"a": 1}})), [""; 0]);
+}
+
+/// Compares all elements of a list of texts with each other, so that the cost grows with the square of its bound.
+const PAIRS: &str = "self.all(x, self.exists(y, x == y))";
+
+fn paired(rules: usize, items_max: usize) -> Result<Structural, Vec<String>> {
+    let list = json!({
+        "type": "array", "maxItems": items_max, "items": {"type": "integer"},
+        "x-kubernetes-validations": [{"rule": PAIRS}],
+    });
+    let lists: serde_json::Map<String, Value> = (0..rules).map(|index| (format!("l{index}"), list.clone())).collect();
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": lists}}});
+    Structural::parse(&schema, PATH).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// The largest bound of a list with which one rule may be written.
+fn dearest() -> usize {
+    let (mut low, mut high) = (1, 10_000);
+    while low + 1 < high {
+        let middle = usize::midpoint(low, high);
+        if paired(1, middle).is_ok() { low = middle } else { high = middle }
+    }
+    low
+}
+
+#[test]
+fn rules_that_are_cheap_enough_each_may_cost_too_much_together() {
+    let bound = dearest();
+    paired(9, bound).expect("are cheap enough");
+    let refused = paired(12, bound).expect_err("are too many");
+    let whole = "estimated rule cost total for entire OpenAPIv3 schema exceeds budget";
+    assert!(refused.iter().any(|error| error.contains(whole)), "{refused:?}");
+    assert!(refused.iter().any(|error| error.contains("contributed to estimated rule cost total")), "{refused:?}");
+}
+
+#[test]
+fn all_the_rules_of_an_object_share_what_they_may_cost() {
+    // The longest list that one evaluation can pay for.
+    let object = |lists: usize, length: usize| {
+        let list: Vec<usize> = (0..length).collect();
+        let lists: serde_json::Map<String, Value> = (0..lists).map(|at| (format!("l{at}"), json!(list))).collect();
+        json!({"spec": lists})
+    };
+    let one = paired(1, dearest()).expect("is cheap enough");
+    let (mut low, mut high) = (1, dearest() + 1);
+    while low + 1 < high {
+        let middle = usize::midpoint(low, high);
+        if one.validate(&object(1, middle), None).is_empty() { low = middle } else { high = middle }
+    }
+    // As many as the schema may have with lists so long.
+    let lists = (1..200).take_while(|lists| paired(*lists, low).is_ok()).last().expect("one at least");
+    let all = paired(lists, low).expect("is cheap enough");
+    let errors: Vec<String> = all.validate(&object(lists, low), None).iter().map(ToString::to_string).collect();
+    let spent = "validation failed due to running out of cost budget, no further validation rules will be run";
+    assert!(matches!(errors.as_slice(), [only] if only.ends_with(spent)), "{lists} lists of {low}: {errors:?}");
+}
+
+#[test]
+fn rules_are_bounded_in_their_length() {
+    let rule = |text: String| json!({"rule": text, "message": "m"});
+    let chain = with_rule(everything(), rule(format!("self{}.size() > 0", ".text".repeat(2000)))).expect_err("is long");
+    assert!(chain[0].contains("an expression may not be deeper than 100 levels"), "{chain:?}");
+    let mut many = everything();
+    many["x-kubernetes-validations"] = (0..20).map(|_| rule(format!("self.on{}", " ".repeat(15_000)))).collect();
+    let schema = json!({"type": "object", "properties": {"spec": many}});
+    let refused = Structural::parse(&schema, PATH).expect_err("are too long together");
+    assert!(refused[0].to_string().contains("may not be longer than 262144 bytes in the whole schema"), "{refused:?}");
+}

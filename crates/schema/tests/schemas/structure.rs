@@ -1,6 +1,6 @@
 //! Which schemas are refused, in Kubernetes' words.
 
-use keelson_schema::{MAX_DEPTH, MAX_ERRORS, Structural};
+use keelson_schema::{MAX_DEPTH, MAX_ERRORS, MAX_PLACES, Structural};
 use serde_json::{Value, json};
 
 fn refused(schema: &Value) -> Vec<String> {
@@ -194,4 +194,29 @@ fn schemas_are_bounded_in_depth_and_in_what_is_told_of_them() {
     assert_eq!(refused(&deep["properties"]["a"]), [""; 0]);
     let many: serde_json::Map<String, Value> = (0..1000).map(|number| (number.to_string(), json!({}))).collect();
     assert_eq!(refused(&json!({"type": "object", "properties": many})).len(), MAX_ERRORS);
+}
+
+#[test]
+fn places_are_counted() {
+    let with = |count: usize| {
+        let properties: serde_json::Map<String, Value> =
+            (0..count).map(|index| (format!("p{index}"), json!({"type": "string"}))).collect();
+        refused(&object(Value::Object(properties)))
+    };
+    // With the root.
+    assert_eq!(with(MAX_PLACES - 1), [""; 0]);
+    assert_eq!(with(MAX_PLACES).len(), 1);
+    assert!(with(MAX_PLACES)[0].contains("a schema may not have more than 100000 places"));
+}
+
+#[test]
+fn patterns_are_bounded_together() {
+    let with = |count: usize| {
+        let pattern = |index: usize| json!({"type": "string", "pattern": format!("^{index}(a{{100}}){{20}}$")});
+        let properties = (0..count).map(|index| (format!("p{index}"), pattern(index))).collect();
+        refused(&object(Value::Object(properties)))
+    };
+    assert_eq!(with(5), [""; 0]);
+    let errors = with(1000);
+    assert!(errors.iter().any(|error| error.contains("are too large together")), "{errors:?}");
 }

@@ -258,6 +258,40 @@ fn an_object_within_an_object_is_one() {
         told(json!({})),
         ["spec.apiVersion: Required value: must not be empty", "spec.kind: Required value: must not be empty"]
     );
+    assert_eq!(
+        told(json!({"apiVersion": "", "kind": ""})),
+        [
+            "spec.apiVersion: Invalid value: \"\": must not be empty",
+            "spec.kind: Invalid value: \"\": must not be empty"
+        ]
+    );
+    let with = |metadata: Value| told(json!({"apiVersion": "apps/v1", "kind": "Pod", "metadata": metadata}));
+    for (wrong, path) in [
+        (json!([]), "spec.metadata"),
+        (json!({"name": 5}), "spec.metadata.name"),
+        (json!({"name": "a/b"}), "spec.metadata.name"),
+        (json!({"generateName": "%"}), "spec.metadata.generateName"),
+        (json!({"name": ".."}), "spec.metadata.name"),
+        (json!({"generation": "1"}), "spec.metadata.generation"),
+        (json!({"creationTimestamp": "yesterday"}), "spec.metadata.creationTimestamp"),
+        (json!({"finalizers": [1]}), "spec.metadata.finalizers"),
+        (json!({"ownerReferences": {}}), "spec.metadata.ownerReferences"),
+        (json!({"annotations": {"a": 1}}), "spec.metadata.annotations"),
+    ] {
+        let errors = with(wrong.clone());
+        assert!(
+            matches!(errors.as_slice(), [one] if one.starts_with(&format!("{path}: Invalid value"))),
+            "{wrong}: {errors:?}"
+        );
+    }
+    assert_eq!(with(json!({"name": "a.b", "creationTimestamp": null, "finalizers": ["x"], "generation": 1})), [""; 0]);
+    for (wrong, path) in [
+        (json!({"apiVersion": "a/b/c", "kind": "Pod"}), "spec.apiVersion: Invalid value: \"a/b/c\""),
+        (json!({"apiVersion": "v1", "kind": "Two Words"}), "spec.kind: Invalid value: \"Two Words\""),
+    ] {
+        let errors = told(wrong);
+        assert!(matches!(errors.as_slice(), [one] if one.starts_with(path)), "{errors:?}");
+    }
     let labels = told(json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"labels": {"a": "b c"}}}));
     assert!(labels[0].starts_with("spec.metadata.labels[a]: Invalid value: \"b c\""), "{labels:?}");
 }
