@@ -21,7 +21,7 @@ use crate::containers;
 use crate::runtime::{Action, ContainerId, Happened, Observation};
 
 use resize::Pending;
-pub use resize::{Amounts, allocatable, requested};
+pub use resize::{Amounts, allocatable, taken_beside};
 
 /// A container that ran so long without ending begins again with the first pause.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(600);
@@ -59,7 +59,9 @@ pub(crate) struct Container {
     pub failures: u32,
     /// How the run before ended.
     pub last: Option<Ended>,
-    /// What it has.
+    /// What it was granted, and is started with.
+    pub allocated: ResourceRequirements,
+    /// What it runs with. Differs from `allocated` until a restart that this needs has happened.
     pub resources: ResourceRequirements,
     /// It ends to be started again with other resources, and does not run yet.
     pub resizing: bool,
@@ -130,17 +132,19 @@ impl Lifecycle {
         &self.pod
     }
 
-    /// The API told a new state of the same pod.
-    pub fn update(&mut self, pod: Arc<Pod>) {
+    /// The API told a new state of the same pod. Whether the status must be written for that alone: it says for which
+    /// generation it holds, and why a resize waits.
+    #[must_use]
+    pub fn update(&mut self, pod: Arc<Pod>) -> bool {
         for spec in containers::ephemeral(&pod) {
             if !self.containers.iter().any(|known| known.name == spec.name) {
                 self.containers.insert(0, Container::new(&pod, &spec.name, Kind::Ephemeral, None));
             }
         }
+        let newer = self.pod.metadata.generation != pod.metadata.generation;
         self.pod = pod;
-        if !self.wants_resize() {
-            self.pending = None;
-        }
+        let taken_back = !self.wants_resize() && self.pending.take().is_some();
+        newer || taken_back
     }
 
     /// Actions that make a fresh runtime go on with what runs already.
@@ -227,7 +231,8 @@ impl Lifecycle {
         if self.pod.metadata.deletion_timestamp.is_some() {
             return self.stop();
         }
-        let mut actions = Vec::new();
+        // An agent before this one may have granted what needs a restart, and ended.
+        let mut actions = self.take_on();
         for index in 0..self.containers.len() {
             let container = &self.containers[index];
             let due = match &container.state {
@@ -238,7 +243,9 @@ impl Lifecycle {
                 // The shell resolves the environment before it hands this on.
                 let container = self.id(container);
                 actions.push(Action::Start { container, pod: self.pod.clone(), environment: Vec::new() });
-                self.containers[index].state = State::Starting;
+                let container = &mut self.containers[index];
+                container.state = State::Starting;
+                container.resources = container.allocated.clone();
             }
             // What comes after waits until this one is done, if it is one that others wait for.
             if !self.containers[index].lets_others_start() {
@@ -329,6 +336,7 @@ impl Container {
     }
 
     fn new(pod: &Pod, name: &str, kind: Kind, known: Option<ContainerStatus>) -> Self {
+        let wanted = containers::named(pod, name).and_then(|spec| spec.resources.clone()).unwrap_or_default();
         let new = Self {
             name: name.to_owned(),
             kind,
@@ -336,7 +344,8 @@ impl Container {
             restarts: 0,
             failures: 0,
             last: None,
-            resources: containers::named(pod, name).and_then(|spec| spec.resources.clone()).unwrap_or_default(),
+            allocated: wanted.clone(),
+            resources: wanted,
             resizing: false,
         };
         let Some(known) = known else { return new };
@@ -358,14 +367,16 @@ impl Container {
             (None, Some(ended)) => State::Ended(ended),
             (None, None) => new.state,
         };
-        Self {
-            state,
-            restarts: known.restart_count,
-            last: ended(known.last_state),
-            // What it was told to have while no agent was there is given to it as any other change.
-            resources: known.resources.unwrap_or(new.resources),
-            ..new
-        }
+        let resources = known.resources.unwrap_or_else(|| new.resources.clone());
+        // What it was told to have while no agent was there is given to it as any other change. A status has no granted
+        // limits: they came with the requests.
+        let allocated = match known.allocated_resources {
+            None => resources.clone(),
+            requests if requests == new.allocated.requests => new.allocated,
+            requests => ResourceRequirements { requests, ..resources.clone() },
+        };
+        let (restarts, last) = (known.restart_count, ended(known.last_state));
+        Self { name: new.name, kind, state, restarts, failures: 0, last, allocated, resources, resizing: false }
     }
 
     fn lets_others_start(&self) -> bool {

@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::{self, Amounts, Backoff, Lifecycle};
+use crate::lifecycle::{self, Backoff, Lifecycle};
 use crate::runtime::{Action, ContainerId, Happened, Log, Observation, Runtime, Variable};
 use crate::simulated::Simulated;
 use crate::{Invalid, Options, node, tunnel, writer};
@@ -116,24 +116,7 @@ impl Service {
         for endpoint in &options.endpoints {
             tasks.spawn(tunnel::keep(endpoint.clone(), options.tls.clone(), options.nodes.clone(), host.clone()));
         }
-        let work = Loop {
-            recorder: Recorder::start(client.clone(), "kubelet", ""),
-            client,
-            pods,
-            nodes,
-            hosted: options.nodes.into_iter().collect(),
-            dead: HashSet::new(),
-            backoff: Backoff { initial: options.restart_backoff, max: options.restart_backoff_max },
-            runtime,
-            running: BTreeMap::new(),
-            uids: HashMap::new(),
-            addresses: HashSet::new(),
-            cramped: HashSet::new(),
-            dirty: HashSet::new(),
-            writing: JoinSet::new(),
-            resolving: JoinSet::new(),
-            waiting_to_resolve: Vec::new(),
-        };
+        let work = Loop::new(client, options, pods, nodes, runtime);
         shutdown.run_until_cancelled(work.run()).await.unwrap_or(Ok(()))
     }
 }
@@ -154,6 +137,27 @@ fn log_reader(runtime: Runtimes, pods: Cache<Pod>) -> tunnel::ReadLog {
 }
 
 impl Loop {
+    fn new(client: Client, options: Options, pods: Cache<Pod>, nodes: Cache<Node>, runtime: Runtimes) -> Self {
+        Self {
+            recorder: Recorder::start(client.clone(), "kubelet", ""),
+            client,
+            pods,
+            nodes,
+            hosted: options.nodes.into_iter().collect(),
+            dead: HashSet::new(),
+            backoff: Backoff { initial: options.restart_backoff, max: options.restart_backoff_max },
+            runtime,
+            running: BTreeMap::new(),
+            uids: HashMap::new(),
+            addresses: HashSet::new(),
+            cramped: HashSet::new(),
+            dirty: HashSet::new(),
+            writing: JoinSet::new(),
+            resolving: JoinSet::new(),
+            waiting_to_resolve: Vec::new(),
+        }
+    }
+
     async fn run(mut self) -> Result<(), Error> {
         self.nodes.synced().await;
         let mut node_changes = self.nodes.changes();
@@ -242,7 +246,9 @@ impl Loop {
         }
         let (Some(pod), Some(uid)) = (pod, uid) else { return };
         if let Some(lifecycle) = self.running.get_mut(&uid) {
-            lifecycle.update(pod);
+            if lifecycle.update(pod) {
+                self.dirty.insert(uid.clone());
+            }
         } else if !pods::is_terminal(&pod) || meta::is_deleting(&*pod) {
             let host_ip = node::internal_ip(pods::node_name(&pod)).to_string();
             let address = self.address(&pod);
@@ -315,19 +321,12 @@ impl Loop {
         self.resolve();
     }
 
-    /// Gives a pod the resources that it asks for, if its node has them beside what the others on it request.
+    /// Gives a pod the resources that it asks for, if its node has them beside what the others on it have.
     fn resize(&mut self, uid: &str) -> Vec<Action> {
         let Some(pod) = self.running.get(uid).map(|lifecycle| lifecycle.pod().clone()) else { return Vec::new() };
         let name = pods::node_name(&pod);
         let Some(node) = self.nodes.get("", name) else { return Vec::new() };
-        let mut others = Amounts::new();
-        for (_, other) in self.running.iter().filter(|(other, _)| *other != uid) {
-            if pods::node_name(other.pod()) == name && !pods::is_terminal(other.pod()) {
-                for (resource, amount) in lifecycle::requested(other.pod()) {
-                    *others.entry(resource).or_default() += amount;
-                }
-            }
-        }
+        let others = lifecycle::taken_beside(&self.running, uid);
         let Some(lifecycle) = self.running.get_mut(uid) else { return Vec::new() };
         let resized = lifecycle.resize(&lifecycle::allocatable(&node), &others);
         if lifecycle.wants_resize() {
@@ -453,3 +452,6 @@ impl Loop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

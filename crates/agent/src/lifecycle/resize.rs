@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container as Spec, Node, Pod, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Wire;
+use keelson_types::pods;
 use keelson_types::quantity::Quantity;
 
 use super::{Kind, Lifecycle, State};
@@ -30,20 +31,41 @@ pub fn allocatable(node: &Node) -> Amounts {
     amounts(node.status.as_ref().and_then(|status| status.allocatable.as_ref()))
 }
 
-/// What the containers of a pod that may run together request.
+/// What the other pods on a pod's node have. What they ask for beyond that takes no room until they are granted it: one that
+/// can never have it would else keep all others from theirs.
 #[must_use]
-pub fn requested(pod: &Pod) -> Amounts {
+pub fn taken_beside(running: &BTreeMap<String, Lifecycle>, uid: &str) -> Amounts {
+    let mut sum = Amounts::new();
+    let Some(node) = running.get(uid).map(|lifecycle| pods::node_name(lifecycle.pod())) else { return sum };
+    for (_, other) in running.iter().filter(|(other, _)| *other != uid) {
+        if pods::node_name(other.pod()) == node && !pods::is_terminal(other.pod()) {
+            add(&mut sum, other.allocated());
+        }
+    }
+    sum
+}
+
+/// What the containers of a pod that may run together request.
+fn requested(pod: &Pod) -> Amounts {
     let mut sum = Amounts::new();
     let spec = pod.spec.iter();
     let specs =
         spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten().filter(sidecar)));
     for container in specs {
         let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        for (resource, amount) in amounts(requests) {
-            *sum.entry(resource).or_default() += amount;
-        }
+        add(&mut sum, amounts(requests));
     }
     sum
+}
+
+fn add(sum: &mut Amounts, more: Amounts) {
+    for (resource, amount) in more {
+        *sum.entry(resource).or_default() += amount;
+    }
+}
+
+fn is_resizable(container: &super::Container) -> bool {
+    matches!(container.kind, Kind::Main | Kind::Sidecar)
 }
 
 fn sidecar(container: &&Spec) -> bool {
@@ -63,17 +85,26 @@ impl Lifecycle {
         self.containers.iter().any(|container| self.resources_wanted(container).is_some())
     }
 
-    /// The resources that a container is to have, when it has others.
+    /// What its containers were granted together.
+    fn allocated(&self) -> Amounts {
+        let mut sum = Amounts::new();
+        for container in self.containers.iter().filter(|container| is_resizable(container)) {
+            add(&mut sum, amounts(container.allocated.requests.as_ref()));
+        }
+        sum
+    }
+
+    /// The resources that a container asks for, when it was granted others.
     fn resources_wanted(&self, container: &super::Container) -> Option<ResourceRequirements> {
-        if !matches!(container.kind, Kind::Main | Kind::Sidecar) {
+        if !is_resizable(container) {
             return None;
         }
         let spec = containers::named(&self.pod, &container.name)?;
         let wanted = spec.resources.clone().unwrap_or_default();
-        (wanted != container.resources).then_some(wanted)
+        (wanted != container.allocated).then_some(wanted)
     }
 
-    /// Gives the containers what the pod asks for, if the node has it beside what `others` request. `None` when nothing has
+    /// Grants the containers what the pod asks for, if the node has it beside what `others` have. `None` when nothing has
     /// changed: the pod waits for what it waited for before.
     pub fn resize(&mut self, allocatable: &Amounts, others: &Amounts) -> Option<Vec<Action>> {
         let pending = self.pending_for(allocatable, others);
@@ -83,23 +114,44 @@ impl Lifecycle {
             return (!same).then(Vec::new);
         }
         self.pending = None;
-        let mut actions = Vec::new();
         for index in 0..self.containers.len() {
-            let Some(wanted) = self.resources_wanted(&self.containers[index]) else { continue };
-            let restarts = self.restarts_for(index, &wanted);
-            let id = self.id(&self.containers[index]);
-            let container = &mut self.containers[index];
-            container.resources = wanted;
-            if restarts && matches!(container.state, State::Running { .. }) && !container.resizing {
-                container.resizing = true;
-                actions.push(Action::Stop { container: id, grace_seconds: self.grace_seconds() });
+            if let Some(wanted) = self.resources_wanted(&self.containers[index]) {
+                self.containers[index].allocated = wanted;
             }
         }
-        Some(actions)
+        Some(self.take_on())
+    }
+
+    /// Has the containers take on what they were granted: those that run at once or, where their policy says so, by a restart.
+    pub(super) fn take_on(&mut self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        for index in 0..self.containers.len() {
+            let container = &self.containers[index];
+            if container.resources == container.allocated || container.resizing {
+                continue;
+            }
+            let restarts = match container.state {
+                State::Running { .. } => self.restarts_for(container),
+                // What it has is known again when it runs.
+                State::Starting => continue,
+                State::Waiting { .. } | State::Ended(_) => false,
+            };
+            let id = self.id(container);
+            let container = &mut self.containers[index];
+            if restarts {
+                container.resizing = true;
+                actions.push(Action::Stop { container: id, grace_seconds: self.grace_seconds() });
+            } else {
+                container.resources = container.allocated.clone();
+            }
+        }
+        actions
     }
 
     fn pending_for(&self, allocatable: &Amounts, others: &Amounts) -> Option<Pending> {
-        let requested = requested(&self.pod);
+        let (mut requested, has) = (requested(&self.pod), self.allocated());
+        // What does not grow needs no room.
+        requested.retain(|resource, wanted| *wanted > has.get(resource).copied().unwrap_or_default());
         let amount = |amounts: &Amounts, resource| amounts.get(resource).copied().unwrap_or_default();
         for (&resource, &wanted) in &requested {
             let whole = amount(allocatable, resource);
@@ -119,14 +171,13 @@ impl Lifecycle {
         None
     }
 
-    /// Whether a container must be started anew to have these resources.
-    fn restarts_for(&self, index: usize, wanted: &ResourceRequirements) -> bool {
-        let container = &self.containers[index];
+    /// Whether a container must be started anew to have what it was granted.
+    fn restarts_for(&self, container: &super::Container) -> bool {
         let Some(spec) = containers::named(&self.pod, &container.name) else { return false };
         let changes = |resource: &str| {
             let of = |from: &Option<BTreeMap<String, Wire>>| from.as_ref().and_then(|from| from.get(resource)).cloned();
-            let before = &container.resources;
-            of(&before.limits) != of(&wanted.limits) || of(&before.requests) != of(&wanted.requests)
+            let (before, after) = (&container.resources, &container.allocated);
+            of(&before.limits) != of(&after.limits) || of(&before.requests) != of(&after.requests)
         };
         let mut policies = spec.resize_policy.iter().flatten();
         policies.any(|policy| policy.restart_policy == "RestartContainer" && changes(&policy.resource_name))

@@ -119,7 +119,7 @@ fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerSt
     let id = format!("simulated://{}/{}/{}", meta::uid(&*lifecycle.pod), container.name, container.restarts);
     let image = containers::named(&lifecycle.pod, &container.name).and_then(|spec| spec.image.clone());
     let image = image.unwrap_or_default();
-    let resources = Some(&container.resources).filter(|resources| **resources != ResourceRequirements::default());
+    let stated = |resources: &ResourceRequirements| *resources != ResourceRequirements::default();
     let state = match &container.state {
         State::Waiting { reason, message, .. } => waiting(reason, message),
         State::Starting => waiting("ContainerCreating", ""),
@@ -132,8 +132,8 @@ fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerSt
     let has_run = !matches!(container.state, State::Waiting { .. } | State::Starting) || container.last.is_some();
     ContainerStatus {
         name: container.name.clone(),
-        allocated_resources: resources.and_then(|resources| resources.requests.clone()),
-        resources: resources.cloned(),
+        allocated_resources: container.allocated.requests.clone(),
+        resources: Some(&container.resources).filter(|resources| stated(resources)).cloned(),
         ready: is_ready(container) || (container.kind == Kind::Init && container.lets_others_start()),
         started: Some(matches!(container.state, State::Running { .. })),
         restart_count: container.restarts,

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::*;
@@ -171,7 +172,7 @@ fn a_deleted_pod_stops_its_containers_and_is_gone_when_they_have_ended() {
     let spec = json!({ "containers": [{ "name": "a" }, { "name": "b" }] });
     let mut scenario = Scenario::new(spec.clone());
     scenario.look(0).happen(1, "a", Happened::Started).happen(1, "b", Happened::Started);
-    scenario.lifecycle.update(pod(spec, true));
+    let _ = scenario.lifecycle.update(pod(spec, true));
     scenario.look(5).look(6).happen(7, "a", exited(0)).happen(8, "b", exited(137));
     scenario.expect(
         "0s [start a, start b] Pending: a=ContainerCreating×0 b=ContainerCreating×0
@@ -216,7 +217,7 @@ fn a_container_for_debugging_runs_once_and_nobody_waits_for_it() {
     scenario.look(0);
     let mut with = spec;
     with["ephemeralContainers"] = json!([{ "name": "d", "image": "busybox" }]);
-    scenario.lifecycle.update(pod(with, false));
+    let _ = scenario.lifecycle.update(pod(with, false));
     // Also while the pod is stuck.
     scenario.look(1).happen(2, "d", Happened::Started);
     let told = |scenario: &Scenario| {
@@ -268,7 +269,7 @@ fn a_pod_is_resized_when_its_node_has_room() {
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
     let (node, others) = (amounts("4", "8Gi"), amounts("1", "1Gi"));
     assert!(!scenario.lifecycle.wants_resize());
-    scenario.lifecycle.update(pod(sized("2", "1Gi"), false));
+    let _ = scenario.lifecycle.update(pod(sized("2", "1Gi"), false));
     assert!(scenario.lifecycle.wants_resize());
     assert_eq!(has(&scenario.lifecycle), ("1 1Gi".to_owned(), vec![]), "not before it is given");
     let actions = scenario.lifecycle.resize(&node, &others).expect("changes");
@@ -277,38 +278,120 @@ fn a_pod_is_resized_when_its_node_has_room() {
 
     let pending = |reason: &str| vec![("PodResizePending".to_owned(), Some(reason.to_owned()))];
     for (cpu, reason) in [("5", "Infeasible"), ("4", "Deferred")] {
-        scenario.lifecycle.update(pod(sized(cpu, "1Gi"), false));
+        let _ = scenario.lifecycle.update(pod(sized(cpu, "1Gi"), false));
         assert!(scenario.lifecycle.resize(&node, &others).is_some(), "it is told why");
         assert!(scenario.lifecycle.resize(&node, &others).is_none(), "once");
         assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), pending(reason)));
     }
     scenario.lifecycle.resize(&node, &Amounts::new());
     assert_eq!(has(&scenario.lifecycle), ("4 1Gi".to_owned(), vec![]), "the others have gone");
-    scenario.lifecycle.update(pod(sized("9", "1Gi"), false));
+    let _ = scenario.lifecycle.update(pod(sized("9", "1Gi"), false));
     scenario.lifecycle.resize(&node, &others);
-    scenario.lifecycle.update(pod(sized("4", "1Gi"), false));
+    assert!(scenario.lifecycle.update(pod(sized("4", "1Gi"), false)), "the status is written");
     assert_eq!(has(&scenario.lifecycle).1, vec![], "it is not asked for any more");
+    assert!(!scenario.lifecycle.update(pod(sized("4", "1Gi"), false)), "once");
+    let mut newer = (*pod(sized("4", "1Gi"), false)).clone();
+    newer.metadata.generation = Some(2);
+    assert!(scenario.lifecycle.update(Arc::new(newer)), "the status says for which generation it holds");
 }
 
 #[test]
 fn a_resize_that_takes_a_restart_is_in_progress_until_it_runs_again() {
     let mut scenario = Scenario::new(sized("1", "1Gi"));
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
-    scenario.lifecycle.update(pod(sized("1", "2Gi"), false));
+    let _ = scenario.lifecycle.update(pod(sized("1", "2Gi"), false));
     let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new()).expect("changes");
     assert!(matches!(&actions[..], [Action::Stop { grace_seconds: 30, .. }]), "{actions:?}");
     let progress = vec![("PodResizeInProgress".to_owned(), None)];
     assert_eq!(has(&scenario.lifecycle), ("1 2Gi".to_owned(), progress.clone()));
+    assert_eq!(runs_with(&scenario.lifecycle), "1Gi", "the run before goes on");
     scenario.text.clear();
     // At once, without a pause for what did not fail.
     scenario.happen(5, "a", exited(0));
     assert_eq!(has(&scenario.lifecycle).1, progress);
     scenario.happen(6, "a", Happened::Started);
     assert_eq!(has(&scenario.lifecycle).1, vec![]);
+    assert_eq!(runs_with(&scenario.lifecycle), "2Gi");
     scenario.expect(
         "5s [start a] Running: a=ContainerCreating×1
          6s [] Running: a=running×1",
     );
+}
+
+/// The memory that the container runs with.
+fn runs_with(lifecycle: &Lifecycle) -> String {
+    let status = lifecycle.status(at(9)).container_statuses.expect("is told").remove(0);
+    status.resources.expect("is told").requests.expect("is told")["memory"].0.clone()
+}
+
+#[test]
+fn an_agent_goes_on_with_a_resize_that_takes_a_restart() {
+    let mut scenario = Scenario::new(sized("1", "1Gi"));
+    scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
+    let mut wanted = (*pod(sized("1", "2Gi"), false)).clone();
+    let _ = scenario.lifecycle.update(Arc::new(wanted.clone()));
+    scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new()).expect("changes");
+    wanted.status = Some(scenario.lifecycle.status(at(3)));
+    let next = |pod: Pod| Lifecycle::new(Arc::new(pod), "10.0.0.1".to_owned(), "10.1.0.1".to_owned(), BACKOFF, at(9));
+    scenario.lifecycle = next(wanted.clone());
+    assert_eq!(scenario.lifecycle.adopt().len(), 1, "it runs still");
+    assert!(!scenario.lifecycle.wants_resize(), "it was granted");
+    scenario.text.clear();
+    scenario.look(9).look(10).happen(11, "a", exited(0)).happen(12, "a", Happened::Started);
+    assert_eq!((runs_with(&scenario.lifecycle), has(&scenario.lifecycle).1), ("2Gi".to_owned(), vec![]));
+    scenario.expect(
+        "9s [stop a within 30 s] Running ready: a=running×0
+         10s [] Running ready: a=running×0
+         11s [start a] Running: a=ContainerCreating×1
+         12s [] Running: a=running×1",
+    );
+    wanted.status = Some(scenario.lifecycle.status(at(13)));
+    assert!(next(wanted).step(at(14)).is_empty(), "it is done");
+}
+
+/// Pods of one node, each with one core.
+fn neighbours() -> BTreeMap<String, Lifecycle> {
+    let one = |uid: &str| {
+        let mut scenario = Scenario::new(sized("1", "1Gi"));
+        scenario.look(0).happen(1, "a", Happened::Started);
+        (uid.to_owned(), scenario.lifecycle)
+    };
+    ["a", "b"].map(one).into()
+}
+
+/// Asks for so many cores, and says how many the pod has then and why it has no others.
+fn resized(pods: &mut BTreeMap<String, Lifecycle>, uid: &str, cpu: &str) -> String {
+    let _ = pods.get_mut(uid).expect("runs").update(pod(sized(cpu, "1Gi"), false));
+    let taken = taken_beside(pods, uid);
+    let lifecycle = pods.get_mut(uid).expect("runs");
+    lifecycle.resize(&amounts("4", "8Gi"), &taken);
+    let (amounts, conditions) = has(lifecycle);
+    let reasons: Vec<String> = conditions.into_iter().filter_map(|(_, reason)| reason).collect();
+    format!("{amounts} {}", reasons.join(" "))
+}
+
+#[test]
+fn a_pod_that_cannot_be_resized_keeps_nobody_from_it() {
+    let mut pods = neighbours();
+    assert_eq!(resized(&mut pods, "a", "1000"), "1 1Gi Infeasible");
+    assert_eq!(resized(&mut pods, "b", "3"), "3 1Gi ");
+    assert_eq!(resized(&mut pods, "b", "2"), "2 1Gi ");
+}
+
+#[test]
+fn of_two_resizes_that_have_room_alone_one_is_granted() {
+    let mut pods = neighbours();
+    for uid in ["a", "b"] {
+        let _ = pods.get_mut(uid).expect("runs").update(pod(sized("3", "1Gi"), false));
+    }
+    assert_eq!(resized(&mut pods, "a", "3"), "3 1Gi ");
+    assert_eq!(resized(&mut pods, "b", "3"), "1 1Gi Deferred");
+    // A shrink needs no room, not even on a node that has less than it gave.
+    let (less, lifecycle) = (amounts("1", "1Gi"), pods.get_mut("a").expect("runs"));
+    let _ = lifecycle.update(pod(sized("2", "1Gi"), false));
+    lifecycle.resize(&less, &amounts("3", "8Gi"));
+    assert_eq!(has(lifecycle), ("2 1Gi".to_owned(), vec![]));
+    assert_eq!(resized(&mut pods, "b", "2"), "2 1Gi ");
 }
 
 #[test]
@@ -318,7 +401,7 @@ fn a_condition_that_is_over_is_taken_out_of_the_status() {
     let mut told = (*pod(sized("1", "1Gi"), false)).clone();
     let over = json!({ "conditions": [{ "type": "PodResizePending", "status": "True" }] });
     told.status = serde_json::from_value(over).expect("a status");
-    scenario.lifecycle.update(Arc::new(told));
+    let _ = scenario.lifecycle.update(Arc::new(told));
     let patch = scenario.lifecycle.status_patch(at(2));
     let conditions = patch["status"]["conditions"].as_array().expect("conditions");
     assert!(conditions.contains(&json!({ "type": "PodResizePending", "$patch": "delete" })), "{conditions:?}");
