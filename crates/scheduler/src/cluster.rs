@@ -46,17 +46,20 @@ impl Cluster {
         self.change(name, |info| info.present = false);
     }
 
-    /// A pod is bound to `pod.node_name`, as the API says.
-    pub fn set_bound(&mut self, pod: &PodInfo) {
+    /// A pod is bound to `pod.node_name`, as the API says. Whether it takes less of a resource than it took there.
+    pub fn set_bound(&mut self, pod: &PodInfo) -> bool {
+        let before = self.placed.get(&pod.key);
+        let freed = before.is_some_and(|placed| placed.shape.requests.exceeds(&pod.shape.requests));
         if let Some(placed) = self.placed.get_mut(&pod.key)
             && placed.uid == pod.uid
             && placed.node == pod.node_name
             && placed.shape.fingerprint == pod.shape.fingerprint
         {
             placed.assumed = false;
-            return;
+            return false;
         }
         self.place(pod, &pod.node_name, false);
+        freed
     }
 
     /// A pod was decided to go to `node`; counts from now on.

@@ -19,7 +19,7 @@ pub type Reasons = Vec<String>;
 pub enum Event {
     /// A node came, or its labels, taints, schedulability or allocatable resources changed.
     Node,
-    /// A pod left its node.
+    /// A pod left its node, or takes less of it.
     PodGone,
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod, PodSpec, PreferredSchedulingTerm, Toleration};
+use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod, PodSpec, PodStatus, PreferredSchedulingTerm, Toleration};
 use keelson_client::Key;
 use keelson_types::{meta, pods};
 
@@ -58,19 +58,19 @@ impl PodInfo {
             uid: meta::uid(pod).to_owned(),
             priority: spec.priority.unwrap_or(0),
             node_name: pods::node_name(pod).to_owned(),
-            shape: Arc::new(Shape::of(spec, owner)),
+            shape: Arc::new(Shape::of(spec, pod.status.as_ref(), owner)),
         }
     }
 }
 
 impl Shape {
-    /// Reads a pod's specification.
+    /// Reads a pod's specification, and of its status what it was granted.
     #[must_use]
-    pub fn of(spec: &PodSpec, owner_uid: String) -> Self {
+    pub fn of(spec: &PodSpec, status: Option<&PodStatus>, owner_uid: String) -> Self {
         let node_affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
         let mut shape = Self {
-            requests: Resources::requested_by(spec),
-            weight: Resources::weighed_of(spec),
+            requests: Resources::requested_by(spec, status),
+            weight: Resources::weighed_of(spec, status),
             node_selector: spec.node_selector.clone().unwrap_or_default().into_iter().collect(),
             required_terms: node_affinity
                 .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref())

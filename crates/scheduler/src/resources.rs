@@ -1,42 +1,46 @@
 //! Amounts of resources, as integers that can be added and compared: millicores, bytes, counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::PodSpec;
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Wire;
 use keelson_types::quantity::Quantity;
 
 /// Kubernetes counts a container that asks for nothing as this much when it *scores* nodes, so that such pods spread too.
-const UNSTATED_MILLICPU: i64 = 100;
-const UNSTATED_MEMORY_BYTES: i64 = 200 << 20;
+const UNSTATED_MILLICPU: i128 = 100;
+const UNSTATED_MEMORY_BYTES: i128 = 200 << 20;
 
-/// What a pod asks for, or a node has.
+type List = BTreeMap<String, Wire>;
+
+/// What a pod asks for, or a node has. Single amounts have 64 bits, so that no sum of them can overflow: what was added can be
+/// taken away again, whatever pods ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources {
     /// Thousandths of a core.
-    pub millicpu: i64,
+    pub millicpu: i128,
     /// Bytes.
-    pub memory: i64,
+    pub memory: i128,
     /// Bytes.
-    pub ephemeral_storage: i64,
+    pub ephemeral_storage: i128,
     /// Everything else, by name: huge pages, devices.
-    pub others: BTreeMap<String, i64>,
+    pub others: BTreeMap<String, i128>,
 }
 
 impl Resources {
     /// Reads a list of quantities. One that cannot be parsed counts as 0; validation keeps those out.
     #[must_use]
-    pub fn of(list: Option<&BTreeMap<String, Wire>>) -> Self {
+    pub fn of(list: Option<&List>) -> Self {
         let mut resources = Self::default();
         for (name, quantity) in list.into_iter().flatten() {
             let Ok(quantity) = quantity.0.parse::<Quantity>() else { continue };
             match name.as_str() {
-                "cpu" => resources.millicpu = quantity.millis(),
-                "memory" => resources.memory = quantity.units(),
-                "ephemeral-storage" => resources.ephemeral_storage = quantity.units(),
+                "cpu" => resources.millicpu = quantity.millis().into(),
+                "memory" => resources.memory = quantity.units().into(),
+                "ephemeral-storage" => resources.ephemeral_storage = quantity.units().into(),
                 "pods" => {}
                 _ => {
-                    resources.others.insert(name.clone(), quantity.units());
+                    resources.others.insert(name.clone(), quantity.units().into());
                 }
             }
         }
@@ -44,16 +48,17 @@ impl Resources {
     }
 
     /// What a pod asks for: the larger of what its containers need together and what any init container needs while those
-    /// before it that keep running (sidecars) run; plus the overhead.
+    /// before it that keep running (sidecars) run; plus the overhead. A container that runs counts by what it was granted if
+    /// that is more, and by that alone when it cannot have what it asks for.
     #[must_use]
-    pub fn requested_by(spec: &PodSpec) -> Self {
-        Self::aggregate(spec, Self::of)
+    pub fn requested_by(spec: &PodSpec, status: Option<&PodStatus>) -> Self {
+        Self::aggregate(spec, status, Self::of)
     }
 
     /// As [`Resources::requested_by`], with a container that states nothing counted as a small one. For scores only.
     #[must_use]
-    pub fn weighed_of(spec: &PodSpec) -> Self {
-        Self::aggregate(spec, |container| {
+    pub fn weighed_of(spec: &PodSpec, status: Option<&PodStatus>) -> Self {
+        Self::aggregate(spec, status, |container| {
             let mut resources = Self::of(container);
             let states = |name: &str| container.is_some_and(|list| list.contains_key(name));
             if !states("cpu") {
@@ -66,10 +71,8 @@ impl Resources {
         })
     }
 
-    fn aggregate(spec: &PodSpec, read: impl Fn(Option<&BTreeMap<String, Wire>>) -> Self) -> Self {
-        let requests = |container: &k8s_openapi::api::core::v1::Container| {
-            read(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
-        };
+    fn aggregate(spec: &PodSpec, status: Option<&PodStatus>, read: impl Fn(Option<&List>) -> Self) -> Self {
+        let requests = |container: &Container| read(counted(container, status).as_deref());
         let mut total = Self::default();
         for container in &spec.containers {
             total.add(&requests(container));
@@ -95,12 +98,11 @@ impl Resources {
 
     /// Adds `other`.
     pub fn add(&mut self, other: &Self) {
-        self.millicpu = self.millicpu.saturating_add(other.millicpu);
-        self.memory = self.memory.saturating_add(other.memory);
-        self.ephemeral_storage = self.ephemeral_storage.saturating_add(other.ephemeral_storage);
+        self.millicpu += other.millicpu;
+        self.memory += other.memory;
+        self.ephemeral_storage += other.ephemeral_storage;
         for (name, amount) in &other.others {
-            let own = self.others.entry(name.clone()).or_default();
-            *own = own.saturating_add(*amount);
+            *self.others.entry(name.clone()).or_default() += amount;
         }
     }
 
@@ -128,6 +130,15 @@ impl Resources {
         }
     }
 
+    /// Whether it is more than `other` of any resource.
+    #[must_use]
+    pub fn exceeds(&self, other: &Self) -> bool {
+        self.millicpu > other.millicpu
+            || self.memory > other.memory
+            || self.ephemeral_storage > other.ephemeral_storage
+            || self.others.iter().any(|(name, amount)| amount > other.others.get(name).unwrap_or(&0))
+    }
+
     /// The names of the resources of which `allocatable - used` has less than `self` asks for.
     #[must_use]
     pub fn lacking(&self, allocatable: &Self, used: &Self) -> Vec<&str> {
@@ -153,6 +164,39 @@ impl Resources {
     }
 }
 
+/// What a container counts for. Between a resize and what comes of it that is the larger of what it asks for and what it was
+/// granted; one whose node can never give what it asks for takes no more than it was granted.
+fn counted<'a>(container: &'a Container, status: Option<&'a PodStatus>) -> Option<Cow<'a, List>> {
+    let wanted = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
+    let statuses = status.into_iter().flat_map(|status| {
+        let lists = [&status.container_statuses, &status.init_container_statuses];
+        lists.into_iter().flatten().flatten()
+    });
+    let granted =
+        statuses.filter(|status| status.name == container.name).find_map(|status| status.allocated_resources.as_ref());
+    let (Some(granted), Some(wanted)) = (granted, wanted) else { return wanted.or(granted).map(Cow::Borrowed) };
+    if wanted == granted {
+        return Some(Cow::Borrowed(wanted));
+    }
+    let mut conditions = status.into_iter().flat_map(|status| status.conditions.iter().flatten());
+    let infeasible = conditions.any(|condition| {
+        condition.type_ == "PodResizePending"
+            && condition.status == "True"
+            && condition.reason.as_deref() == Some("Infeasible")
+    });
+    if infeasible {
+        return Some(Cow::Borrowed(granted));
+    }
+    let mut counted = granted.clone();
+    for (name, amount) in wanted {
+        let parsed = |amount: &Wire| amount.0.parse::<Quantity>().unwrap_or_default();
+        if granted.get(name).is_none_or(|granted| parsed(granted) < parsed(amount)) {
+            counted.insert(name.clone(), amount.clone());
+        }
+    }
+    Some(Cow::Owned(counted))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +207,7 @@ mod tests {
 
     #[test]
     fn init_containers_count_only_while_they_run() {
-        let of = |text: &str| Resources::requested_by(&spec(text)).millicpu;
+        let of = |text: &str| Resources::requested_by(&spec(text), None).millicpu;
         let main = r#"{"name":"m","resources":{"requests":{"cpu":"300m"}}}"#;
         assert_eq!(of(&format!(r#"{{"containers":[{main},{main}]}}"#)), 600);
         let init = r#"{"name":"i","resources":{"requests":{"cpu":"1"}}}"#;
@@ -172,6 +216,44 @@ mod tests {
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"initContainers":[{sidecar},{init}]}}"#)), 1200);
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"initContainers":[{init},{sidecar}]}}"#)), 1000);
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"overhead":{{"cpu":"50m"}}}}"#)), 350);
+    }
+
+    #[test]
+    fn a_pod_that_is_resized_counts_by_what_it_has_and_may_get() {
+        let of = |wanted: &str, reason: &str| {
+            let spec =
+                spec(&format!(r#"{{"containers":[{{"name":"m","resources":{{"requests":{{"cpu":"{wanted}"}}}}}}]}}"#));
+            let status = format!(
+                r#"{{"containerStatuses":[{{"name":"m","image":"","imageID":"","ready":true,"restartCount":0,
+                    "allocatedResources":{{"cpu":"2"}}}}],
+                    "conditions":[{{"type":"PodResizePending","status":"True","reason":"{reason}"}}]}}"#
+            );
+            let status: PodStatus = serde_json::from_str(&status).expect("a status");
+            let requested = Resources::requested_by(&spec, Some(&status)).millicpu;
+            assert_eq!(Resources::weighed_of(&spec, Some(&status)).millicpu, requested);
+            requested
+        };
+        assert_eq!(of("3", "Deferred"), 3000, "what it may get is kept for it");
+        assert_eq!(of("1", "Deferred"), 2000, "what it has is not free yet");
+        assert_eq!(of("1000", "Infeasible"), 2000, "what it never gets is kept from nobody");
+    }
+
+    #[test]
+    fn what_was_added_can_be_taken_away() {
+        let amounts = |amount: i64| Resources {
+            millicpu: amount.into(),
+            memory: amount.into(),
+            ephemeral_storage: amount.into(),
+            others: [("gpu".to_owned(), amount.into())].into(),
+        };
+        let (small, huge) = (amounts(7), amounts(i64::MAX));
+        let mut used = small.clone();
+        used.add(&huge);
+        used.add(&huge);
+        assert_eq!(small.lacking(&huge, &used).len(), 4);
+        used.subtract(&huge);
+        used.subtract(&huge);
+        assert_eq!(used, small);
     }
 
     #[test]

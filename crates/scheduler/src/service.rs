@@ -248,7 +248,9 @@ impl Loop {
         let info = PodInfo::of(&pod);
         if !info.node_name.is_empty() {
             self.queue.remove(&key);
-            self.cluster.set_bound(&info);
+            if self.cluster.set_bound(&info) {
+                self.queue.happened(Event::PodGone, self.now());
+            }
         } else if !self.cluster.is_assumed(&info) {
             let scheduler = pod.spec.as_ref().and_then(|spec| spec.scheduler_name.as_deref());
             let own = scheduler.is_none_or(|name| name == self.options.scheduler_name);

@@ -184,3 +184,14 @@ proptest! {
         prop_assert_eq!(run(), run());
     }
 }
+
+#[test]
+fn a_pod_that_shrinks_makes_room() {
+    let mut cluster = cluster(&[node("a", "4", json!({}))]);
+    let asks = |cpu: &str| pod("p", "", cpu, json!({ "nodeName": "a" }));
+    assert!(!cluster.set_bound(&asks("2")), "it is new");
+    assert!(!cluster.set_bound(&asks("3")), "it grew");
+    assert!(cluster.set_bound(&asks("1")), "it shrank");
+    assert!(!cluster.set_bound(&asks("1")), "it is the same");
+    assert_eq!(cluster.node("a").expect("a node").requested.millicpu, 1000);
+}

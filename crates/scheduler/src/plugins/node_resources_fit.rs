@@ -20,11 +20,14 @@ fn filter(shape: &Shape, node: &NodeInfo) -> Option<Reasons> {
 
 /// The mean of what stays free of CPU and of memory, in percent, with the pod on the node.
 fn least_allocated(shape: &Shape, node: &NodeInfo) -> i64 {
-    let free = |allocatable: i64, used: i64| {
-        if allocatable <= 0 || used >= allocatable { 0 } else { (allocatable - used) * SCORE_MAX / allocatable }
+    let free = |allocatable: i128, used: i128| {
+        if allocatable <= 0 || used >= allocatable {
+            return 0;
+        }
+        i64::try_from((allocatable - used) * i128::from(SCORE_MAX) / allocatable).unwrap_or(SCORE_MAX)
     };
     let cpu = free(node.allocatable.millicpu, node.weighed.millicpu + shape.weight.millicpu);
-    // In MiB, so that the product cannot overflow.
+    // In MiB, which is fine enough.
     let memory = free(node.allocatable.memory >> 20, (node.weighed.memory + shape.weight.memory) >> 20);
     i64::midpoint(cpu, memory)
 }
