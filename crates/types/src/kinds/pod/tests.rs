@@ -126,6 +126,44 @@ fn what_is_wrong_with_a_pod_is_said_as_kubernetes_says_it() {
 }
 
 #[test]
+fn a_resize_policy_names_each_resource_once_and_fits_the_pod() {
+    let told = |restart: &str, policies: Value| {
+        let container = json!({"name": "a", "image": "i", "resizePolicy": policies});
+        complaints(&pod(json!({"restartPolicy": restart, "containers": [container]}))).join("; ")
+    };
+    let policy = |resource: &str, restart: &str| json!({"resourceName": resource, "restartPolicy": restart});
+    let path = "spec.containers[0].resizePolicy";
+    assert_eq!(told("Always", json!([policy("cpu", "NotRequired"), policy("memory", "RestartContainer")])), "");
+    assert_eq!(told("Never", json!([policy("cpu", "NotRequired")])), "");
+    for (restart, policies, complaint) in [
+        (
+            "Never",
+            json!([policy("cpu", "RestartContainer")]),
+            "Invalid value: \"RestartContainer\": must be 'NotRequired' when `restartPolicy` is 'Never'",
+        ),
+        (
+            "Always",
+            json!([policy("cpu", "Restartcontainer")]),
+            "Unsupported value: \"Restartcontainer\": supported values: \"NotRequired\", \"RestartContainer\"",
+        ),
+        (
+            "Always",
+            json!([policy("storage", "NotRequired")]),
+            "Unsupported value: \"storage\": supported values: \"cpu\", \"memory\"",
+        ),
+        (
+            "Always",
+            json!([policy("cpu", "NotRequired"), policy("cpu", "RestartContainer")]),
+            "Duplicate value: \"cpu\"",
+        ),
+        ("Always", json!([policy("", "NotRequired")]), "Required value"),
+        ("Always", json!([policy("cpu", "")]), "Required value"),
+    ] {
+        assert_eq!(told(restart, policies), format!("{path}: {complaint}"));
+    }
+}
+
+#[test]
 fn names_are_those_of_kubernetes() {
     let mut object = one_container(json!({}));
     object["metadata"]["name"] = json!("Nginx");

@@ -69,6 +69,12 @@ pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     scheduling::validate(spec, path, errors);
 }
 
+/// What a pod's own spec may say when it is made, beside what it may say at any time.
+pub(super) fn of_new_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    ephemeral::refuse(spec, path, "cannot be set on create", errors);
+    containers::validate_resize_policies(spec, path, errors);
+}
+
 fn validate_dns(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     check::one_of(
         &spec["dnsPolicy"],

@@ -38,6 +38,39 @@ pub(super) fn validate(spec: &Value, volumes: &HashSet<&str>, path: &Path<'_>, e
     }
 }
 
+/// Validates what resizes of the containers take. They are only looked at when a pod is made and never change after: one that
+/// was stored before this was looked at keeps its status.
+pub(super) fn validate_resize_policies(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    for list in ["containers", "initContainers"] {
+        let path = path.child(list);
+        for (index, container) in items(&spec[list]) {
+            let path = path.index(index);
+            validate_resize_policy(container, text(&spec["restartPolicy"]), &path.child("resizePolicy"), errors);
+        }
+    }
+}
+
+/// What a change of cpu or memory takes. A pod that is never restarted is not restarted for that either.
+fn validate_resize_policy(container: &Value, pod_policy: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let mut seen = HashSet::new();
+    for (_, policy) in items(&container["resizePolicy"]) {
+        let resource = text(&policy["resourceName"]);
+        if check::required(&policy["resourceName"], path, errors) {
+            check::one_of(&policy["resourceName"], &["cpu", "memory"], path, errors);
+            if !seen.insert(resource) {
+                errors.push(Error::duplicate(path, resource));
+            }
+        }
+        if check::required(&policy["restartPolicy"], path, errors) {
+            check::one_of(&policy["restartPolicy"], &["NotRequired", "RestartContainer"], path, errors);
+            if pod_policy == "Never" && policy["restartPolicy"] == "RestartContainer" {
+                let why = "must be 'NotRequired' when `restartPolicy` is 'Never'";
+                errors.push(Error::invalid(path, "RestartContainer", why));
+            }
+        }
+    }
+}
+
 fn validate_image(container: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let image = text(&container["image"]);
     if image.is_empty() {
