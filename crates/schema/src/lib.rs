@@ -31,6 +31,14 @@ use crate::node::Node;
 use crate::pattern::Patterns;
 use crate::validate::{embedded, lists};
 
+/// Where a schema comes from. What bounds schemas came over time, and counts for new ones alone: a kind that is served does not go,
+/// with its objects, because a later version of the program would not let it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    New,
+    Stored,
+}
+
 /// A schema that was read, checked and compiled. Cheap to use, not to make: keep one for each version of a definition.
 #[derive(Debug)]
 pub struct Structural {
@@ -44,18 +52,32 @@ impl Structural {
     /// # Errors
     /// Every reason why the schema is refused, but at most [`MAX_ERRORS`] of them.
     pub fn parse(schema: &Value, path: &str) -> Result<Self, Vec<Error>> {
+        Self::read(schema, path, Origin::New)
+    }
+
+    /// Reads a schema that was let through once: how long and large its expressions and rules are together is not looked at.
+    ///
+    /// # Errors
+    /// As [`Structural::parse`].
+    pub fn parse_stored(schema: &Value, path: &str) -> Result<Self, Vec<Error>> {
+        Self::read(schema, path, Origin::Stored)
+    }
+
+    fn read(schema: &Value, path: &str, origin: Origin) -> Result<Self, Vec<Error>> {
         let path = Path::new(path);
         let fail = |mut errors: Vec<Error>| {
             errors.truncate(MAX_ERRORS);
             if errors.is_empty() { Ok(()) } else { Err(errors) }
         };
         fail(shape::check(schema, &path))?;
-        let mut patterns = Patterns::default();
+        let mut patterns = Patterns::new(origin);
         let mut errors = structural::check(schema, &path, &mut patterns);
         errors.extend(standard::check(schema, &path));
-        errors.extend(rules::syntax::check_size(schema, &path));
+        if origin == Origin::New {
+            errors.extend(rules::syntax::check_size(schema, &path));
+        }
         fail(errors)?;
-        let root = read::node(schema, &mut patterns);
+        let root = read::node(schema, &mut patterns, origin);
         fail(rules::check::check(&root, &path))?;
         fail(defaults::check_sizes(&root, &path))?;
         let mut errors = Vec::new();

@@ -7,12 +7,14 @@ use std::str::Chars;
 
 use regex::{Regex, RegexBuilder};
 
+use crate::Origin;
+
 /// How large a compiled expression may be. RE2 has the like of it.
 const MAX_COMPILED_BYTES: usize = 1 << 20;
 /// How large all the expressions of a schema may be together. The largest schemas in the wild have some dozens that differ.
 const MAX_SCHEMA_BYTES: usize = 8 << 20;
-/// As what an expression is counted: the smallest of these into which it fits, since nobody tells its size.
-const SIZES_BYTES: [usize; 3] = [8 << 10, 64 << 10, MAX_COMPILED_BYTES];
+/// As what an expression is counted: the first power of two from here on into which it fits, since nobody tells its size.
+const MIN_COUNTED_BYTES: usize = 1 << 10;
 
 /// A regular expression of RE2.
 #[derive(Clone, Debug)]
@@ -37,44 +39,51 @@ impl Pattern {
     }
 }
 
-/// The expressions of one schema: each is compiled once, and all of them together are bounded.
+/// The expressions of one schema: each is compiled once, and all of them together are bounded in a new schema.
 #[derive(Debug)]
 pub(crate) struct Patterns {
     known: HashMap<String, Result<Pattern, String>>,
-    left_bytes: usize,
-}
-
-impl Default for Patterns {
-    fn default() -> Patterns {
-        Patterns { known: HashMap::new(), left_bytes: MAX_SCHEMA_BYTES }
-    }
+    /// `None` is without a bound.
+    left_bytes: Option<usize>,
 }
 
 impl Patterns {
+    pub(crate) fn new(origin: Origin) -> Patterns {
+        let left_bytes = match origin {
+            Origin::New => Some(MAX_SCHEMA_BYTES),
+            Origin::Stored => None,
+        };
+        Patterns { known: HashMap::new(), left_bytes }
+    }
+
     /// # Errors
     /// As [`compile`], and for one that has no room beside the others.
     pub(crate) fn compile(&mut self, text: &str) -> Result<Pattern, String> {
         if let Some(known) = self.known.get(text) {
             return known.clone();
         }
-        let compiled = self.count(text);
+        let compiled = match self.left_bytes {
+            Some(left_bytes) => self.count(text, left_bytes),
+            None => compile(text),
+        };
         self.known.insert(text.to_owned(), compiled.clone());
         compiled
     }
 
-    fn count(&mut self, text: &str) -> Result<Pattern, String> {
-        let too_large = || "the expressions of the schema are too large together".to_owned();
-        for size_bytes in SIZES_BYTES {
-            let Some(left_bytes) = self.left_bytes.checked_sub(size_bytes) else { return Err(too_large()) };
+    fn count(&mut self, text: &str, left_bytes: usize) -> Result<Pattern, String> {
+        let mut size_bytes = MIN_COUNTED_BYTES;
+        loop {
+            let Some(left_bytes) = left_bytes.checked_sub(size_bytes) else {
+                return Err("the expressions of the schema are too large together".to_owned());
+            };
             match build(text, size_bytes) {
-                Err(regex::Error::CompiledTooBig(_)) if size_bytes < MAX_COMPILED_BYTES => {}
+                Err(regex::Error::CompiledTooBig(_)) if size_bytes < MAX_COMPILED_BYTES => size_bytes *= 2,
                 built => {
-                    self.left_bytes = left_bytes;
+                    self.left_bytes = Some(left_bytes);
                     return tell(text, built);
                 }
             }
         }
-        Err(too_large())
     }
 }
 
@@ -214,16 +223,32 @@ mod tests {
 
     #[test]
     fn the_expressions_of_a_schema_are_bounded_together_and_the_same_one_counts_once() {
-        let mut patterns = Patterns::default();
+        let mut patterns = Patterns::new(Origin::New);
         for _ in 0..10_000 {
             patterns.compile("^[a-z]+$").expect("is one expression");
         }
-        assert_eq!(patterns.left_bytes, MAX_SCHEMA_BYTES - SIZES_BYTES[0]);
+        let taken = MAX_SCHEMA_BYTES - patterns.left_bytes.expect("is bounded");
+        assert!(taken < 8 << 10, "{taken} for a small one");
         let large = |index: usize| format!("^{index}(a{{100}}){{20}}$");
         let refused = (0..1000).find_map(|index| patterns.compile(&large(index)).err()).expect("there is an end");
         assert_eq!(refused, "the expressions of the schema are too large together");
         patterns.compile(&large(0)).expect("it is there already");
         assert!(patterns.compile("(").is_err());
+
+        let mut stored = Patterns::new(Origin::Stored);
+        for index in 0..100 {
+            stored.compile(&large(index)).expect("what is stored was let through once");
+        }
+        assert!(stored.compile("(").is_err());
+    }
+
+    #[test]
+    fn an_expression_takes_no_more_than_twice_its_size_from_the_others() {
+        // Any character is one of thousands of ranges in UTF-8: 100 to 200 KiB each.
+        let mut patterns = Patterns::new(Origin::New);
+        for index in 0..20 {
+            patterns.compile(&format!("^{index}.{{1,256}}$")).expect("there is room");
+        }
     }
 
     #[test]

@@ -2,31 +2,33 @@
 
 use serde_json::{Number, Value};
 
+use crate::Origin;
 use crate::cel::{self, min_bytes};
 use crate::json::{entries, flag, get, items, text, texts};
 use crate::node::{Additional, Kind, Limits, ListType, Node, Rule};
 use crate::pattern::Patterns;
 
 /// The node of a schema and of all within it.
-pub(crate) fn node(schema: &Value, patterns: &mut Patterns) -> Node {
+pub(crate) fn node(schema: &Value, patterns: &mut Patterns, origin: Origin) -> Node {
     let some = |keyword: &str| get(schema, keyword).filter(|value| value.is_object());
-    let mut nodes =
-        |keyword: &str| -> Vec<Node> { items(schema, keyword).map(|(_, schema)| node(schema, patterns)).collect() };
+    let mut nodes = |keyword: &str| -> Vec<Node> {
+        items(schema, keyword).map(|(_, schema)| node(schema, patterns, origin)).collect()
+    };
     let (all_of, any_of, one_of) = (nodes("allOf"), nodes("anyOf"), nodes("oneOf"));
     let mut place = Node {
         kind: Kind::from_word(text(schema, "type")),
         nullable: flag(schema, "nullable"),
         default: get(schema, "default").cloned(),
         properties: entries(schema, "properties")
-            .map(|(name, schema)| (name.clone(), node(schema, patterns)))
+            .map(|(name, schema)| (name.clone(), node(schema, patterns, origin)))
             .collect(),
         additional: match schema.get("additionalProperties") {
             Some(Value::Bool(true)) => Additional::Anything,
             Some(Value::Bool(false)) => Additional::Refused,
-            Some(schema @ Value::Object(_)) => Additional::Of(Box::new(node(schema, patterns))),
+            Some(schema @ Value::Object(_)) => Additional::Of(Box::new(node(schema, patterns, origin))),
             _ => Additional::Unsaid,
         },
-        items: some("items").map(|schema| Box::new(node(schema, patterns))),
+        items: some("items").map(|schema| Box::new(node(schema, patterns, origin))),
         preserves_unknown: flag(schema, "x-kubernetes-preserve-unknown-fields"),
         embedded: flag(schema, "x-kubernetes-embedded-resource"),
         int_or_string: flag(schema, "x-kubernetes-int-or-string"),
@@ -41,8 +43,8 @@ pub(crate) fn node(schema: &Value, patterns: &mut Patterns) -> Node {
         all_of,
         any_of,
         one_of,
-        not: some("not").map(|schema| Box::new(node(schema, patterns))),
-        rules: items(schema, "x-kubernetes-validations").map(|(_, value)| rule(value)).collect(),
+        not: some("not").map(|schema| Box::new(node(schema, patterns, origin))),
+        rules: items(schema, "x-kubernetes-validations").map(|(_, value)| rule(value, origin)).collect(),
         has_rules: false,
         min_bytes: 0,
     };
@@ -80,10 +82,11 @@ fn limits(schema: &Value, patterns: &mut Patterns) -> Limits {
     }
 }
 
-fn rule(value: &Value) -> Rule {
+fn rule(value: &Value, origin: Origin) -> Rule {
     let text = |keyword: &str| text(value, keyword).to_owned();
-    let parsed =
-        |keyword: &str| Some(text(keyword)).filter(|text| !text.trim().is_empty()).map(|text| cel::parse(&text));
+    let parsed = |keyword: &str| {
+        Some(text(keyword)).filter(|text| !text.trim().is_empty()).map(|text| cel::parse(&text, origin))
+    };
     let expression = parsed("rule");
     let uses_old = matches!(&expression, Some(Ok(expression)) if cel::names(&expression.root, "oldSelf"));
     Rule {

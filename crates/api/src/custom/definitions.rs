@@ -255,6 +255,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_is_served_beyond_the_bounds_of_what_is_new() {
+        let rules: Vec<Value> =
+            (0..20).map(|_| json!({"rule": format!("self != ''{}", " ".repeat(15_000)), "message": "m"})).collect();
+        let patterns = (0..100).map(|index| {
+            (format!("p{index}"), json!({"type": "string", "pattern": format!("^{index}(a{{100}}){{20}}$")}))
+        });
+        let long = json!({"ruled": {"type": "string", "x-kubernetes-validations": rules}});
+        for properties in [long, patterns.collect()] {
+            let stored = things("example.com", &properties);
+            let mut errors = Vec::new();
+            super::super::check(&stored, None, &mut errors);
+            assert!(!errors.is_empty(), "it would be refused today");
+            assert!(defined(&mut Definitions::default(), &stored).is_some());
+
+            let mut changed = stored.clone();
+            changed["spec"]["versions"][0]["additionalPrinterColumns"] = json!([]);
+            let mut errors = Vec::new();
+            super::super::check(&changed, Some(&stored), &mut errors);
+            assert!(errors.is_empty(), "its schema is as it was: {errors:?}");
+            changed["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = "another".into();
+            super::super::check(&changed, Some(&stored), &mut errors);
+            assert!(!errors.is_empty(), "it is not as it was");
+        }
+    }
+
+    #[test]
     fn a_status_gives_a_kind_no_other_paths_and_no_odd_names() {
         let mut claimed = things("example.com", &json!({}));
         claimed["status"]["acceptedNames"] = json!({

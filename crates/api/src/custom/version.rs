@@ -26,7 +26,7 @@ struct Version {
 /// A kind of one element of `spec.versions`; `None` for a schema that cannot be read, which no definition has that was checked.
 pub(super) fn leak(described: Described, version: &Value, stored_api_version: &str) -> Option<&'static Kind> {
     let schema = version["schema"]["openAPIV3Schema"].clone();
-    let structural = match Structural::parse(&schema, "openAPIV3Schema") {
+    let structural = match Structural::parse_stored(&schema, "openAPIV3Schema") {
         Ok(structural) => structural,
         Err(errors) => {
             let error = errors.first().map(ToString::to_string);
@@ -54,12 +54,20 @@ fn warning(described: &Described, version: &Value) -> Option<String> {
     Some(own.unwrap_or_else(|| format!("{}/{} {} is deprecated", described.group, described.version, described.kind)))
 }
 
-/// Everything that is wrong with the schemas of a CustomResourceDefinition.
-pub fn check(definition: &Value, errors: &mut Vec<field::Error>) {
+/// Everything that is wrong with the schemas of a CustomResourceDefinition, but those that `old` has in some version: what was good
+/// once stays so.
+pub fn check(definition: &Value, old: Option<&Value>, errors: &mut Vec<field::Error>) {
     let before = errors.len();
+    let known: Vec<&Value> = old
+        .and_then(|old| old["spec"]["versions"].as_array())
+        .into_iter()
+        .flatten()
+        .map(|version| &version["schema"]["openAPIV3Schema"])
+        .collect();
     for (index, version) in definition["spec"]["versions"].as_array().into_iter().flatten().enumerate() {
         let schema = &version["schema"]["openAPIV3Schema"];
         if schema.is_object()
+            && !known.contains(&schema)
             && let Err(faults) = Structural::parse(schema, &format!("spec.versions[{index}].schema.openAPIV3Schema"))
         {
             errors.extend(faults);

@@ -90,9 +90,8 @@ impl Planner<'_> {
         old: Option<&Value>,
         errors: &mut Vec<field::Error>,
     ) {
-        let unchanged = old.is_some_and(|old| old["spec"]["versions"] == new["spec"]["versions"]);
-        if std::ptr::eq(kind, self.kinds.definitions) && !unchanged {
-            custom::check(new, errors);
+        if std::ptr::eq(kind, self.kinds.definitions) {
+            custom::check(new, old, errors);
         }
     }
 

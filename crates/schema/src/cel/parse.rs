@@ -9,6 +9,8 @@ use cel::IdedExpr;
 use cel::common::ast::{EntryExpr, Expr, SourceInfo};
 use cel::parser::{ParseErrors, Parser};
 
+use crate::Origin;
+
 /// How long an expression may be.
 const MAX_BYTES: usize = 16 * 1024;
 /// How deep its tree may be, so that walking it fits any stack.
@@ -52,11 +54,11 @@ fn show(source: &str, offset: usize, message: &str) -> String {
 
 /// # Errors
 /// Says where the text is no expression, or that it is too long or too deep.
-pub(crate) fn parse(text: &str) -> Result<Expression, String> {
+pub(crate) fn parse(text: &str, origin: Origin) -> Result<Expression, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("ERROR: <input>:1:1: an expression may not be longer than {MAX_BYTES} bytes"));
     }
-    if chain::longest(text) > MAX_DEPTH {
+    if origin == Origin::New && chain::longest(text) > MAX_DEPTH {
         return Err(too_deep());
     }
     let text = text.to_owned();
