@@ -58,8 +58,16 @@ pub(crate) fn parse(text: &str, origin: Origin) -> Result<Expression, String> {
     if text.len() > MAX_BYTES {
         return Err(format!("ERROR: <input>:1:1: an expression may not be longer than {MAX_BYTES} bytes"));
     }
-    if origin == Origin::New && chain::longest(text) > MAX_DEPTH {
-        return Err(too_deep());
+    if origin == Origin::New {
+        match chain::longest(text) {
+            Ok(..=MAX_DEPTH) => {}
+            Ok(_) => return Err(too_deep()),
+            Err(at) => {
+                let found: String = text[at..].chars().take(1).collect();
+                let message = format!("Syntax error: token recognition error at: '{found}'");
+                return Err(show(text, text[..at].chars().count(), &message));
+            }
+        }
     }
     let text = text.to_owned();
     let parsing = thread::Builder::new().stack_size(STACK_BYTES).spawn(move || {
