@@ -16,7 +16,7 @@ pub struct Kinds {
 
 impl Kinds {
     /// The kinds of users that a word means, in every version that is served; all of them for an empty word. With their schemas
-    /// only when a word is given.
+    /// only when the word is the name of one kind.
     pub async fn list(&self, word: &str, schemas: bool) -> Result<Vec<proto::Kind>, Error> {
         let request = proto::ListKindsRequest { word: word.to_owned(), schemas };
         let response = self

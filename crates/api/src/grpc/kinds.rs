@@ -39,25 +39,39 @@ impl Kinds for Service {
         // Somebody may have defined it through another member a moment ago.
         self.pipeline.catch_up().await.map_err(|status| grpc(&status))?;
         let served = self.pipeline.served();
-        let kinds = meant(&served.registry, &request.word);
+        let word = request.word.as_str();
+        let kinds = if request.schemas { named(&served.registry, word) } else { meant(&served.registry, word) };
+        if request.schemas && kinds.is_empty() && !categorized(&served.registry, word).is_empty() {
+            let why = "the schemas of a whole category are too large for one answer: give the name of one kind";
+            return Err(grpc(&Status::bad_request(why)));
+        }
         let kinds = kinds.into_iter().map(|kind| tell(kind, request.schemas)).collect();
         Ok(Response::new(proto::ListKindsResponse { kinds }))
     }
 }
 
-/// The kinds of users that a word means. A name means the first kind that has it, in all versions.
+/// The kinds of users that a word means: those of a category, or one with a name.
 fn meant(registry: &Registry, word: &str) -> Vec<&'static Kind> {
-    let custom = || registry.all().iter().copied().filter(|kind| kind.is_custom());
     if word.is_empty() {
-        return custom().collect();
+        return custom(registry).collect();
     }
-    let category: Vec<&'static Kind> = custom().filter(|kind| kind.categories.contains(&word)).collect();
-    if !category.is_empty() {
-        return category;
-    }
+    let category = categorized(registry, word);
+    if category.is_empty() { named(registry, word) } else { category }
+}
+
+fn categorized(registry: &Registry, word: &str) -> Vec<&'static Kind> {
+    custom(registry).filter(|kind| kind.categories.contains(&word)).collect()
+}
+
+/// The first kind that has a name, in all versions. They are of one definition, which bounds how large their schemas are together.
+fn named(registry: &Registry, word: &str) -> Vec<&'static Kind> {
     let Some(named) = registry.by_name(word).filter(|kind| kind.is_custom()) else { return Vec::new() };
-    let others = custom().filter(|kind| (kind.group, kind.plural) == (named.group, named.plural));
+    let others = custom(registry).filter(|kind| (kind.group, kind.plural) == (named.group, named.plural));
     std::iter::once(named).chain(others.filter(|kind| !std::ptr::eq(*kind, named))).collect()
+}
+
+fn custom(registry: &Registry) -> impl Iterator<Item = &'static Kind> {
+    registry.all().iter().copied().filter(|kind| kind.is_custom())
 }
 
 fn tell(kind: &'static Kind, schemas: bool) -> proto::Kind {
