@@ -71,7 +71,8 @@ fn accept(definition: &Value, others: &[Value], room: bool, status: &mut Value, 
         None if !room && !established => {
             condition(status, "NamesAccepted", true, "NoConflicts", "no conflicts found", now);
             let message = "the leading member has no room for further kinds until it starts again";
-            condition(status, "Established", false, "NoRoom", message, now);
+            // What tells of objects stays told until the kind is served.
+            condition(status, "Established", false, if was_second { SECOND } else { "NoRoom" }, message, now);
         }
         None => {
             condition(status, "NamesAccepted", true, "NoConflicts", "no conflicts found", now);
@@ -282,6 +283,16 @@ mod tests {
         let both = [first.clone(), last.clone()];
         assert_eq!(plan(&last, &both, 0, true, "t3"), None, "nothing is left to say");
         assert_eq!(plan(&first, &both, 0, true, "t3"), None, "its names are its own again");
+
+        // The first goes, but there is no room; then another has its names.
+        last["status"] = plan(&last, &[last.clone()], 0, false, "t4").expect("its names are free");
+        let said = json!([["NamesAccepted", "True", "NoConflicts"], ["Established", "False", SECOND]]);
+        assert_eq!(conditions(&last["status"]), said, "its objects are there still");
+        let both = [first.clone(), last.clone()];
+        last["status"] = plan(&last, &both, 0, false, "t5").expect("they are taken again");
+        assert_eq!(conditions(&last["status"])[1], json!(["Established", "False", SECOND]), "and are still");
+        last["status"] = plan(&last, &[last.clone()], 0, true, "t6").expect("there is room");
+        assert_eq!(conditions(&last["status"])[1], json!(["Established", "True", "InitialNamesAccepted"]));
 
         let mut other = second;
         other["spec"]["names"]["kind"] = "Other".into();
