@@ -20,11 +20,12 @@ mod parameters;
 mod path;
 mod respond;
 mod sessions;
+mod single;
 mod stream;
 mod verbs;
 mod view;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -35,12 +36,12 @@ use http::{HeaderMap, Method, StatusCode};
 use keelson_types::registry::Registry;
 use keelson_types::status::Status;
 use serde_json::{Value, json};
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::custom::Served;
 use crate::pipeline::{Peer, Pipeline, Target, User, Verb};
 use path::Route;
+use single::Single;
 
 /// What `kubectl version` shows: the API that is served, and by whom.
 const GIT_VERSION: &str = concat!("v1.36.0+keelson-", env!("CARGO_PKG_VERSION"));
@@ -50,6 +51,8 @@ struct Front {
     pipeline: Arc<Pipeline>,
     documents: ArcSwap<Documents>,
     openapi_v2_empty: discovery::Document,
+    /// Lets one document of all kinds be made at a time, whichever kinds there are by then.
+    openapi_v2: Single,
 }
 
 /// Everything that is told about the kinds of one registry.
@@ -58,14 +61,14 @@ struct Documents {
     discovery: discovery::Documents,
     openapi: openapi::Documents,
     /// Made when somebody asks for it.
-    openapi_v2: OnceCell<discovery::Document>,
+    openapi_v2: Arc<OnceLock<Arc<discovery::Document>>>,
 }
 
 impl Documents {
     fn new(served: Arc<Served>, before: Option<&Documents>) -> Arc<Documents> {
         let discovery = discovery::Documents::new(&served.registry);
         let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &before.openapi));
-        Arc::new(Documents { served, discovery, openapi, openapi_v2: OnceCell::new() })
+        Arc::new(Documents { served, discovery, openapi, openapi_v2: Arc::default() })
     }
 }
 
@@ -73,7 +76,12 @@ impl Documents {
 /// nobody's.
 pub fn router(pipeline: Arc<Pipeline>) -> Router {
     let documents = Documents::new(pipeline.served(), None);
-    let front = Front { pipeline, documents: ArcSwap::new(documents), openapi_v2_empty: openapi::v2::empty() };
+    let front = Front {
+        pipeline,
+        documents: ArcSwap::new(documents),
+        openapi_v2_empty: openapi::v2::empty(),
+        openapi_v2: Single::new(),
+    };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
 
@@ -180,11 +188,10 @@ impl Front {
         }
         negotiate::json(accept)?;
         let documents = self.documents();
-        let made = documents.openapi_v2.get_or_try_init(|| {
-            let served = documents.served.clone();
-            tokio::task::spawn_blocking(move || openapi::v2::document(&served.registry, GIT_VERSION))
-        });
-        Ok(respond::cached(made.await.map_err(Status::internal)?, headers))
+        let served = documents.served.clone();
+        let make = move || Arc::new(openapi::v2::document(&served.registry, GIT_VERSION));
+        let made = self.openapi_v2.get(documents.openapi_v2.clone(), make).await;
+        Ok(respond::cached(&made.map_err(Status::internal)?, headers))
     }
 
     /// What is not about objects.

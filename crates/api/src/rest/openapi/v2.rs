@@ -1,7 +1,7 @@
 //! The document of version 2, made of what version 3 says: for clients of before version 3, and for tools that read all kinds from
 //! one document.
 //!
-//! It is made when somebody asks for it, one group and version after the other, so that no more than its text is kept. What version
+//! It is made when somebody asks for it, one kind of users after the other, so that no more than its text is kept. What version
 //! 2 cannot say (`anyOf`, `oneOf`, `not`, `nullable`) is left out, which makes it say less, never something else.
 
 use std::collections::HashSet;
@@ -17,8 +17,8 @@ use super::JSON;
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 /// How a request names that type; older ones write it otherwise.
 const PROTOBUF_NAMES: &str = "com.github.proto-openapi.spec.v2";
-/// When the document has become so long, the schemas of users' kinds that are still to come stay open: thousands of them could
-/// fill a member's memory.
+/// When users' kinds have come to so much of the document, the schemas of those that are still to come stay open, and at twice as
+/// much these kinds are left out: thousands of them could fill a member's memory.
 const BYTES_MAX: usize = 32 << 20;
 
 /// Whether a request asks for protobuf.
@@ -41,16 +41,27 @@ pub(in crate::rest) fn document(registry: &Registry, server_version: &str) -> Do
 
 fn text(registry: &Registry, server_version: &str, bytes_max: usize) -> String {
     let (mut paths, mut definitions) = (Members::default(), Members::default());
+    let mut users_bytes = 0_usize;
     for (group, version) in discovery::group_versions(registry) {
         let kinds: Vec<&'static Kind> = discovery::kinds_of(registry, group, version).collect();
-        let mut whole = super::group_version(&kinds, server_version);
-        for (path, item) in take(&mut whole["paths"]) {
-            paths.add(&path, || path_item(item));
-        }
         let custom = kinds.iter().any(|kind| kind.is_custom());
-        for (name, schema) in take(&mut whole["components"]["schemas"]) {
-            let full = custom && paths.0.len() + definitions.0.len() > bytes_max;
-            definitions.add(&name, || if full { open(&schema) } else { self::schema(schema) });
+        // The program's own have much in common. Users' may be large, and many.
+        for kinds in kinds.chunks(if custom { 1 } else { usize::MAX }) {
+            if custom && users_bytes > bytes_max.saturating_mul(2) {
+                break;
+            }
+            let before = paths.0.len() + definitions.0.len();
+            let mut whole = super::group_version(kinds, server_version);
+            for (path, item) in take(&mut whole["paths"]) {
+                paths.add(&path, || path_item(item));
+            }
+            let full = custom && users_bytes > bytes_max;
+            for (name, schema) in take(&mut whole["components"]["schemas"]) {
+                definitions.add(&name, || if full { open(&schema) } else { self::schema(schema) });
+            }
+            if custom {
+                users_bytes += paths.0.len() + definitions.0.len() - before;
+            }
         }
     }
     let info = json!({"title": "Keelson", "version": server_version});
@@ -155,7 +166,9 @@ fn reference(fields: &Map<String, Value>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use keelson_types::registry;
+    use jiff::Timestamp;
+    use keelson_types::custom::{Described, Scale};
+    use keelson_types::{Definition, field, registry};
 
     use super::*;
 
@@ -190,6 +203,80 @@ mod tests {
             let definitions = document["definitions"].as_object().expect("definitions");
             let told = definitions.values().any(|schema| schema["x-kubernetes-group-version-kind"][0] == gvk);
             assert!(told, "{gvk}");
+        }
+    }
+
+    #[test]
+    fn the_document_stays_bounded_whatever_kinds_users_define() {
+        let large: Value = (0..200).map(|index| (format!("p{index}"), json!({"type": "string"}))).collect();
+        let schema: &'static Value = Box::leak(Box::new(json!({"type": "object", "properties": large})));
+        let kinds = (0..100).map(|index| {
+            let described = Described {
+                group: "example.com".to_owned(),
+                version: "v1".to_owned(),
+                kind: format!("Kind{index:02}"),
+                list_kind: format!("Kind{index:02}List"),
+                plural: format!("kind{index:02}s"),
+                singular: format!("kind{index:02}"),
+                ..Described::default()
+            };
+            described.leak(Box::leak(Box::new(Published(schema))))
+        });
+        let registry = Registry::with(kinds);
+        let own_bytes = text(registry::built_in(), "v1.36.0", BYTES_MAX).len();
+        let most = 100_000;
+        let (whole, bounded) = (text(&registry, "v1.36.0", BYTES_MAX), text(&registry, "v1.36.0", most));
+        assert!(whole.len() > own_bytes + 5 * most, "{}", whole.len());
+        assert!(bounded.len() < own_bytes + 3 * most, "{} beside {own_bytes}", bounded.len());
+        let told = |text: &str, open: bool| {
+            let document: Value = serde_json::from_str(text).expect("is JSON");
+            let kinds = (0..100).map(|index| document["definitions"][format!("com.example.v1.Kind{index:02}")].clone());
+            let field = if open { "/x-kubernetes-preserve-unknown-fields" } else { "/properties/p0" };
+            kinds.filter(|schema| schema.pointer(field).is_some()).count()
+        };
+        assert_eq!((told(&whole, false), told(&whole, true)), (100, 0));
+        let (full, open) = (told(&bounded, false), told(&bounded, true));
+        assert!(full > 1 && open > 1 && full + open < 90, "{full} with their fields, {open} without");
+    }
+
+    /// A kind that is only published.
+    struct Published(&'static Value);
+
+    impl Definition for Published {
+        fn prune(&self, _object: &mut Value) -> Vec<String> {
+            Vec::new()
+        }
+
+        fn default(&self, _object: &mut Value) {}
+
+        fn validate(&self, _new: &Value, _old: Option<&Value>, _errors: &mut Vec<field::Error>) {}
+
+        fn cells(&self, _object: &Value, _now: Timestamp) -> Vec<Value> {
+            Vec::new()
+        }
+
+        fn column_paths(&self) -> &[String] {
+            &[]
+        }
+
+        fn schema(&self) -> &Value {
+            self.0
+        }
+
+        fn openapi(&self) -> Value {
+            self.0.clone()
+        }
+
+        fn scale(&self) -> Option<&Scale> {
+            None
+        }
+
+        fn stored_api_version(&self) -> &str {
+            "example.com/v1"
+        }
+
+        fn warning(&self) -> Option<&str> {
+            None
         }
     }
 
