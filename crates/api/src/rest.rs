@@ -190,8 +190,8 @@ impl Front {
         let documents = self.documents();
         let served = documents.served.clone();
         let make = move || Arc::new(openapi::v2::document(&served.registry, GIT_VERSION));
-        let made = self.openapi_v2.get(documents.openapi_v2.clone(), make).await;
-        Ok(respond::cached(&made.map_err(Status::internal)?, headers))
+        let made = self.openapi_v2.get(documents.openapi_v2.clone(), make).await.map_err(Status::internal)?;
+        Ok(respond::cached(&made, headers))
     }
 
     /// What is not about objects.
