@@ -258,10 +258,10 @@ mod tests {
     fn what_is_stored_is_served_beyond_the_bounds_of_what_is_new() {
         let rules: Vec<Value> =
             (0..20).map(|_| json!({"rule": format!("self != ''{}", " ".repeat(15_000)), "message": "m"})).collect();
-        let patterns = (0..100).map(|index| {
+        let patterns = (0..200).map(|index| {
             (format!("p{index}"), json!({"type": "string", "pattern": format!("^{index}(a{{100}}){{20}}$")}))
         });
-        let long = json!({"ruled": {"type": "string", "x-kubernetes-validations": rules}});
+        let long = json!({"ruled": {"type": "string", "maxLength": 10, "x-kubernetes-validations": rules}});
         for properties in [long, patterns.collect()] {
             let stored = things("example.com", &properties);
             let mut errors = Vec::new();
