@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{Cluster, eventually};
+use common::{Cluster, chain, eventually};
 use keelson_proto::etcdserverpb::{LeaseGrantRequest, LeaseTimeToLiveRequest, PutRequest, RangeRequest};
 use keelson_store::{Error, Handle, backup};
 use sha2::{Digest as _, Sha256};
@@ -59,16 +59,6 @@ fn restore(cluster: &mut Cluster, member: usize, file: &Path) -> backup::Restore
         bump_revision: 0,
         mark_compacted: false,
     }
-}
-
-fn text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 #[test]
@@ -176,9 +166,9 @@ fn a_backup_that_is_not_whole_is_refused_and_nothing_is_written() {
         (Vec::new(), "is not a backup of a Keelson store"),
     ] {
         std::fs::write(&options.file, bytes).expect("writes");
-        let refused = text(&backup::restore(&options).expect_err("it is refused"));
+        let refused = chain(&backup::restore(&options).expect_err("it is refused"));
         assert!(refused.contains(expected), "{refused}");
-        let refused = text(&backup::status(&options.file, old.folder()).expect_err("it is refused"));
+        let refused = chain(&backup::status(&options.file, old.folder()).expect_err("it is refused"));
         assert!(refused.contains(expected), "{refused}");
         assert!(!options.data_dir.exists());
         let beside: Vec<_> =
@@ -187,6 +177,6 @@ fn a_backup_that_is_not_whole_is_refused_and_nothing_is_written() {
     }
     std::fs::write(&options.file, &good).expect("writes");
     std::fs::create_dir_all(options.data_dir.join("something")).expect("makes");
-    let refused = text(&backup::restore(&options).expect_err("it is refused"));
+    let refused = chain(&backup::restore(&options).expect_err("it is refused"));
     assert!(refused.contains("restore into a new one"), "{refused}");
 }

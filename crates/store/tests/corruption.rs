@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Cluster, eventually};
+use common::{Cluster, chain, eventually};
 use keelson_proto::etcdserverpb::{AlarmType, CompactionRequest, PutRequest, RangeRequest};
 use keelson_proto::keelson::store::v1::Alarm;
 use keelson_store::Error;
@@ -127,14 +127,4 @@ fn a_member_whose_data_are_not_the_others_does_not_start() {
     eventually("a put", || put(&cluster, other, "more").ok());
     cluster.stop(other);
     cluster.start_member(damaged);
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

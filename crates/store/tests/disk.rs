@@ -4,7 +4,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{Cluster, eventually};
+use common::{Cluster, chain, eventually};
 use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
 use keelson_store::Handle;
 
@@ -154,14 +154,4 @@ fn a_damaged_file_is_named_at_the_start_and_never_served() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     cluster.start_member(0);
     assert!(holds(&cluster, 0, "key-7") && holds(&cluster, 0, "more-7"));
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
