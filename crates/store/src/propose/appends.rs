@@ -180,7 +180,9 @@ async fn append(raft: Raft, round: Vec<Waiting>) {
 }
 
 /// Gives each caller its own result: they come in the order of the batches.
-async fn answer_in_turn<T>(mut results: impl Stream<Item = Appended<T>> + Unpin, callers: Vec<Caller>) {
+async fn answer_in_turn<T>(results: impl Stream<Item = Appended<T>> + Unpin, callers: Vec<Caller>) {
+    // Once Raft has stopped it ends before every caller is answered, and may not be asked again.
+    let mut results = results.fuse();
     for caller in callers {
         // It may have gone meanwhile.
         drop(caller.send(answer(results.next().await)));
