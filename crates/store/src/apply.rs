@@ -45,6 +45,8 @@ pub(crate) struct Outcome {
     pub revisions: Vec<Arc<Revision>>,
     /// The newest revision.
     pub revision: i64,
+    /// The space of what is compacted there is to be given back at once.
+    pub reclaim: Option<i64>,
 }
 
 /// What a command that changes the state of the cluster comes to.

@@ -147,20 +147,26 @@ impl Handle {
         answer::txn(self.write(fence_term, command::Command::Txn(request)).await?)
     }
 
-    /// Forgets versions that were superseded at or before a revision.
+    /// Forgets versions that were superseded at or before a revision. A physical compaction is answered when this member has
+    /// given their space back; the others do so, too, which nobody waits for.
     ///
     /// # Errors
-    /// `Compacted`, `FutureRevision`, and those of every write.
+    /// `Compacted`, `FutureRevision`, and those of every write; `Internal` when the space cannot be given back.
     pub async fn compact(&self, request: CompactionRequest) -> Result<CompactionResponse, Error> {
         validate::compact(&request)?;
-        let revision = request.revision;
-        answer::compact(self.write(NO_FENCE, command::Command::Compact(request)).await?).map_err(|error| match error {
+        let CompactionRequest { revision, physical } = request;
+        let reply = self.write(NO_FENCE, command::Command::Compact(request)).await?;
+        let answer = answer::compact(reply).map_err(|error| match error {
             Error::Compacted { .. } => {
                 Error::Compacted { requested: revision, compacted: self.member.reader.compacted() }
             }
             Error::FutureRevision { current, .. } => Error::FutureRevision { requested: revision, current },
             other => other,
-        })
+        })?;
+        if physical {
+            self.member.wait_reclaimed(revision).await?;
+        }
+        Ok(answer)
     }
 
     /// Watches from what this member has applied. Never fails: see [`watch::Item`].

@@ -25,6 +25,7 @@ use crate::raft::log::Identity;
 use crate::raft::types::StoredMembership;
 use crate::raft::{Raft, codec};
 use crate::read_index::ReadIndex;
+use crate::service::reclaim::Reclaimed;
 use crate::state::Reader;
 use crate::status::Status;
 use crate::{Error, Options};
@@ -38,6 +39,8 @@ pub(crate) struct Member {
     /// The position applied; a read of it and later finds the effects of every entry up to it.
     pub(crate) applied: watch::Receiver<u64>,
     pub(crate) leadership: watch::Receiver<Leadership>,
+    /// How far the space of physical compactions was given back here.
+    pub(crate) reclaimed: watch::Receiver<Reclaimed>,
     pub(crate) proposer: Proposer,
     pub(crate) appender: Appender,
     pub(crate) read_index: ReadIndex,

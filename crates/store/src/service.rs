@@ -6,6 +6,7 @@ mod error;
 mod join;
 mod peer_port;
 mod purge;
+pub(crate) mod reclaim;
 mod space;
 mod stalled;
 
@@ -41,6 +42,8 @@ use crate::{
 };
 
 pub use error::Error;
+
+use reclaim::Reclaimed;
 
 /// A stopping leader waits so long for a follower to take over.
 const HAND_OVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -91,6 +94,7 @@ impl Store {
             .map_err(|error| Error::Raft(Box::new(error)))?;
 
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
+        let (reclaimed_sender, reclaimed) = watch::channel(Reclaimed::default());
         let (proposer, proposals) = propose::new(answers);
         let (appender, appends) = propose::appends::new();
         let (read_index, rounds) = read_index::new();
@@ -100,6 +104,7 @@ impl Store {
             reader,
             applied,
             leadership,
+            reclaimed,
             proposer,
             appender,
             read_index,
@@ -123,6 +128,7 @@ impl Store {
             ports,
             snapshots_dir,
             leadership: leadership_sender,
+            reclaimed: reclaimed_sender,
             proposals,
             appends,
             rounds,
@@ -171,6 +177,7 @@ pub struct Service {
     ports: Ports,
     snapshots_dir: std::path::PathBuf,
     leadership: watch::Sender<Leadership>,
+    reclaimed: watch::Sender<Reclaimed>,
     proposals: propose::Proposals,
     appends: propose::appends::Appends,
     rounds: read_index::Rounds,
@@ -364,6 +371,15 @@ impl Service {
             let run = space::run(Arc::clone(&member));
             tasks.spawn(async move {
                 ("space", {
+                    run.await;
+                    Ok(())
+                })
+            });
+        }
+        {
+            let run = reclaim::run(Arc::clone(&member), self.reclaimed);
+            tasks.spawn(async move {
+                ("physical compactions", {
                     run.await;
                     Ok(())
                 })

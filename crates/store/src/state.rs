@@ -27,6 +27,7 @@ mod page_counts;
 #[cfg(test)]
 mod properties;
 pub(crate) mod reader;
+mod reclaim;
 #[cfg(test)]
 mod tests;
 
@@ -133,6 +134,9 @@ impl State {
         let commit = Instant::now();
         self.generation.commit(outcome.effects, applied, &self.options)?;
         figures.applied(begin.elapsed(), commit.elapsed());
+        if let Some(revision) = outcome.reclaim {
+            self.shared.want_reclaimed(revision);
+        }
         let wakes = self.shared.hub().publish(outcome.revision, outcome.revisions);
         Ok((outcome.replies, Some(wakes)))
     }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Cluster, eventually};
-use keelson_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeRequest, PutRequest};
+use keelson_proto::etcdserverpb::{AlarmType, CompactionRequest, DeleteRangeRequest, PutRequest, RangeRequest};
 use keelson_store::{Error, Handle};
 
 /// Small enough to be filled soon, and above what an empty state has in memory.
@@ -55,6 +55,45 @@ fn a_follower_whose_disk_is_full_stops_new_data_everywhere_until_it_has_room() {
     let handle = cluster.handle(other);
     eventually("the alarm is off", || alarms(&handle).is_empty().then_some(()));
     eventually("new data is taken", || cluster.on(other, handle.put(put("new", b"1".to_vec()))).ok());
+}
+
+/// Bytes of history that memory and files hold until somebody throws them out.
+const HISTORY_BYTES: i64 = 24 << 20;
+
+#[test]
+fn a_physical_compaction_is_answered_when_the_space_is_given_back_and_all_members_do_so() {
+    let cluster = Cluster::start(3);
+    let in_use = |member: usize| cluster.handle(member).status().database_bytes_in_use;
+    let value = noise(VALUE_BYTES);
+    let puts = usize::try_from(HISTORY_BYTES).expect("small") / VALUE_BYTES;
+    let handle = cluster.handle(cluster.leader());
+    for number in 0..puts {
+        // Half of it is of one key, and half of keys that are gone: versions and deletions.
+        let key = if number % 2 == 0 { "kept".to_owned() } else { format!("gone-{number}") };
+        cluster.on(0, handle.put(put(&key, value.clone()))).expect("a put");
+    }
+    let gone = DeleteRangeRequest { key: "gone".into(), range_end: "gonf".into(), ..DeleteRangeRequest::default() };
+    let deleted = cluster.on(0, handle.delete_range(gone)).expect("a deletion");
+    assert_eq!(deleted.deleted, i64::try_from(puts / 2).expect("few"));
+    // The newest revision is kept by a compaction, its deletions, too.
+    cluster.on(0, handle.put(put("kept", value.clone()))).expect("a put");
+    let revision = handle.revision();
+    for member in cluster.running() {
+        eventually("all is applied", || (cluster.handle(member).revision() >= revision).then_some(()));
+        assert!(in_use(member) > HISTORY_BYTES, "member {member} uses {}", in_use(member));
+    }
+    let asked = cluster.follower();
+    let handle = cluster.handle(asked);
+    // Nobody writes: nothing but the compaction itself makes files smaller.
+    cluster.on(asked, handle.compact(CompactionRequest { revision, physical: true })).expect("a compaction");
+    assert!(in_use(asked) < HISTORY_BYTES / 4, "the member that was asked still uses {}", in_use(asked));
+    for member in cluster.running() {
+        eventually("all members give it back", || (in_use(member) < HISTORY_BYTES / 4).then_some(()));
+    }
+    let kept = RangeRequest { key: "\0".into(), range_end: "\0".into(), ..RangeRequest::default() };
+    let kept = cluster.on(asked, handle.range(kept)).expect("a range");
+    assert_eq!(kept.kvs.iter().map(|pair| pair.key.clone()).collect::<Vec<_>>(), ["kept"]);
+    assert_eq!(kept.kvs[0].value, value);
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(super) struct Context<'a> {
     /// The newest complete revision.
     revision: i64,
     compacted: i64,
+    reclaim: Option<i64>,
     /// Changes of the revision being made.
     changes: Vec<Change>,
     /// Sub revision of the next change.
@@ -82,6 +83,7 @@ impl<'a> Context<'a> {
             lease_keys: BTreeMap::new(),
             revision: generation.figures.revision(),
             compacted: generation.figures.compacted(),
+            reclaim: None,
             changes: Vec::new(),
             sub: 0,
             revisions: Vec::new(),
@@ -105,6 +107,11 @@ impl<'a> Context<'a> {
 
     pub(super) fn set_compacted(&mut self, revision: i64) {
         self.compacted = revision;
+    }
+
+    /// Has the space of what is compacted given back at once. Nothing that is replicated depends on it.
+    pub(super) fn reclaim(&mut self) {
+        self.reclaim = Some(self.compacted);
     }
 
     /// The revision alone, as etcd answers the operations of a transaction; whoever answers a client adds the rest.
@@ -306,7 +313,7 @@ impl<'a> Context<'a> {
             cluster: self.cluster_changed.then_some(self.cluster),
             auth: self.auth_changed.then_some(self.auth),
         };
-        Outcome { replies, effects, revisions: self.revisions, revision: self.revision }
+        Outcome { replies, effects, revisions: self.revisions, revision: self.revision, reclaim: self.reclaim }
     }
 
     fn previous(&self, before: Option<KeyValue>) -> Previous {

@@ -70,7 +70,7 @@ impl Quota {
         // What is not in files yet is counted at more than its worth.
         let done = if compacted > self.rewritten_at {
             tracing::info!(compacted, "over the quota: cleaning the files of what was compacted");
-            blocking(reader, Reader::rewrite).await
+            blocking(reader, |reader| reader.reclaim(|| true)).await
         } else if reader.size_bytes() <= limit {
             blocking(reader, Reader::flush).await
         } else {

@@ -13,7 +13,7 @@ use super::{Error, Options, meta};
 use crate::mvcc::compaction::Factory;
 use crate::mvcc::key;
 
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 const REV: &str = "rev";
 const LEASE: &str = "lease";
 const LEASE_KEYS: &str = "lease_keys";

@@ -70,15 +70,15 @@ pub(crate) struct Generation {
     pub(crate) leases: RwLock<Table>,
     cluster: RwLock<Arc<ClusterState>>,
     pub(crate) auth: Arc<auth::Gate>,
-    writer: Mutex<Writer>,
+    pub(super) writer: Mutex<Writer>,
     /// The applying thread's, and only its.
     pub(crate) latest: Mutex<Latest>,
 }
 
 /// What only the applying thread needs.
-struct Writer {
-    sweep: Sweep,
-    bytes_since_flush: u64,
+pub(super) struct Writer {
+    pub(super) sweep: Sweep,
+    pub(super) bytes_since_flush: u64,
     index_at_flush: u64,
     /// A flush in the background, not yet known to be over.
     flushing: Option<Flushing>,
@@ -274,16 +274,6 @@ impl Generation {
         self.sum(MEMTABLE_BYTES)
     }
 
-    /// Flushes, and rewrites the files without what is compacted. Takes as long as reading and writing them all; reads and
-    /// writes go on.
-    pub(crate) fn rewrite(&self) -> Result<(), Error> {
-        self.flush()?;
-        for family in self.columns()?.each() {
-            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
-        }
-        Ok(())
-    }
-
     /// Bytes of the database's files.
     pub(crate) fn size_bytes(&self) -> Result<u64, Error> {
         self.sum(TABLE_BYTES)
@@ -310,7 +300,7 @@ impl Generation {
 }
 
 /// In a simulation, waits for the database's own threads: how far they are must not make two runs different.
-fn settle(db: &DB) -> Result<(), Error> {
+pub(super) fn settle(db: &DB) -> Result<(), Error> {
     match machine::current() {
         None => Ok(()),
         Some(_) => db.wait_for_compact(&WaitForCompactOptions::default()).map_err(Error::rocks("waiting")),
@@ -318,7 +308,7 @@ fn settle(db: &DB) -> Result<(), Error> {
 }
 
 /// Options of all writes: the replicated log is the log.
-fn without_log() -> WriteOptions {
+pub(super) fn without_log() -> WriteOptions {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
     options

@@ -87,7 +87,8 @@ impl Model {
                 Ok(R::Txn(response))
             }
             C::Compact(request) => {
-                if request.revision <= self.compacted {
+                let nothing = request.revision == 0 && self.compacted == 0;
+                if request.revision <= self.compacted && !nothing {
                     return Err(Reason::Compacted);
                 }
                 if request.revision > self.revision {

@@ -11,6 +11,7 @@ use keelson_proto::etcdserverpb::{
     HashKvResponse, RangeRequest, RangeResponse, ResponseHeader, TxnRequest, TxnResponse,
 };
 use keelson_proto::keelson::store::v1::ClusterState;
+use tokio::sync::watch as watch_channel;
 
 use super::cluster::Alarms;
 use super::generation::{Figures, Generation};
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     measured: StateFigures,
     auth: Arc<Gate>,
     page_counts: Arc<PageCounts>,
+    /// The revision up to which the space of what is compacted is to be given back at once; 0 at first.
+    reclaim: watch_channel::Sender<i64>,
 }
 
 impl Shared {
@@ -48,6 +51,7 @@ impl Shared {
             auth: Arc::clone(&generation.auth),
             generation: ArcSwapOption::new(Some(generation)),
             page_counts: Arc::new(PageCounts::new()),
+            reclaim: watch_channel::Sender::new(0),
         }
     }
 
@@ -57,6 +61,15 @@ impl Shared {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    /// Asks for the space of what is compacted at `revision`.
+    pub(super) fn want_reclaimed(&self, revision: i64) {
+        self.reclaim.send_if_modified(|wanted| {
+            let further = revision > *wanted;
+            *wanted = revision.max(*wanted);
+            further
+        });
     }
 
     pub(super) fn measured(&self) -> &StateFigures {
@@ -328,12 +341,22 @@ impl Reader {
         self.shared.generation().and_then(size).unwrap_or_default().max(self.bytes_in_use())
     }
 
-    /// Rewrites the files without what is compacted; blocks until that is done.
+    /// Rewrites the files without what is compacted; blocks until that is done, or it is not to `go_on`.
     ///
     /// # Errors
     /// When the disk fails or the state is closed.
-    pub(crate) fn rewrite(&self) -> Result<(), Error> {
-        self.shared.generation()?.rewrite()
+    pub(crate) fn reclaim(&self, go_on: impl Fn() -> bool) -> Result<(), Error> {
+        self.shared.generation()?.reclaim(go_on)
+    }
+
+    /// Asks for the space of what is compacted at `revision`.
+    pub(crate) fn want_reclaimed(&self, revision: i64) {
+        self.shared.want_reclaimed(revision);
+    }
+
+    /// The revision up to which somebody asked for the space of what is compacted.
+    pub(crate) fn wants_reclaimed(&self) -> watch_channel::Receiver<i64> {
+        self.shared.reclaim.subscribe()
     }
 
     /// Who may do what.

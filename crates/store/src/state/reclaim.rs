@@ -1,0 +1,116 @@
+//! Gives the space of what is compacted back at once, instead of when RocksDB rewrites its files anyway.
+//!
+//! The sweep, which else moves on with what is applied, is brought to its end; then the files are rewritten, a slice of the
+//! keys after the other, so that an end is never far. Reads and writes go on: a step of the sweep holds the writer for as
+//! long as it does between applied entries, and automatic compactions are not held up until all is rewritten.
+
+use rocksdb::{CompactOptions, WriteBatch};
+
+use super::Error;
+use super::columns::DATA;
+use super::generation::{Generation, settle, without_log};
+use crate::mvcc::key;
+
+/// Bytes of files that are rewritten before it is asked again whether to go on: a few seconds' work. More slices would merge
+/// what is new once for each of them.
+const SLICE_BYTES: usize = 256 << 20;
+
+impl Generation {
+    /// Frees what is compacted, for as long as it is to `go_on`. Takes as long as reading and writing all files.
+    pub(crate) fn reclaim(&self, go_on: impl Fn() -> bool) -> Result<(), Error> {
+        // Until it is durable, the compacted revision must not show in what is missing.
+        self.flush()?;
+        let columns = self.columns()?;
+        while self.sweep_step()? {
+            if !go_on() {
+                return Ok(());
+            }
+        }
+        self.flush()?;
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        let bounds = self.slices()?;
+        let mut from: Option<&[u8]> = None;
+        for to in bounds.iter().map(|bound| Some(bound.as_slice())).chain([None]) {
+            if !go_on() {
+                return Ok(());
+            }
+            self.db().compact_range_cf_opt(columns.data, from, to, &options);
+            from = to;
+        }
+        for family in columns.each() {
+            if !std::ptr::eq(family, columns.data) && go_on() {
+                self.db().compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+            }
+        }
+        settle(self.db())
+    }
+
+    /// Moves the sweep on as applying entries does; says whether anything may be left.
+    fn sweep_step(&self) -> Result<bool, Error> {
+        let columns = self.columns()?;
+        let floor = self.floor();
+        let mut writer = self.writer.lock();
+        let mut sweep = writer.sweep;
+        if !sweep.pending(floor) {
+            return Ok(false);
+        }
+        let mut batch = WriteBatch::default();
+        sweep.step(&columns, floor, &mut batch)?;
+        writer.bytes_since_flush += batch.size_in_bytes() as u64;
+        self.db().write_opt(batch, &without_log()).map_err(Error::rocks("sweeping history"))?;
+        writer.sweep = sweep;
+        // Whoever applies entries goes first.
+        parking_lot::MutexGuard::unlock_fair(writer);
+        Ok(true)
+    }
+
+    /// Where column family `data` is cut into parts of about [`SLICE_BYTES`], never between two versions of a key.
+    fn slices(&self) -> Result<Vec<Vec<u8>>, Error> {
+        let files = self.db().live_files().map_err(Error::rocks("listing files"))?;
+        let files = files.into_iter().filter(|file| file.column_family_name == DATA);
+        Ok(cut(files.filter_map(|file| Some((file.start_key?, file.size))).collect()))
+    }
+}
+
+/// Cuts files, of which each has its first key and its size, into slices.
+fn cut(mut files: Vec<(Vec<u8>, usize)>) -> Vec<Vec<u8>> {
+    files.sort_unstable();
+    let mut bounds: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = 0;
+    for (first, size) in files {
+        if bytes >= SLICE_BYTES {
+            let bound = key::shared_part(&first).unwrap_or(&first).to_vec();
+            if bounds.last() != Some(&bound) {
+                bounds.push(bound);
+                bytes = 0;
+            }
+        }
+        bytes += size;
+    }
+    bounds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_cut_between_keys_and_never_between_versions() {
+        let version = |user_key: &str, revision| {
+            let mut data_key = key::prefix(user_key.as_bytes());
+            key::push_revision(&mut data_key, revision);
+            data_key
+        };
+        assert!(cut(vec![(version("a", 1), SLICE_BYTES)]).is_empty());
+        let files = vec![
+            (version("c", 9), 1),
+            (version("a", 9), SLICE_BYTES / 2),
+            (version("b", 9), SLICE_BYTES / 2),
+            (version("c", 5), SLICE_BYTES),
+            (version("c", 4), SLICE_BYTES),
+            (version("d", 4), 1),
+        ];
+        assert_eq!(cut(files), [key::prefix(b"c"), key::prefix(b"d")]);
+    }
+}
