@@ -90,7 +90,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// The README compares this project with others, and names a test for each thing that it has. They must be there.
+/// The README compares this project with others, and names the tests of each thing that it has. They must be there.
 #[test]
 fn the_readme_names_tests_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -109,12 +109,46 @@ fn the_readme_names_tests_that_there_are() {
         read_sources(&root.join(folder), &mut sources);
     }
     for row in rows {
-        let (feature, ours, test) = (row[1], row[2], row[3].trim_matches('`'));
+        let (feature, ours) = (row[1], row[2]);
+        let tests: Vec<&str> =
+            row[3].split(", ").filter(|name| !name.is_empty()).map(|name| name.trim_matches('`')).collect();
         let has_not = ours.starts_with("no");
-        assert_eq!(test.is_empty(), has_not, "{feature}: a test for each that is there, and for no other");
-        let is_there = sources.contains(&format!("fn {test}(")) || sources.contains(&format!("Trial::test(\"{test}\""));
-        assert!(has_not || is_there, "{feature}: there is no test {test}");
+        assert_eq!(tests.is_empty(), has_not, "{feature}: a test for each that is there, and for no other");
+        for test in tests {
+            let is_there =
+                sources.contains(&format!("fn {test}(")) || sources.contains(&format!("Trial::test(\"{test}\""));
+            assert!(is_there, "{feature}: there is no test {test}");
+        }
     }
+}
+
+/// What the documents call a file or a folder is one, from the root or, as they abbreviate it, from a crate's `src`.
+#[test]
+fn the_documents_name_files_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut faults = Vec::new();
+    let mut named = 0;
+    for (page, places) in [
+        ("ARCHITECTURE.md", &["", "crates/api/src"][..]),
+        ("CONTRIBUTING.md", &["", "crates/api/src", "crates/types/src", "crates/types/src/kinds", "crates/bench/src"]),
+        ("crates/api/OVERVIEW.md", &["", "crates/api/src", "crates/api/src/pipeline"]),
+        ("crates/store/OVERVIEW.md", &["", "crates/store/src", "crates/store/src/etcd_v3"]),
+    ] {
+        let text = std::fs::read_to_string(root.join(page)).expect("a page");
+        for word in text.split(|c: char| c.is_whitespace() || "`,;()".contains(c)) {
+            let word = word.trim_end_matches(['.', ':']);
+            let is_path = (word.contains('/') && word.ends_with(".rs")) || word.starts_with("crates/");
+            if !is_path || word.contains(['<', '*', '…', '{']) {
+                continue;
+            }
+            named += 1;
+            if !places.iter().any(|place| root.join(place).join(word).exists()) {
+                faults.push(format!("{page} names {word}, which is not there"));
+            }
+        }
+    }
+    assert!(named > 40, "{named} files are named");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 /// Appends all Rust below `folder`.
