@@ -15,7 +15,9 @@ use crate::side::Side;
 use crate::wire::{Connection, Failure, Method, frame};
 
 /// Keys in one transaction: below etcd's bound of 128 operations.
-const KEYS_PER_TXN: usize = 100;
+const KEYS_PER_TXN_MAX: usize = 100;
+/// Bytes of values in one transaction: below etcd's bound of 1.5 MiB for a request.
+const VALUE_BYTES_PER_TXN_MAX: usize = 1 << 20;
 /// Transactions in flight: enough to keep the disk busy, few enough that their bytes do not matter.
 const IN_FLIGHT: usize = 24;
 
@@ -24,11 +26,12 @@ const IN_FLIGHT: usize = 24;
 /// # Errors
 /// When the cluster refuses one.
 pub async fn keys(side: &Side, prefix: &'static str, keys: usize, value_bytes: usize) -> anyhow::Result<()> {
+    let per_txn = (VALUE_BYTES_PER_TXN_MAX / value_bytes.max(1)).clamp(1, KEYS_PER_TXN_MAX);
     let request = Rc::new(move |batch: usize| {
-        let first = batch * KEYS_PER_TXN;
-        frame(&txn(prefix, first..(first + KEYS_PER_TXN).min(keys), value_bytes))
+        let first = batch * per_txn;
+        frame(&txn(prefix, first..(first + per_txn).min(keys), value_bytes))
     });
-    all(side, Method::Txn, keys.div_ceil(KEYS_PER_TXN), IN_FLIGHT, request).await
+    all(side, Method::Txn, keys.div_ceil(per_txn), IN_FLIGHT, request).await
 }
 
 /// Sends `count` requests, so many at a time; afterwards every member has applied them.

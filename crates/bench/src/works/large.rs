@@ -20,10 +20,8 @@ use crate::wire::{Connection, Failure, Method, frame};
 
 /// Where the keys are.
 const PREFIX: &str = "/bench/large/";
-/// Size of each value.
-const LARGE_VALUE_BYTES: usize = 1 << 10;
-/// Keys in one answer of a list in pages.
-const PAGE_KEYS: i64 = 10_000;
+/// Bytes of values in one answer of a list in pages: 10,000 keys of 1 KiB.
+const PAGE_BYTES: usize = 10_000 << 10;
 /// How often the members' memory is looked at.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// Pause between two puts of the one client that notices stalls.
@@ -37,12 +35,15 @@ pub struct Large {
     /// How many keys: 3000000 for 3 GB.
     #[arg(long, default_value_t = 300_000)]
     pub keys: usize,
+    /// Size of each value, which does not compress. 2000000 keys of 10240 bytes are 20 GB a member.
+    #[arg(long, default_value_t = 1 << 10, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub value_bytes: u32,
 }
 
 #[async_trait(?Send)]
 impl Work for Large {
     fn title(&self) -> String {
-        format!("{} keys of {LARGE_VALUE_BYTES} B: load, then list all", self.keys)
+        format!("{} keys of {} B: load, then list all", self.keys, self.value_bytes)
     }
 
     fn targets(&self) -> Vec<Target> {
@@ -67,7 +68,7 @@ impl Work for Large {
             anyhow::Ok(milliseconds(&puts.latencies, 0.99))
         };
         let empty = alone().await?;
-        let (seconds, peak, _) = self.watched(side, fill::keys(side, PREFIX, self.keys, LARGE_VALUE_BYTES)).await?;
+        let (seconds, peak, _) = self.watched(side, self.fill(side)).await?;
         figures.push(Figure::higher("load", "keys/s", self.keys as f64 / seconds));
         figures.push(Figure::lower("RSS, load", "MiB", peak));
         let loaded = alone().await?;
@@ -93,6 +94,14 @@ impl Work for Large {
 }
 
 impl Large {
+    async fn fill(&self, side: &Side) -> anyhow::Result<()> {
+        fill::keys(side, PREFIX, self.keys, self.value_bytes as usize).await
+    }
+
+    fn page_keys(&self) -> i64 {
+        (PAGE_BYTES / self.value_bytes as usize).max(1) as i64
+    }
+
     /// Does something while one client puts now and then and the members' memory is looked at: how many seconds it took, the
     /// most memory that a member had in MiB, and the puts.
     async fn watched(
@@ -122,7 +131,7 @@ impl Large {
         let mut revision = 0;
         let mut found = 0;
         loop {
-            let request = RangeRequest { key: next, limit: PAGE_KEYS, revision, ..whole() };
+            let request = RangeRequest { key: next, limit: self.page_keys(), revision, ..whole() };
             let page: RangeResponse = connection.ask(Method::Range, &request).await?;
             found += page.kvs.len();
             if revision == 0 {

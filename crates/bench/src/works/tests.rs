@@ -119,7 +119,7 @@ fn works_with_much_data_leave_what_they_say() {
         assert_eq!(long.expect("a read").kvs[0].version, 300);
 
         // It fails by itself if a list is not whole.
-        let (figures, _) = run(&Large { keys: 2_050 }, &side).await;
+        let (figures, _) = run(&Large { keys: 2_050, value_bytes: 1 << 10 }, &side).await;
         for figure in ["load", "loaded by empty", "list, pages", "list, stream"] {
             assert!(value(&figures, figure) > 0.0);
         }
