@@ -2,8 +2,9 @@
 //!
 //! A round of appending costs each member a write and a sync of its log, a message each way, and a turn of applying, with one
 //! batch as with many; and each event costs its watchers a message, alone or together with others. While a round is under way,
-//! the batches that come gather for the next, and those whom it has answered may write again before that begins. What is large
-//! enough to be worth a round of its own does not wait.
+//! the batches that come gather for the next, and those whom it has answered may write again before that begins. Otherwise two
+//! halves of the writers would take turns, each waiting for the other's round. What is large enough to be worth a round of its
+//! own does not wait.
 
 use std::time::Duration;
 
@@ -35,8 +36,14 @@ const LARGE_ROUND_BYTES: usize = 60_000;
 /// How often everything else that can run does so between the end of a round and the next one. It takes no time when there is
 /// nothing, and longer the more was woken: writers who were answered, and watchers.
 const TURNS_GIVEN: usize = 20;
-/// No longer than this.
+/// About as long as this; what runs in such a turn may take longer.
 const TURNS_GIVEN_WITHIN: Duration = Duration::from_millis(1);
+/// Rounds that take less are not waited for any further: a timer is not finer than half of this.
+const SLOW_ROUND: Duration = Duration::from_millis(2);
+/// After a slow round, those whom it has answered are waited for half as long as it took, but no longer than this.
+const GATHER_WITHIN: Duration = Duration::from_millis(5);
+/// When they do not come, so many rounds at most begin without such a wait before it is tried again.
+const GATHERS_SKIPPED_MAX: u32 = 64;
 /// When no round has begun or ended for so long, the quorum is lost, perhaps. What waits is handed to Raft all the same, which refuses
 /// it as soon as it knows: a refusal is worth more than an answer that nobody knows.
 const ROUND_PATIENCE: Duration = Duration::from_millis(200);
@@ -95,14 +102,23 @@ impl Appends {
         let mut waiting: Vec<Waiting> = Vec::new();
         // What arrives does not move this: a trickle of batches must not keep all of them waiting.
         let mut patience_ends = Instant::now();
+        let mut newest = Newest { begun: Instant::now(), batches: 0 };
+        let mut gathering = Gathering::default();
         loop {
             let mut late = false;
             tokio::select! {
                 biased;
                 Some(()) = rounds.next() => {
                     if rounds.is_empty() && bytes(&waiting) < LARGE_ROUND_BYTES {
+                        let took = newest.begun.elapsed();
+                        // The writers that there are: those who waited behind the round, and those whom it has answered.
+                        let writers = waiting.len() + newest.batches;
                         give_turns().await;
                         self.look(&mut waiting);
+                        if !waiting.is_empty() && waiting.len() < writers && took >= SLOW_ROUND && gathering.is_due() {
+                            let gather = self.gather(&mut waiting, writers);
+                            gathering.learn(tokio::time::timeout((took / 2).min(GATHER_WITHIN), gather).await.is_ok());
+                        }
                     }
                     patience_ends = Instant::now() + ROUND_PATIENCE;
                 }
@@ -122,9 +138,20 @@ impl Appends {
             while may_start(bytes(&waiting), rounds.len()) || (late && !waiting.is_empty()) {
                 late = false;
                 let round = take_round(&mut waiting);
+                newest = Newest { begun: Instant::now(), batches: round.len() };
                 patience_ends = Instant::now() + ROUND_PATIENCE;
                 rounds.push(append(round).boxed());
             }
+        }
+    }
+
+    /// Takes in what arrives, until so many wait or they are worth a round of their own.
+    async fn gather(&mut self, waiting: &mut Vec<Waiting>, count: usize) {
+        while waiting.len() < count.min(ROUND_BATCHES_MAX)
+            && bytes(waiting) < LARGE_ROUND_BYTES
+            && let Some(arrived) = self.queue.recv().await
+        {
+            waiting.push(arrived);
         }
     }
 
@@ -135,6 +162,32 @@ impl Appends {
         {
             waiting.push(arrived);
         }
+    }
+}
+
+/// The round that has begun last.
+struct Newest {
+    begun: Instant,
+    batches: usize,
+}
+
+/// Whether it pays to wait for those who were answered: as often as they do not come, it is tried less often.
+#[derive(Default)]
+struct Gathering {
+    in_vain: u32,
+    skip: u32,
+}
+
+impl Gathering {
+    fn is_due(&mut self) -> bool {
+        let due = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        due
+    }
+
+    fn learn(&mut self, all_came: bool) {
+        self.in_vain = if all_came { 0 } else { self.in_vain.saturating_add(1) };
+        self.skip = 1_u32.checked_shl(self.in_vain).unwrap_or(u32::MAX).min(GATHERS_SKIPPED_MAX) - 1;
     }
 }
 

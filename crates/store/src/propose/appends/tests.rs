@@ -172,6 +172,59 @@ async fn writers_who_are_answered_write_again_before_the_next_round_begins() {
     assert!(sizes[2..].iter().all(|size| *size == WRITERS), "{sizes:?}");
 }
 
+/// Two writers, and two more who came while the first were served; each writes again a while after it was answered. How many
+/// were in each round, and how long after the one before it began.
+async fn two_halves(round_takes: Duration, writes_again_after: Duration) -> Vec<(usize, Duration)> {
+    let mut appends = Loop::start();
+    let half = |appender: &Appender| {
+        for appender in [appender.clone(), appender.clone()] {
+            tokio::spawn(async move {
+                while appender.append(vec![0; 1].into()).await.is_ok() {
+                    sleep(writes_again_after).await;
+                }
+            });
+        }
+    };
+    half(&appends.appender);
+    let mut round = appends.next().await;
+    half(&appends.appender);
+    settle().await;
+    let mut seen = Vec::new();
+    for _ in 0..100 {
+        sleep(round_takes).await;
+        let (writers, begun) = (round.batches.len(), round.at);
+        for waiting in round.batches {
+            waiting.appended.send(Ok(())).expect("its writer waits");
+        }
+        round.end.send(()).expect("the round is under way");
+        round = appends.next().await;
+        seen.push((writers, round.at - begun));
+    }
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn writers_of_slow_rounds_find_together() {
+    let rounds = two_halves(SLOW_ROUND * 5, Duration::from_millis(1)).await;
+    assert_eq!(rounds[0].0, 2);
+    assert!(rounds[1..].iter().all(|(writers, _)| *writers == 4), "{rounds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_do_not_come_again_soon_are_seldom_waited_for() {
+    let round_takes = SLOW_ROUND * 5;
+    let rounds = two_halves(round_takes, GATHER_WITHIN * 2 - Duration::from_millis(1)).await;
+    let waited = rounds.iter().filter(|(_, apart)| *apart > round_takes).count();
+    assert!((1..10).contains(&waited), "{rounds:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_after_a_quick_round() {
+    let round_takes = SLOW_ROUND / 2;
+    let rounds = two_halves(round_takes, Duration::from_millis(1)).await;
+    assert!(rounds.iter().all(|round| *round == (2, round_takes)), "{rounds:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn rounds_that_begin_late_are_bounded() {
     let mut appends = Loop::start();
