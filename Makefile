@@ -45,6 +45,7 @@ check: ## Check formatting, lints and the architecture
 	cargo fmt --all --check
 	cargo fmt --manifest-path $(rust_clients) --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path $(rust_clients) --all-targets -- -D warnings
 	cargo test --workspace --test architecture
 
 fmt: ## Format the code

@@ -151,6 +151,23 @@ fn the_documents_name_files_that_there_are() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// The programs for kube-rs are a workspace of their own, which inherits nothing.
+#[test]
+fn programs_for_kube_rs_are_linted_as_the_product_is() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = |manifest: &Path, heading: &str| -> BTreeSet<String> {
+        let text = std::fs::read_to_string(manifest).expect("a manifest");
+        let lines = text.lines().skip_while(|line| *line != heading).skip(1);
+        lines.take_while(|line| !line.is_empty()).map(str::to_owned).collect()
+    };
+    for tool in ["rust", "clippy"] {
+        let product = table(&package.join("../../Cargo.toml"), &format!("[workspace.lints.{tool}]"));
+        let programs = table(&package.join("tests/clients/rust/Cargo.toml"), &format!("[lints.{tool}]"));
+        assert!(!product.is_empty());
+        assert_eq!(programs, product, "{tool}");
+    }
+}
+
 /// Appends all Rust below `folder`.
 fn read_sources(folder: &Path, sources: &mut String) {
     for entry in std::fs::read_dir(folder).expect("a folder") {

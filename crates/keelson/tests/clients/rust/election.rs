@@ -10,7 +10,10 @@ use kube::api::PostParams;
 
 use crate::cluster::{Cluster, named, refused, until};
 
-const LEASE: Duration = Duration::from_secs(2);
+/// For a race: no machine is so slow that it ends meanwhile.
+const LONG: Duration = Duration::from_secs(3600);
+/// For what must end.
+const SHORT: Duration = Duration::from_secs(1);
 
 struct Candidate {
     name: &'static str,
@@ -18,7 +21,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    fn wanted(&self, found: Option<&Lease>) -> Lease {
+    fn wanted(&self, found: Option<&Lease>, duration: Duration) -> Lease {
         let now = MicroTime(Timestamp::now());
         let mut lease = found.cloned().unwrap_or_else(|| Lease { metadata: named("lock"), ..Lease::default() });
         let spec = lease.spec.get_or_insert_with(LeaseSpec::default);
@@ -27,18 +30,18 @@ impl Candidate {
             spec.lease_transitions = Some(spec.lease_transitions.map_or(0, |count| count + 1));
         }
         spec.holder_identity = Some(self.name.to_owned());
-        spec.lease_duration_seconds = Some(LEASE.as_secs() as i32);
+        spec.lease_duration_seconds = Some(duration.as_secs() as i32);
         spec.renew_time = Some(now);
         lease
     }
 
-    /// Takes the Lease, or renews it; `None` when somebody else has it, or was faster.
-    async fn lead(&self) -> Option<Lease> {
+    /// Takes the Lease for so long, or renews it; `None` when somebody else has it, or was faster.
+    async fn lead(&self, duration: Duration) -> Option<Lease> {
         let found = self.leases.get_opt("lock").await.expect("is looked for");
         let written = match &found {
-            None => self.leases.create(&PostParams::default(), &self.wanted(None)).await,
+            None => self.leases.create(&PostParams::default(), &self.wanted(None, duration)).await,
             Some(lease) if self.may_take(lease) => {
-                self.leases.replace("lock", &PostParams::default(), &self.wanted(Some(lease))).await
+                self.leases.replace("lock", &PostParams::default(), &self.wanted(Some(lease), duration)).await
             }
             Some(_) => return None,
         };
@@ -65,21 +68,24 @@ async fn one_of_two_leads() {
     let first = Candidate { name: "first", leases: cluster.api(0) };
     let second = Candidate { name: "second", leases: cluster.api(1) };
     // However they race for a Lease that is not there, one gets it.
-    let (one, other) = futures::future::join(first.lead(), second.lead()).await;
-    let (leader, follower, lease) = match (one, other) {
-        (Some(lease), None) => (&first, &second, lease),
-        (None, Some(lease)) => (&second, &first, lease),
+    let (one, other) = futures::future::join(first.lead(LONG), second.lead(LONG)).await;
+    let (leader, follower) = match (one, other) {
+        (Some(_), None) => (&first, &second),
+        (None, Some(_)) => (&second, &first),
         both => panic!("one must lead: {both:?}"),
     };
-    let renewed = leader.lead().await.expect("a leader renews");
-    assert_eq!(renewed.spec.as_ref().and_then(|spec| spec.lease_transitions), Some(0));
+    assert!(follower.lead(LONG).await.is_none(), "the Lease is another's");
+    let renewed = leader.lead(SHORT).await.expect("a leader renews");
+    let of_leader = renewed.spec.as_ref().expect("a specification");
+    assert_eq!(of_leader.lease_transitions, Some(0));
 
     // The leader stops; when its time is over, the other one leads.
-    let taken = until("the other one leads", || follower.lead()).await;
+    let taken = until("the other one leads", || follower.lead(LONG)).await;
     let spec = taken.spec.expect("a specification");
     assert_eq!((spec.holder_identity.as_deref(), spec.lease_transitions), (Some(follower.name), Some(1)));
-    assert!(spec.acquire_time > lease.spec.and_then(|spec| spec.renew_time), "not before");
+    let ended = of_leader.renew_time.as_ref().expect("a time").0 + SHORT;
+    assert!(spec.acquire_time.expect("a time").0 >= ended, "not before");
     // One that does not know yet that it was replaced cannot write over it.
-    let late = leader.leases.replace("lock", &PostParams::default(), &leader.wanted(Some(&renewed))).await;
+    let late = leader.leases.replace("lock", &PostParams::default(), &leader.wanted(Some(&renewed), LONG)).await;
     assert!(refused(late).is_conflict());
 }

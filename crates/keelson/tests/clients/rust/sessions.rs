@@ -156,10 +156,25 @@ async fn pods_are_debugged_and_resized() {
     let process = cluster.pods(2).exec("p", ["hostname"], &inside).await.expect("begins");
     assert_eq!(outcome(process).await.0, "p\n");
 
-    let limits = |memory: &str| {
-        Patch::Strategic(json!({"spec": {"containers": [{"name": "c", "resources": {
-        "limits": {"cpu": "1", "memory": memory}, "requests": {"cpu": "100m", "memory": "64Mi"}}}]}}))
+    let resources = |cpu: &str| json!({"limits": {"cpu": "1"}, "requests": {"cpu": cpu, "memory": "64Mi"}});
+    let resize = |container: &str, cpu: &str| {
+        Patch::Strategic(json!({"spec": {"containers": [{"name": container, "resources": resources(cpu)}]}}))
     };
-    let best_effort = cluster.pods(1).patch_resize("p", &params, &limits("128Mi")).await;
+    let best_effort = cluster.pods(1).patch_resize("p", &params, &resize("c", "100m")).await;
     assert_eq!(causes(&refused(best_effort)), ["spec"], "the class of its quality of service would change");
+
+    let mut sized = pod(&[]);
+    sized.metadata = named("sized");
+    let containers = &mut sized.spec.as_mut().expect("a specification").containers;
+    containers[0].resources = serde_json::from_value(resources("100m")).expect("resources");
+    cluster.pods(0).create(&PostParams::default(), &sized).await.expect("is made");
+    until_it("the pod runs", cluster.pods(1), "sized", is_pod_running()).await;
+    let resized = cluster.pods(2).patch_resize("sized", &params, &resize("c", "200m")).await.expect("is resized");
+    assert_eq!(resized.metadata.generation, Some(2));
+    let has = |found: Option<&Pod>| {
+        let statuses = found.and_then(|pod| pod.status.as_ref()).and_then(|status| status.container_statuses.as_ref());
+        let mut amounts = statuses.into_iter().flatten().filter_map(|status| status.resources.as_ref()?.requests.as_ref());
+        amounts.any(|requests| requests.get("cpu").is_some_and(|cpu| cpu.0 == "200m"))
+    };
+    until_it("its container has what it asks for", cluster.pods(0), "sized", has).await;
 }

@@ -1,11 +1,13 @@
 //! Watchers and reflectors: resumed after a cut connection at another member, begun anew when that is too late.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::PartialObjectMeta;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, ResourceExt};
@@ -17,6 +19,24 @@ use crate::cut::Relay;
 /// Together, a good deal more than the 8 MiB of each kind's history that a member keeps.
 const CHANGES: usize = 24;
 const CHANGE_BYTES: usize = 500_000;
+
+/// The same pause after each error. The crate's own grows to a minute, and while a way is cut there are many errors: then the
+/// next attempt would come when the test has given up.
+struct Steady;
+
+const PAUSE: Duration = Duration::from_millis(100);
+
+impl Iterator for Steady {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(PAUSE)
+    }
+}
+
+impl Backoff for Steady {
+    fn reset(&mut self) {}
+}
 
 /// The next event, past errors, which this crate reports and recovers from.
 async fn next(events: &mut (impl Stream<Item = watcher::Result<Event<ConfigMap>>> + Unpin)) -> String {
@@ -50,7 +70,7 @@ async fn a_watcher_goes_on_after_a_cut_connection() {
     for (config, name) in [(watcher::Config::default(), "a"), (watcher::Config::default().streaming_lists(), "b")] {
         let watched: Api<ConfigMap> = Api::namespaced(way.client().await, &cluster.namespace);
         let config = config.labels("watched");
-        let mut events = pin!(watcher(watched, config).default_backoff());
+        let mut events = pin!(watcher(watched, config).backoff(Steady));
         assert_eq!(next(&mut events).await, "Init");
         assert_eq!(next(&mut events).await, "InitDone");
         let put = async |name: &str| {
@@ -87,7 +107,7 @@ async fn a_watcher_begins_anew_when_it_comes_too_late() {
         one.create(&PostParams::default(), &configmap(name, &[])).await.expect("is made");
     }
     let watched: Api<ConfigMap> = Api::namespaced(way.client().await, &cluster.namespace);
-    let mut events = pin!(watcher(watched, watcher::Config::default()).default_backoff());
+    let mut events = pin!(watcher(watched, watcher::Config::default()).backoff(Steady));
     for expected in ["Init", "InitApply(a)", "InitApply(b)", "InitDone"] {
         assert_eq!(next(&mut events).await, expected);
     }
@@ -110,11 +130,11 @@ async fn reflectors_follow() {
 
     let (whole, writer) = reflector::store();
     let config = watcher::Config::default().streaming_lists();
-    let reflecting = reflector(writer, watcher(cluster.configmaps(1), config)).default_backoff();
+    let reflecting = reflector(writer, watcher(cluster.configmaps(1), config)).backoff(Steady);
     let whole_task = tokio::spawn(reflecting.for_each(|_| async {}));
     let (metadata, writer) = reflector::store();
     let only: Api<PartialObjectMeta<ConfigMap>> = cluster.api(2);
-    let reflecting = reflector(writer, watcher(only, watcher::Config::default())).default_backoff();
+    let reflecting = reflector(writer, watcher(only, watcher::Config::default())).backoff(Steady);
     let metadata_task = tokio::spawn(reflecting.for_each(|_| async {}));
 
     in_time("the first store is filled", whole.wait_until_ready()).await.expect("goes on");
