@@ -30,13 +30,14 @@ pub struct Reflector<K> {
     namespace: String,
     options: WatchOptions,
     indexes: Vec<(&'static str, IndexFn<K>)>,
+    forget: fn(&mut K),
 }
 
 impl<K: Object> Reflector<K> {
     /// All objects of the kind.
     pub fn new(client: Client) -> Self {
         let (resource, options) = (Resource::of::<K>(), WatchOptions::default());
-        Self { client, resource, namespace: String::new(), options, indexes: Vec::new() }
+        Self { client, resource, namespace: String::new(), options, indexes: Vec::new(), forget: |_| {} }
     }
 
     /// Objects of this resource instead, for a `K` that objects of any kind decode into.
@@ -69,12 +70,18 @@ impl<K: Object> Reflector<K> {
         self
     }
 
+    /// Takes out of each object what no reader of the cache looks at. Such an object must not be written back whole.
+    pub fn forget(mut self, forget: fn(&mut K)) -> Self {
+        self.forget = forget;
+        self
+    }
+
     /// Starts copying. The task ends when the last clone of the cache is dropped; an error never ends it, it is logged and
     /// tried again with back-off. Must be called inside a tokio runtime.
     pub fn start(self) -> Cache<K> {
         let store = Arc::new(Store::new(self.indexes));
         let name = self.resource.object(self.namespace, "");
-        let task = tokio::spawn(run::run(self.client, name, self.options, store.clone()));
+        let task = tokio::spawn(run::run(self.client, name, self.options, self.forget, store.clone()));
         Cache::new(store, Some(task))
     }
 }

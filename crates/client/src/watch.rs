@@ -27,6 +27,11 @@ impl<T> Event<T> {
         object
     }
 
+    pub fn object_mut(&mut self) -> &mut T {
+        let (Self::Added(object) | Self::Modified(object) | Self::Deleted(object)) = self;
+        object
+    }
+
     pub fn into_object(self) -> T {
         let (Self::Added(object) | Self::Modified(object) | Self::Deleted(object)) = self;
         object

@@ -12,12 +12,12 @@ use keelson_client::{Client, Resource};
 use keelson_types::meta::{self, Key};
 use keelson_types::{Object, pods};
 
-use crate::Partial;
 use crate::custom::Definition;
+use crate::{Partial, placed};
 
 /// Objects by the UID of each owner.
 pub const OWNER: &str = "owner";
-/// Objects by namespace.
+/// Objects by namespace; not of every kind.
 pub const NAMESPACE: &str = "namespace";
 /// Objects without a controlling owner by namespace.
 pub const ORPHAN: &str = "orphan";
@@ -30,6 +30,7 @@ pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 #[derive(Clone)]
 pub struct Caches {
+    /// Without what only their nodes look at, so never to be written back whole.
     pub pods: Cache<Pod>,
     pub replica_sets: Cache<ReplicaSet>,
     pub deployments: Cache<Deployment>,
@@ -45,11 +46,13 @@ pub struct Caches {
 }
 
 pub(crate) fn reflector<K: Object>(client: &Client) -> Reflector<K> {
-    Reflector::new(client.clone())
-        .add_index(OWNER, |object: &K| {
-            object.metadata().owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect()
-        })
-        .add_index(NAMESPACE, |object: &K| vec![meta::namespace(object).to_owned()])
+    Reflector::new(client.clone()).add_index(OWNER, |object: &K| {
+        object.metadata().owner_references.iter().flatten().map(|owner| owner.uid.clone()).collect()
+    })
+}
+
+fn namespace<K: Object>(object: &K) -> Vec<String> {
+    vec![meta::namespace(object).to_owned()]
 }
 
 fn orphan<K: Object>(object: &K) -> Vec<String> {
@@ -64,15 +67,17 @@ impl Caches {
     pub fn start(client: &Client) -> Self {
         Self {
             pods: reflector(client)
+                .forget(placed::forget_how_to_run)
+                .add_index(NAMESPACE, namespace::<Pod>)
                 .add_index(ORPHAN, orphan::<Pod>)
                 .add_index(NODE, |pod: &Pod| match pods::node_name(pod) {
                     "" => Vec::new(),
                     node => vec![node.to_owned()],
                 })
                 .start(),
-            replica_sets: reflector(client).start(),
-            deployments: reflector(client).start(),
-            services: reflector(client).start(),
+            replica_sets: reflector(client).add_index(NAMESPACE, namespace::<ReplicaSet>).start(),
+            deployments: reflector(client).add_index(NAMESPACE, namespace::<Deployment>).start(),
+            services: reflector(client).add_index(NAMESPACE, namespace::<Service>).start(),
             endpoint_slices: reflector(client)
                 .add_index(SERVICE, |slice: &EndpointSlice| match meta::label(slice, SERVICE_NAME_LABEL) {
                     "" => Vec::new(),

@@ -25,6 +25,7 @@ pub mod namespace;
 pub mod node_lifecycle;
 mod options;
 mod partial;
+mod placed;
 pub mod plan;
 pub mod pod_gc;
 pub mod replica_set;

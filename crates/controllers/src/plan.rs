@@ -9,11 +9,12 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use keelson_client::events::{self, Type};
 use keelson_client::{DeleteOptions, Error, ObjectName, Operation, Patch, Resource};
 use keelson_types::Object;
 use keelson_types::meta::Key;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// How many writes one plan has at most: as many pods as Kubernetes' ReplicaSet controller creates in one go, with room
 /// for the owner's own update. The API's limit is 4,096.
@@ -89,6 +90,13 @@ impl Write {
         let mut options = DeleteOptions::uid(keelson_types::meta::uid(object));
         options.grace_period_seconds = grace_period_seconds;
         Self::Delete(Resource::of::<K>().object(key.namespace, key.name), options)
+    }
+
+    /// Gives this very state of an object other owners.
+    pub fn owners<K: Object>(object: &K, owners: &[OwnerReference]) -> Self {
+        let (key, ObjectMeta { uid, resource_version, .. }) = (Key::of(object), object.metadata());
+        let metadata = json!({ "uid": uid, "resourceVersion": resource_version, "ownerReferences": owners });
+        Self::Patch(Resource::of::<K>().object(key.namespace, key.name), Patch::Merge(json!({ "metadata": metadata })))
     }
 
     /// What is written.

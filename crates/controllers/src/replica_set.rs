@@ -98,17 +98,15 @@ fn claim<'a>(snapshot: &'a Snapshot, set: &ReplicaSet, selector: &LabelSelector,
             Some(_) if matches => owned.push(pod),
             Some(_) if meta::is_deleting(set) || meta::is_deleting(pod.as_ref()) => {}
             Some(_) => {
-                let mut released = Pod::clone(pod);
-                if let Some(owners) = &mut released.metadata.owner_references {
-                    owners.retain(|owner| owner.uid != meta::uid(set));
-                }
-                plan.writes.push(Write::Update(released.into()));
+                let mut owners = pod.metadata.owner_references.clone().unwrap_or_default();
+                owners.retain(|owner| owner.uid != meta::uid(set));
+                plan.writes.push(Write::owners(pod.as_ref(), &owners));
                 plan.because(format!("{} no longer matches", meta::name(pod.as_ref())));
             }
             None if matches && pods::is_active(pod) && !meta::is_deleting(set) && owned.len() < BURST_MAX => {
-                let mut adopted = Pod::clone(pod);
-                adopted.metadata.owner_references.get_or_insert_default().push(meta::controller_reference(set));
-                plan.writes.push(Write::Update(adopted.into()));
+                let mut owners = pod.metadata.owner_references.clone().unwrap_or_default();
+                owners.push(meta::controller_reference(set));
+                plan.writes.push(Write::owners(pod.as_ref(), &owners));
                 plan.because(format!("{} is adopted", meta::name(pod.as_ref())));
                 owned.push(pod);
             }

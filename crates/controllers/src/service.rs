@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::{Node, Pod};
 use keelson_client::Client;
 use keelson_client::events::Recorder;
+use keelson_client::reflector::Cache;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +29,8 @@ const COMPONENT: &str = "kube-controller-manager";
 /// All controllers, not yet running.
 pub struct Service {
     options: Options,
+    client: Client,
+    caches: Caches,
     metrics: Arc<[(&'static str, Arc<Metrics>)]>,
 }
 
@@ -56,8 +60,21 @@ const NAMES: [&str; 9] = [
 ];
 
 impl Service {
+    /// Begins to fill the caches. Must be called inside a tokio runtime.
     pub fn new(options: Options) -> Self {
-        Self { options, metrics: NAMES.iter().map(|name| (*name, Metrics::shared())).collect() }
+        let client = options.client.with_field_manager(COMPONENT);
+        let metrics = NAMES.iter().map(|name| (*name, Metrics::shared())).collect();
+        Self { caches: Caches::start(&client), client, options, metrics }
+    }
+
+    /// All nodes, for others in this process.
+    pub fn nodes(&self) -> Cache<Node> {
+        self.caches.nodes.clone()
+    }
+
+    /// All pods, likewise, without what only their nodes look at.
+    pub fn pods(&self) -> Cache<Pod> {
+        self.caches.pods.clone()
     }
 
     pub fn handle(&self) -> Handle {
@@ -69,23 +86,22 @@ impl Service {
     /// # Errors
     /// [`Error::Ended`], when a controller panicked.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let client: Client = self.options.client.with_field_manager(COMPONENT);
-        let caches = Caches::start(&client);
+        let Self { options, client, caches, metrics } = self;
         let environment = Environment {
             recorder: Recorder::start(client.clone(), COMPONENT, ""),
             client: client.clone(),
-            leadership: self.options.leadership.clone(),
+            leadership: options.leadership.clone(),
             caches: caches.clone(),
-            workers: self.options.workers,
-            resync: self.options.resync,
+            workers: options.workers,
+            resync: options.resync,
         };
-        let mut tasks = Tasks { set: JoinSet::new(), environment, metrics: self.metrics.clone(), shutdown };
+        let mut tasks = Tasks { set: JoinSet::new(), environment, metrics, shutdown };
         tasks.start(deployment::Loop::new(caches.clone()));
         tasks.start(replica_set::Loop::new(caches.clone()));
         tasks.start(endpoint_slice::Loop::new(caches.clone()));
-        tasks.start(node_lifecycle::Loop::new(caches.clone(), &self.options));
-        tasks.start(node_lifecycle::evict::Loop::new(caches.clone(), &self.options));
-        tasks.start(pod_gc::Loop::new(caches.clone(), client.clone(), &self.options));
+        tasks.start(node_lifecycle::Loop::new(caches.clone(), &options));
+        tasks.start(node_lifecycle::evict::Loop::new(caches.clone(), &options));
+        tasks.start(pod_gc::Loop::new(caches.clone(), client.clone(), &options));
         tasks.start(namespace::Loop::new(caches.clone(), client.clone()));
         tasks.start(garbage::Loop::new(caches.clone(), client));
         tasks.start(service_account::Loop::new(caches));

@@ -201,15 +201,17 @@ impl Arguments {
                 ("API", Ok(()))
             });
         }
+        let controllers = keelson_controllers::Service::new(self.controller_options(store.leadership())?);
         let scheduler = keelson_scheduler::Service::new(keelson_scheduler::Options::new(
             self.own_client("scheduler")?,
             store.leadership(),
+            controllers.nodes(),
+            controllers.pods(),
         ));
         {
             let stop = stop_loops.clone();
             services.spawn(async move { ("scheduler", scheduler.run(stop).await.map_err(anyhow::Error::from)) });
         }
-        let controllers = keelson_controllers::Service::new(self.controller_options(store.leadership())?);
         {
             let stop = stop_loops.clone();
             services.spawn(async move { ("controllers", controllers.run(stop).await.map_err(anyhow::Error::from)) });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use keelson_client::events::{Recorder, Type, reference};
-use keelson_client::reflector::{Cache, Change, Changes, Notice, Reflector};
+use keelson_client::reflector::{Cache, Change, Changes, Notice};
 use keelson_client::{Client, Key, ListOptions, Operation, Patch};
 use keelson_types::{Leadership, pods};
 use serde_json::json;
@@ -52,8 +52,6 @@ pub struct Service {
 /// Everything that the loop keeps.
 struct Loop {
     options: Options,
-    nodes: Cache<Node>,
-    pods: Cache<Pod>,
     node_changes: Changes<Node>,
     pod_changes: Changes<Pod>,
     cluster: Cluster,
@@ -86,9 +84,7 @@ impl Service {
     /// # Errors
     /// When a part that it depends on is gone.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
-        let client = &self.options.client;
-        let nodes = Reflector::<Node>::new(client.clone()).start();
-        let pods = Reflector::<Pod>::new(client.clone()).start();
+        let Options { client, nodes, pods, .. } = &self.options;
         let synced = async {
             nodes.synced().await;
             pods.synced().await;
@@ -100,8 +96,6 @@ impl Service {
         let work = Loop {
             recorder: Recorder::start(client.clone(), &self.options.scheduler_name, ""),
             options: self.options,
-            nodes,
-            pods,
             node_changes,
             pod_changes,
             cluster: Cluster::default(),
@@ -166,8 +160,8 @@ impl Loop {
             let caught_up = async {
                 if let Ok(latest) = client.list::<Node>("", &options).await {
                     let revision = latest.resource_version.parse().unwrap_or(0);
-                    self.nodes.reached(revision).await;
-                    self.pods.reached(revision).await;
+                    self.options.nodes.reached(revision).await;
+                    self.options.pods.reached(revision).await;
                 }
             };
             // Not in time is no error: see CATCH_UP_MAX. The read is bounded too: just after an election it may take the
@@ -199,7 +193,7 @@ impl Loop {
                 false
             }
             Notice::Resync => {
-                let nodes = self.nodes.list();
+                let nodes = self.options.nodes.list();
                 let present: BTreeSet<&str> = nodes.iter().filter_map(|node| node.metadata.name.as_deref()).collect();
                 let gone = self.cluster.snapshot().into_iter().filter(|info| !present.contains(info.name.as_str()));
                 for info in gone.collect::<Vec<_>>() {
@@ -221,7 +215,7 @@ impl Loop {
             Notice::Change(Change { key, new, .. }) => self.set_pod(key, new),
             Notice::Resync => {
                 // What is counted and no longer there shows as a difference of the keys.
-                let present: std::collections::HashSet<Key> = self.pods.keys().into_iter().collect();
+                let present: std::collections::HashSet<Key> = self.options.pods.keys().into_iter().collect();
                 for key in self.cluster.pods().filter(|key| !present.contains(key)).collect::<Vec<_>>() {
                     self.set_pod(key, None);
                 }
@@ -231,7 +225,7 @@ impl Loop {
     }
 
     fn look_at_all_pods(&mut self) {
-        for pod in self.pods.list() {
+        for pod in self.options.pods.list() {
             self.set_pod(Key::of(&*pod), Some(pod));
         }
     }
@@ -292,7 +286,7 @@ impl Loop {
     fn tell_refused(&mut self, client: &Client, refused: Vec<(Key, String)>) {
         let mut operations = Vec::new();
         for (key, message) in refused {
-            let Some(pod) = self.pods.get_key(&key) else { continue };
+            let Some(pod) = self.options.pods.get_key(&key) else { continue };
             let told = pods::condition(&pod, "PodScheduled");
             if told.is_some_and(|told| told.status == "False" && told.message.as_deref() == Some(&message)) {
                 continue;
@@ -330,12 +324,17 @@ impl Loop {
             match result {
                 Ok(()) => {
                     let message = format!("Successfully assigned {}/{} to {node}", key.namespace, key.name);
-                    self.recorder.event_for(reference_of(&self.pods, &taken.pod), Type::Normal, "Scheduled", message);
+                    self.recorder.event_for(
+                        reference_of(&self.options.pods, &taken.pod),
+                        Type::Normal,
+                        "Scheduled",
+                        message,
+                    );
                 }
                 // The pod is gone, or somebody else has bound it: the cache tells, or has told.
                 Err(error) if error.is_not_found() || error.is_conflict() => {
                     self.cluster.forget(key);
-                    let pod = self.pods.get_key(key);
+                    let pod = self.options.pods.get_key(key);
                     self.set_pod(taken.pod.key.clone(), pod);
                 }
                 Err(error) if error.is_fenced() => self.cluster.forget(key),

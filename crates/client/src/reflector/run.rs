@@ -15,7 +15,13 @@ const BACKOFF: Backoff = Backoff::new(Duration::from_millis(20), Duration::from_
 /// A watch that says nothing for so long hangs: the API sends a bookmark every 15 s. It is opened elsewhere.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
-pub(super) async fn run<K: Object>(client: Client, name: ObjectName, options: WatchOptions, store: Arc<Store<K>>) {
+pub(super) async fn run<K: Object>(
+    client: Client,
+    name: ObjectName,
+    options: WatchOptions,
+    forget: fn(&mut K),
+    store: Arc<Store<K>>,
+) {
     let resource = name.resource.qualified();
     let raw = client.raw();
     let mut state = State::Fresh;
@@ -25,7 +31,7 @@ pub(super) async fn run<K: Object>(client: Client, name: ObjectName, options: Wa
         let result = match raw.watch_as::<K>(&name, &options).await {
             Ok(watch) => {
                 state.opened();
-                follow(watch, &mut state, &store, &mut failures).await
+                follow(watch, &mut state, forget, &store, &mut failures).await
             }
             Err(error) => Err(error),
         };
@@ -53,12 +59,18 @@ pub(super) async fn run<K: Object>(client: Client, name: ObjectName, options: Wa
 async fn follow<K: Object>(
     mut watch: Watch<K>,
     state: &mut State<K>,
+    forget: fn(&mut K),
     store: &Store<K>,
     failures: &mut u32,
 ) -> Result<(), Error> {
     while let Ok(batch) = tokio::time::timeout(SILENCE_MAX, watch.next()).await {
-        let Some(batch) = batch? else { return Ok(()) };
+        let Some(mut batch) = batch? else { return Ok(()) };
         *failures = 0;
+        for event in &mut batch.events {
+            let object = event.object_mut();
+            forget_writers(object);
+            forget(object);
+        }
         match state.received(batch) {
             Ok(Effect::Nothing) => {}
             Ok(Effect::Replace { objects, revision }) => store.replace(objects, revision),
@@ -68,4 +80,10 @@ async fn follow<K: Object>(
     }
     watch.abandon();
     Ok(())
+}
+
+/// Who wrote which field is of no use to whoever reads a cache, and takes more memory than all else of a small object. An update
+/// without it leaves it as it is.
+fn forget_writers<K: Object>(object: &mut K) {
+    object.metadata_mut().managed_fields = None;
 }

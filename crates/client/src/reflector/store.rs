@@ -27,15 +27,18 @@ pub(super) struct Store<K> {
 }
 
 struct Content<K> {
-    objects: HashMap<Key, Arc<K>>,
+    objects: ByKey<K>,
     indexes: Vec<Index<K>>,
     subscribers: Subscribers<K>,
 }
 
+/// Content and indexes share their keys, which take as much as the rest of an index does.
+type ByKey<K> = HashMap<Arc<Key>, Arc<K>>;
+
 struct Index<K> {
     name: &'static str,
     values: IndexFn<K>,
-    entries: HashMap<String, HashMap<Key, Arc<K>>>,
+    entries: HashMap<String, ByKey<K>>,
 }
 
 impl<K: Object> Store<K> {
@@ -50,7 +53,8 @@ impl<K: Object> Store<K> {
     pub fn replace(&self, objects: HashMap<Key, Arc<K>>, revision: i64) {
         {
             let mut content = self.content.write();
-            let gone: Vec<Key> = content.objects.keys().filter(|key| !objects.contains_key(*key)).cloned().collect();
+            let gone: Vec<Arc<Key>> =
+                content.objects.keys().filter(|key| !objects.contains_key(key.as_ref())).cloned().collect();
             let mut changes: Vec<_> = gone.into_iter().filter_map(|key| content.remove(&key)).collect();
             changes.extend(objects.into_iter().filter_map(|(key, object)| content.insert(key, object)));
             content.subscribers.publish(&changes);
@@ -79,7 +83,10 @@ impl<K: Object> Store<K> {
 impl<K: Object> Content<K> {
     /// Absent when the very same state is there already.
     fn insert(&mut self, key: Key, object: Arc<K>) -> Option<Change<K>> {
-        let old = self.objects.get(&key).cloned();
+        let (shared, old) = match self.objects.get_key_value(&key) {
+            Some((shared, old)) => (shared.clone(), Some(old.clone())),
+            None => (Arc::new(key.clone()), None),
+        };
         if old.as_deref().is_some_and(|old| same_state(old, &object)) {
             return None;
         }
@@ -87,9 +94,9 @@ impl<K: Object> Content<K> {
             if let Some(old) = &old {
                 index.remove(&key, old);
             }
-            index.insert(&key, &object);
+            index.insert(&shared, &object);
         }
-        self.objects.insert(key.clone(), object.clone());
+        self.objects.insert(shared, object.clone());
         Some(Change { key, old, new: Some(object) })
     }
 
@@ -98,12 +105,12 @@ impl<K: Object> Content<K> {
         for index in &mut self.indexes {
             index.remove(&key, &old);
         }
-        Some(Change { key, old: Some(old), new: None })
+        Some(Change { key: Arc::unwrap_or_clone(key), old: Some(old), new: None })
     }
 }
 
 impl<K> Index<K> {
-    fn insert(&mut self, key: &Key, object: &Arc<K>) {
+    fn insert(&mut self, key: &Arc<Key>, object: &Arc<K>) {
         for value in (self.values)(object) {
             self.entries.entry(value).or_default().insert(key.clone(), object.clone());
         }
@@ -170,7 +177,7 @@ impl<K: Object> Cache<K> {
 
     /// The keys of everything, in no order.
     pub fn keys(&self) -> Vec<Key> {
-        self.store.content.read().objects.keys().cloned().collect()
+        self.store.content.read().objects.keys().map(|key| key.as_ref().clone()).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -216,7 +223,7 @@ impl<K: Object> Cache<K> {
     pub fn changes(&self) -> Changes<K> {
         let mut content = self.store.content.write();
         let Content { objects, subscribers, .. } = &mut *content;
-        subscribers.subscribe(objects.iter())
+        subscribers.subscribe(objects.iter().map(|(key, object)| (key.as_ref(), object)))
     }
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use keelson_client::proto::watch_response::Type::{Added, Deleted, Modified};
 use keelson_client::reflector::{Cache, Changes, Notice, Reflector};
+use serde_json::json;
 use tokio::time::timeout;
 use tonic::{Code, Status};
 
@@ -57,6 +58,28 @@ async fn the_first_list_fills_the_cache_in_one_step_and_changes_follow() {
     }
     assert_eq!(last, "c - 6");
     assert_eq!(cache.get("default", "a").and_then(|pod| pod.metadata.resource_version.clone()).as_deref(), Some("6"));
+}
+
+#[tokio::test]
+async fn what_no_reader_looks_at_is_not_kept() {
+    let member = Member::start().await;
+    let managed = |revision| {
+        let mut pod = pod("a", revision);
+        pod["metadata"]["managedFields"] = json!([{ "manager": "kubectl", "fieldsV1": { "f:spec": {} } }]);
+        pod["spec"] = json!({ "containers": [{ "name": "main" }] });
+        pod
+    };
+    let changed = batch(&[(Modified, managed(6))], 6);
+    member.played.watch(vec![batch(&[(Added, managed(1))], 0), initial_end(5), changed], true);
+    let forget = |pod: &mut Pod| pod.spec = None;
+    let cache: Cache<Pod> = Reflector::new(client(&[member.address])).forget(forget).start();
+    for revision in [5, 6] {
+        reached(&cache, revision).await;
+        let kept = cache.get("default", "a").expect("is there");
+        let of_no_use = (&kept.metadata.managed_fields, &kept.spec);
+        assert_eq!(of_no_use, (&None, &None), "at revision {revision}");
+        assert!(kept.metadata.labels.is_some());
+    }
 }
 
 #[tokio::test]

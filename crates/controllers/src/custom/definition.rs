@@ -6,7 +6,7 @@ use keelson_client::Resource;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::partial::{Part, Partial};
+use crate::partial::{self, Part, Partial};
 
 /// A kind that is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,7 @@ impl Described {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Read {
+    #[serde(deserialize_with = "partial::ownership")]
     metadata: ObjectMeta,
     spec: Spec,
     status: Status,

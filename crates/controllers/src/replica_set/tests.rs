@@ -2,6 +2,8 @@ use k8s_openapi::api::apps::v1::ReplicaSetSpec;
 use k8s_openapi::api::core::v1::{PodCondition, PodSpec, PodStatus, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector as Selector, Time};
 
+use keelson_client::Patch;
+
 use super::*;
 use crate::plan::Item;
 
@@ -157,8 +159,10 @@ fn matching_orphans_are_adopted_and_others_released() {
         .writes
         .iter()
         .filter_map(|write| match write {
-            Write::Update(Item::Pod(pod)) => {
-                Some((meta::name(pod.as_ref()).to_owned(), pod.metadata.owner_references.iter().flatten().count()))
+            Write::Patch(name, Patch::Merge(patch)) => {
+                assert_eq!(patch["metadata"]["uid"], format!("{}-uid", name.name), "of this very pod");
+                assert_eq!(name.resource.resource, "pods");
+                Some((name.name.clone(), patch["metadata"]["ownerReferences"].as_array().map_or(0, Vec::len)))
             }
             _ => None,
         })
