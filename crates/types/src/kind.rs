@@ -366,10 +366,23 @@ impl Kind {
                         (self.behaviour.validate_part)(new, old, target, &mut errors);
                     }
                 }
-                (self.behaviour.validate)(new, &mut errors);
+                errors.extend(self.newly_wrong(new, old));
             }
         }
         errors
+    }
+
+    /// What is wrong with `new` by itself. What was stored by rules of another time may stay: else nobody could change anything
+    /// else about it, not even its status.
+    fn newly_wrong(&self, new: &Value, old: &Value) -> Vec<field::Error> {
+        let mut wrong = Vec::new();
+        (self.behaviour.validate)(new, &mut wrong);
+        if !wrong.is_empty() {
+            let mut before = Vec::new();
+            (self.behaviour.validate)(old, &mut before);
+            wrong.retain(|error| !before.contains(error));
+        }
+        wrong
     }
 
     /// One row of a table: a cell for each of [`Kind::columns`].

@@ -9,6 +9,7 @@ use crate::kind::{Behaviour, Kind, Served, Target};
 use crate::merge::{Rule, Rules, by, by_retaining};
 use crate::table::Column;
 
+mod amounts;
 pub(crate) mod defaults;
 mod ephemeral;
 mod qos;
@@ -88,6 +89,7 @@ pub static KIND: Kind = Kind {
         counts_generation: true,
         default,
         prepare_create,
+        prepare_update,
         prepare_status,
         prepare_part,
         validate,
@@ -114,6 +116,12 @@ fn prepare_create(object: &mut Value) {
     set(object, "status", json!({"phase": "Pending", "qosClass": qos_class}));
 }
 
+fn prepare_update(new: &mut Value, old: &Value) {
+    if let Some(spec) = new.get_mut("spec") {
+        amounts::keep_written(spec, &old["spec"]);
+    }
+}
+
 /// The QoS class is decided when the pod is created.
 fn prepare_status(new: &mut Value, old: &Value) {
     let class = text(&old["status"]["qosClass"]);
@@ -137,7 +145,7 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
 }
 
 fn validate_create(object: &Value, errors: &mut Vec<Error>) {
-    validation::of_new_pod(&object["spec"], &Path::new("spec"), errors);
+    ephemeral::refuse(&object["spec"], &Path::new("spec"), "cannot be set on create", errors);
 }
 
 fn validate_part(new: &Value, old: &Value, target: Target, errors: &mut Vec<Error>) {

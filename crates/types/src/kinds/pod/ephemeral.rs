@@ -1,6 +1,6 @@
 //! Containers for debugging: added to a pod that exists, by a subresource of their own, and never changed or removed again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -55,15 +55,16 @@ pub(super) fn validate_update(new: &Value, old: &Value, errors: &mut Vec<Error>)
     }
     let spec = Path::new("spec");
     let path = spec.child("ephemeralContainers");
+    let after = items(&new["spec"]["ephemeralContainers"]).map(|(_, container)| (text(&container["name"]), container));
+    let after: HashMap<&str, &Value> = after.collect();
     for (_, before) in items(&old["spec"]["ephemeralContainers"]) {
         let name = text(&before["name"]);
-        let mut after = items(&new["spec"]["ephemeralContainers"]).map(|(_, container)| container);
-        match after.find(|container| container["name"] == before["name"]) {
+        match after.get(name) {
             None => {
                 let why = format!("existing ephemeral containers {name:?} may not be removed");
                 errors.push(Error::forbidden(&path, why));
             }
-            Some(after) if after != before => {
+            Some(after) if *after != before => {
                 let why = format!("existing ephemeral containers {name:?} may not be changed");
                 errors.push(Error::forbidden(&path, why));
             }

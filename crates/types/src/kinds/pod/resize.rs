@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::qos;
+use super::{amounts, qos};
 use crate::field::{Error, Path};
 use crate::json::{entries, items, items_mut, set, text};
 use crate::meta;
@@ -11,10 +11,12 @@ const LISTS: [&str; 2] = ["containers", "initContainers"];
 const MUTABLE: [&str; 2] = ["cpu", "memory"];
 
 /// Takes over what was sent of resources, and passes over whatever else differs. Lists of other containers are taken as they
-/// are, so that they are refused.
+/// are, and resources of the pod as a whole, so that they are refused.
 pub(super) fn prepare(new: &mut Value, sent: &Value) {
     let same = LISTS.iter().all(|list| names(&new["spec"][*list]).eq(names(&sent["spec"][*list])));
     let Some(spec) = new.get_mut("spec") else { return };
+    let old = spec.clone();
+    meta::keep(spec, &sent["spec"], "resources");
     for list in LISTS {
         if !same {
             set(spec, list, sent["spec"][list].clone());
@@ -26,6 +28,12 @@ pub(super) fn prepare(new: &mut Value, sent: &Value) {
             }
         }
     }
+    amounts::keep_written(spec, &old);
+}
+
+/// Whether a pod states resources for all its containers together.
+fn states_resources(pod: &Value) -> bool {
+    ["limits", "requests"].iter().any(|amounts| entries(&pod["spec"]["resources"][amounts]).next().is_some())
 }
 
 fn names(list: &Value) -> impl Iterator<Item = &str> {
@@ -39,6 +47,10 @@ pub(super) fn validate(new: &Value, old: &Value, errors: &mut Vec<Error>) {
     }
     if old["spec"]["os"]["name"] == "windows" {
         errors.push(Error::forbidden(&Path::new(""), "windows pods cannot be resized"));
+        return;
+    }
+    if states_resources(old) || states_resources(new) {
+        errors.push(Error::forbidden(&Path::new(""), "pods with pod-level resources cannot be resized"));
         return;
     }
     let path = Path::new("spec");
@@ -170,6 +182,37 @@ mod tests {
         expected["spec"]["initContainers"][1]["resources"] = json!({"requests": {"cpu": "1"}});
         expected["metadata"]["generation"] = json!(2);
         assert_eq!(new, expected);
+    }
+
+    #[test]
+    fn an_amount_that_is_written_in_another_way_is_no_change() {
+        let mut old = pod();
+        old["spec"]["containers"][0]["resources"]["requests"]["ephemeral-storage"] = json!("1Gi");
+        old["spec"]["overhead"] = json!({"cpu": "1"});
+        let rewrite = |pod: &mut Value| {
+            let requests = json!({"cpu": "1e0", "memory": "1073741824", "ephemeral-storage": "1073741824"});
+            pod["spec"]["containers"][0]["resources"]["requests"] = requests;
+            pod["spec"]["overhead"]["cpu"] = json!("1000m");
+        };
+        let (new, errors) = resized(&old, rewrite);
+        assert_eq!((new, errors), (old.clone(), Vec::new()));
+        let mut new = old.clone();
+        rewrite(&mut new);
+        KIND.prepare_update(&mut new, &old, Target::Object);
+        assert_eq!((&new, KIND.validate_update(&new, &old)), (&old, Vec::new()), "by an update as well");
+    }
+
+    #[test]
+    fn resources_of_a_pod_as_a_whole_keep_it_from_being_resized() {
+        let (mut with, without) = (pod(), pod());
+        with["spec"]["resources"] = json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2"}});
+        let complaint = "Forbidden: pods with pod-level resources cannot be resized";
+        for (old, wanted) in [(&with, json!("3")), (&without, json!("3")), (&with, json!("2"))] {
+            let (_, errors) = resized(old, |pod| pod["spec"]["resources"]["limits"] = json!({"cpu": wanted}));
+            assert!(errors.iter().any(|error| error.ends_with(complaint)), "{errors:?}");
+        }
+        let (_, errors) = resized(&with, |pod| pod["spec"]["containers"][1]["resources"] = json!({}));
+        assert!(errors.iter().any(|error| error.ends_with(complaint)), "{errors:?}");
     }
 
     #[test]

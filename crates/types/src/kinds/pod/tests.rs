@@ -164,6 +164,67 @@ fn a_resize_policy_names_each_resource_once_and_fits_the_pod() {
 }
 
 #[test]
+fn a_template_has_a_resize_policy_as_its_pods_may() {
+    use crate::kinds::{
+        cron_job, daemon_set, deployment, job, pod_template, replica_set, replication_controller, stateful_set,
+    };
+    let template = |policy: &str| {
+        let policy = json!([{"resourceName": "cpu", "restartPolicy": policy}]);
+        json!({"metadata": {"labels": {"a": "b"}}, "spec": {
+            "restartPolicy": "Always", "containers": [{"name": "a", "image": "i", "resizePolicy": policy}],
+        }})
+    };
+    let job_template = |policy: &str| {
+        let mut template = template(policy);
+        template["spec"]["restartPolicy"] = json!("OnFailure");
+        json!({"spec": {"template": template}})
+    };
+    for kind in [
+        &cron_job::KIND,
+        &daemon_set::KIND,
+        &deployment::KIND,
+        &job::KIND,
+        &pod_template::KIND,
+        &replica_set::KIND,
+        &replication_controller::KIND,
+        &stateful_set::KIND,
+    ] {
+        let object = |policy: &str| {
+            let mut object = json!({"metadata": {"name": "o", "namespace": "d"}});
+            match kind.kind {
+                "CronJob" => object["spec"] = json!({"schedule": "@daily", "jobTemplate": job_template(policy)}),
+                "Job" => object["spec"] = job_template(policy)["spec"].clone(),
+                "PodTemplate" => object["template"] = template(policy),
+                "ReplicationController" => {
+                    object["spec"] = json!({"selector": {"a": "b"}, "template": template(policy)})
+                }
+                _ => {
+                    let selector = json!({"matchLabels": {"a": "b"}});
+                    object["spec"] = json!({"selector": selector, "template": template(policy)});
+                }
+            }
+            kind.default(&mut object);
+            object
+        };
+        let (good, bad) = (object("RestartContainer"), object("Restartcontainer"));
+        let about = |errors: Vec<crate::field::Error>| -> Vec<String> {
+            let errors = errors.iter().filter(|error| error.path.contains("resizePolicy"));
+            errors.map(ToString::to_string).collect()
+        };
+        assert_eq!(about(kind.validate_create(&good)), [""; 0], "{}", kind.kind);
+        let told = about(kind.validate_create(&bad));
+        assert!(
+            told.len() == 1 && told[0].contains("Unsupported value: \"Restartcontainer\""),
+            "{}: {told:?}",
+            kind.kind
+        );
+        assert_eq!(about(kind.validate_update(&bad, &good)), told, "{}", kind.kind);
+        // One that was stored before this was looked at can be scaled, and told of.
+        assert_eq!(about(kind.validate_update(&bad, &bad)), [""; 0], "{}", kind.kind);
+    }
+}
+
+#[test]
 fn names_are_those_of_kubernetes() {
     let mut object = one_container(json!({}));
     object["metadata"]["name"] = json!("Nginx");

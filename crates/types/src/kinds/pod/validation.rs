@@ -24,6 +24,7 @@ pub(crate) fn spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
 pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let volumes = volumes::validate(&spec["volumes"], &path.child("volumes"), errors);
     containers::validate(spec, &volumes, path, errors);
+    containers::validate_resize_policies(spec, path, errors);
     ephemeral::validate(spec, path, errors);
     check::one_of(&spec["restartPolicy"], &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), errors);
     validate_dns(spec, path, errors);
@@ -67,12 +68,6 @@ pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
         }
     }
     scheduling::validate(spec, path, errors);
-}
-
-/// What a pod's own spec may say when it is made, beside what it may say at any time.
-pub(super) fn of_new_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
-    ephemeral::refuse(spec, path, "cannot be set on create", errors);
-    containers::validate_resize_policies(spec, path, errors);
 }
 
 fn validate_dns(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {

@@ -38,8 +38,7 @@ pub(super) fn validate(spec: &Value, volumes: &HashSet<&str>, path: &Path<'_>, e
     }
 }
 
-/// Validates what resizes of the containers take. They are only looked at when a pod is made and never change after: one that
-/// was stored before this was looked at keeps its status.
+/// Validates what resizes of the containers take.
 pub(super) fn validate_resize_policies(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     for list in ["containers", "initContainers"] {
         let path = path.child(list);
