@@ -1,6 +1,7 @@
 //! The containers of a pod, whichever list they are in.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod};
 
@@ -12,6 +13,20 @@ pub(crate) fn named<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> 
         return Some(Cow::Borrowed(container));
     }
     ephemeral(pod).find(|container| container.name == name).map(|container| Cow::Owned(like_others(container)))
+}
+
+/// All but those that were added for debugging, by name.
+pub(crate) fn lasting(pod: &Pod) -> HashMap<&str, &Container> {
+    let spec = pod.spec.iter();
+    let lasting = spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    lasting.map(|container| (container.name.as_str(), container)).collect()
+}
+
+/// The image of each container, by name.
+pub(crate) fn images(pod: &Pod) -> HashMap<&str, &str> {
+    let lasting = lasting(pod).into_iter().map(|(name, container)| (name, container.image.as_deref()));
+    let added = ephemeral(pod).map(|container| (container.name.as_str(), container.image.as_deref()));
+    lasting.chain(added).map(|(name, image)| (name, image.unwrap_or_default())).collect()
 }
 
 /// Those that were added for debugging.

@@ -13,6 +13,7 @@ pub mod lifecycle;
 mod logs;
 pub mod node;
 mod options;
+mod room;
 pub mod runtime;
 mod service;
 pub mod simulated;

@@ -3,12 +3,15 @@
 //!
 //! A container goes `Waiting → Starting → Running → Ended` and, if its pod restarts it, back to `Waiting` after a pause that
 //! doubles with each failure. Init containers run one after the other before the others start; those with restart policy
-//! Always (sidecars) only have to have started. A pod that is being deleted stops its containers and is `gone` when all of
-//! them have ended.
+//! Always (sidecars) only have to have started. When the main containers have ended for good, whatever else runs is stopped, and
+//! then the pod has ended: nothing of a pod runs that is told to be over. A pod that is being deleted stops its containers and
+//! is `gone` when all of them have ended.
 
+mod ending;
 mod resize;
 mod status;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +24,6 @@ use crate::containers;
 use crate::runtime::{Action, ContainerId, Happened, Observation};
 
 use resize::Pending;
-pub use resize::{Amounts, allocatable, taken_beside};
 
 /// A container that ran so long without ending begins again with the first pause.
 const BACKOFF_RESET_AFTER: Duration = Duration::from_secs(600);
@@ -45,6 +47,8 @@ pub struct Lifecycle {
     pod_ip: String,
     host_ip: String,
     stopping: bool,
+    /// The main containers have ended, and the others were told to.
+    ending: bool,
     /// Why the pod does not have the resources that it asks for.
     pending: Option<Pending>,
 }
@@ -106,24 +110,31 @@ impl Lifecycle {
     #[must_use]
     pub fn new(pod: Arc<Pod>, pod_ip: String, host_ip: String, backoff: Backoff, now: Timestamp) -> Self {
         let status = pod.status.clone().unwrap_or_default();
-        let known = |name: &str| {
-            let lists =
-                [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
-            lists.into_iter().flatten().flatten().find(|status| status.name == name).cloned()
-        };
+        let lists = [&status.container_statuses, &status.init_container_statuses, &status.ephemeral_container_statuses];
+        let known = lists.into_iter().flatten().flatten().map(|status| (status.name.as_str(), status));
+        let known: HashMap<&str, &ContainerStatus> = known.collect();
         let spec = pod.spec.as_ref();
         let init = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten()).map(|spec| {
             let sidecar = spec.restart_policy.as_deref() == Some("Always");
-            (&spec.name, if sidecar { Kind::Sidecar } else { Kind::Init })
+            (&spec.name, if sidecar { Kind::Sidecar } else { Kind::Init }, spec.resources.as_ref())
         });
-        let main = spec.into_iter().flat_map(|spec| &spec.containers).map(|spec| (&spec.name, Kind::Main));
+        let main = spec.into_iter().flat_map(|spec| &spec.containers);
+        let main = main.map(|spec| (&spec.name, Kind::Main, spec.resources.as_ref()));
         // First, since they may be there to look at what keeps the others from starting.
-        let ephemeral = containers::ephemeral(&pod).map(|spec| (&spec.name, Kind::Ephemeral));
+        let ephemeral = containers::ephemeral(&pod).map(|spec| (&spec.name, Kind::Ephemeral, None));
         let containers = ephemeral.chain(init).chain(main);
-        let containers = containers.map(|(name, kind)| Container::new(&pod, name, kind, known(name))).collect();
+        let containers = containers.map(|(name, kind, resources)| {
+            Container::new(
+                name,
+                kind,
+                resources.cloned().unwrap_or_default(),
+                known.get(name.as_str()).copied().cloned(),
+            )
+        });
+        let containers = containers.collect();
         let started_at = status.start_time.map_or(now, |time| time.0);
         let pod_ip = status.pod_ip.unwrap_or(pod_ip);
-        Self { pod, containers, backoff, started_at, pod_ip, host_ip, stopping: false, pending: None }
+        Self { pod, containers, backoff, started_at, pod_ip, host_ip, stopping: false, ending: false, pending: None }
     }
 
     /// The pod as the API last told it.
@@ -136,11 +147,12 @@ impl Lifecycle {
     /// generation it holds, and why a resize waits.
     #[must_use]
     pub fn update(&mut self, pod: Arc<Pod>) -> bool {
-        for spec in containers::ephemeral(&pod) {
-            if !self.containers.iter().any(|known| known.name == spec.name) {
-                self.containers.insert(0, Container::new(&pod, &spec.name, Kind::Ephemeral, None));
-            }
-        }
+        let known: HashSet<&str> = self.containers.iter().map(|container| container.name.as_str()).collect();
+        let added = containers::ephemeral(&pod).filter(|spec| !known.contains(spec.name.as_str()));
+        let added =
+            added.map(|spec| Container::new(&spec.name, Kind::Ephemeral, ResourceRequirements::default(), None));
+        let added: Vec<Container> = added.collect();
+        self.containers.splice(0..0, added);
         let newer = self.pod.metadata.generation != pod.metadata.generation;
         self.pod = pod;
         let taken_back = !self.wants_resize() && self.pending.take().is_some();
@@ -166,6 +178,7 @@ impl Lifecycle {
     /// Takes over what happened to one of its containers.
     pub fn observe(&mut self, observation: &Observation) -> Option<Note> {
         let (policy, backoff, at) = (self.restart_policy().to_owned(), self.backoff, observation.at);
+        let stopping = self.stopping || self.is_over();
         let container = self.containers.iter_mut().find(|container| container.name == observation.container.name)?;
         let name = &container.name;
         match &observation.what {
@@ -201,7 +214,7 @@ impl Lifecycle {
                     _ => None,
                 };
                 let ended = Ended { code: *code, reason: reason.clone(), started_at: since, at };
-                if container.resizing && !self.stopping {
+                if container.resizing && !stopping {
                     container.last = Some(ended);
                     container.restarts += 1;
                     container.state = Container::first_state(container.kind);
@@ -209,7 +222,7 @@ impl Lifecycle {
                 }
                 let long = since.is_some_and(|since| at.duration_since(since).unsigned_abs() >= BACKOFF_RESET_AFTER);
                 container.failures = if long { 1 } else { container.failures.saturating_add(1) };
-                if self.stopping || !restarts(container.kind, &policy, *code) {
+                if stopping || !restarts(container.kind, &policy, *code) {
                     container.state = State::Ended(ended);
                     return None;
                 }
@@ -231,6 +244,9 @@ impl Lifecycle {
         if self.pod.metadata.deletion_timestamp.is_some() {
             return self.stop();
         }
+        if self.is_over() {
+            return self.end();
+        }
         // An agent before this one may have granted what needs a restart, and ended.
         let mut actions = self.take_on();
         for index in 0..self.containers.len() {
@@ -239,7 +255,7 @@ impl Lifecycle {
                 State::Waiting { not_before, .. } => not_before.is_none_or(|not_before| not_before <= now),
                 _ => false,
             };
-            if due && !pods::is_terminal(&self.pod) {
+            if due {
                 // The shell resolves the environment before it hands this on.
                 let container = self.id(container);
                 actions.push(Action::Start { container, pod: self.pod.clone(), environment: Vec::new() });
@@ -255,35 +271,10 @@ impl Lifecycle {
         actions
     }
 
-    fn stop(&mut self) -> Vec<Action> {
-        if std::mem::replace(&mut self.stopping, true) {
-            return Vec::new();
-        }
-        let grace_seconds = self.grace_seconds();
-        let mut actions = Vec::new();
-        for container in &self.containers {
-            if matches!(container.state, State::Running { .. } | State::Starting) {
-                actions.push(Action::Stop { container: self.id(container), grace_seconds });
-            }
-        }
-        actions
-    }
-
-    fn grace_seconds(&self) -> i64 {
-        let of_spec = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
-        self.pod.metadata.deletion_grace_period_seconds.or(of_spec).unwrap_or(GRACE_SECONDS)
-    }
-
-    /// Whether the pod is being deleted and nothing of it runs any more.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        self.stopping && !self.containers.iter().any(|c| matches!(c.state, State::Running { .. } | State::Starting))
-    }
-
     /// When [`Lifecycle::step`] has something to do without anything happening before.
     #[must_use]
     pub fn next_at(&self) -> Option<Timestamp> {
-        if self.stopping {
+        if self.stopping || self.is_over() {
             return None;
         }
         let pauses = self.containers.iter().filter_map(|container| match &container.state {
@@ -335,8 +326,12 @@ impl Container {
         State::Waiting { reason: reason.to_owned(), message: String::new(), not_before: None }
     }
 
-    fn new(pod: &Pod, name: &str, kind: Kind, known: Option<ContainerStatus>) -> Self {
-        let wanted = containers::named(pod, name).and_then(|spec| spec.resources.clone()).unwrap_or_default();
+    /// Whether it runs, or is about to.
+    fn runs(&self) -> bool {
+        matches!(self.state, State::Running { .. } | State::Starting)
+    }
+
+    fn new(name: &str, kind: Kind, wanted: ResourceRequirements, known: Option<ContainerStatus>) -> Self {
         let new = Self {
             name: name.to_owned(),
             kind,

@@ -14,12 +14,13 @@ use keelson_client::events::{Recorder, Type};
 use keelson_client::reflector::{Cache, Change, Notice, Reflector};
 use keelson_client::{Client, DeleteOptions, Key, Operation, Patch};
 use keelson_proto::keelson::api::v1::LogsRequest;
-use keelson_types::{meta, pods};
+use keelson_types::{Resources, meta, pods};
 use parking_lot::RwLock;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::lifecycle::{self, Backoff, Lifecycle};
+use crate::lifecycle::{Backoff, Lifecycle};
+use crate::room::Room;
 use crate::runtime::{Action, ContainerId, Happened, Log, Observation, Runtime, Variable};
 use crate::simulated::Simulated;
 use crate::{Invalid, Options, node, tunnel, writer};
@@ -69,8 +70,8 @@ struct Loop {
     running: BTreeMap<String, Lifecycle>,
     uids: HashMap<Key, String>,
     addresses: HashSet<String>,
-    /// Pods whose nodes have no room for the resources that they ask for.
-    cramped: HashSet<String>,
+    /// What the pods of each node have together, and which wait for more.
+    room: Room,
     /// Pods whose status has changed and is not written yet.
     dirty: HashSet<String>,
     writing: JoinSet<Vec<(Written, Result<(), keelson_client::Error>)>>,
@@ -150,7 +151,7 @@ impl Loop {
             running: BTreeMap::new(),
             uids: HashMap::new(),
             addresses: HashSet::new(),
-            cramped: HashSet::new(),
+            room: Room::default(),
             dirty: HashSet::new(),
             writing: JoinSet::new(),
             resolving: JoinSet::new(),
@@ -171,6 +172,7 @@ impl Loop {
                 self.take(notice);
             }
             self.take_observations();
+            self.resize_freed();
             self.write_statuses();
             let pause = self.pause();
             tokio::select! {
@@ -190,6 +192,9 @@ impl Loop {
     }
 
     fn pause(&self) -> Duration {
+        if self.room.is_freed() {
+            return GATHER;
+        }
         let runtime = self.runtime.read().next_at();
         let pods = self.running.values().filter_map(Lifecycle::next_at).min();
         let next = [runtime, pods].into_iter().flatten().min();
@@ -223,7 +228,9 @@ impl Loop {
             if !self.hosted.contains(&name) {
                 continue;
             }
-            let dead = self.nodes.get("", &name).is_some_and(|node| node::is_dead(&node));
+            let node = self.nodes.get("", &name);
+            self.set_allocatable(&name, node.as_deref());
+            let dead = node.is_some_and(|node| node::is_dead(&node));
             let changed = if dead { self.dead.insert(name.clone()) } else { self.dead.remove(&name) };
             if changed {
                 tracing::info!(node = name, dead, "the simulated machine changed");
@@ -233,6 +240,11 @@ impl Loop {
                 }
             }
         }
+    }
+
+    fn set_allocatable(&mut self, name: &str, node: Option<&Node>) {
+        let allocatable = node.map(|node| node.status.as_ref().and_then(|status| status.allocatable.as_ref()));
+        self.room.set_allocatable(name, allocatable.map(Resources::of));
     }
 
     fn set(&mut self, key: &Key, pod: Option<Arc<Pod>>) {
@@ -260,7 +272,15 @@ impl Loop {
             self.running.insert(uid.clone(), lifecycle);
             self.dirty.insert(uid.clone());
         }
+        self.count(&uid);
         self.step(&uid);
+    }
+
+    /// Counts what a pod has of its node.
+    fn count(&mut self, uid: &str) {
+        if let Some(lifecycle) = self.running.get(uid) {
+            self.room.set(uid, pods::node_name(lifecycle.pod()), lifecycle.taken());
+        }
     }
 
     /// The address that the pod has already, or one that no other pod of this process has.
@@ -281,10 +301,9 @@ impl Loop {
             self.addresses.remove(&address);
         }
         self.uids.remove(key);
-        self.cramped.remove(uid);
+        self.room.remove(uid);
         self.dirty.remove(uid);
         self.runtime.write().act(Action::Remove { pod_uid: uid.to_owned() }, Timestamp::now());
-        self.resize_others();
     }
 
     fn step_due(&mut self) {
@@ -298,15 +317,17 @@ impl Loop {
         for uid in due {
             self.step(&uid);
         }
-        self.resize_others();
     }
 
     fn step(&mut self, uid: &str) {
         let now = Timestamp::now();
         let Some(lifecycle) = self.running.get_mut(uid) else { return };
         let mut actions = lifecycle.step(now);
-        if !meta::is_deleting(&**lifecycle.pod()) && lifecycle.wants_resize() {
+        let wants = !meta::is_deleting(&**lifecycle.pod()) && !lifecycle.is_over() && lifecycle.wants_resize();
+        if wants {
             actions.extend(self.resize(uid));
+        } else {
+            self.room.set_waiting(uid, false);
         }
         let Some(lifecycle) = self.running.get(uid) else { return };
         if !actions.is_empty() || lifecycle.is_gone() {
@@ -323,26 +344,24 @@ impl Loop {
 
     /// Gives a pod the resources that it asks for, if its node has them beside what the others on it have.
     fn resize(&mut self, uid: &str) -> Vec<Action> {
-        let Some(pod) = self.running.get(uid).map(|lifecycle| lifecycle.pod().clone()) else { return Vec::new() };
-        let name = pods::node_name(&pod);
-        let Some(node) = self.nodes.get("", name) else { return Vec::new() };
-        let others = lifecycle::taken_beside(&self.running, uid);
         let Some(lifecycle) = self.running.get_mut(uid) else { return Vec::new() };
-        let resized = lifecycle.resize(&lifecycle::allocatable(&node), &others);
-        if lifecycle.wants_resize() {
-            self.cramped.insert(uid.to_owned());
-        } else {
-            self.cramped.remove(uid);
-        }
+        let Some((allocatable, others)) = self.room.beside(uid) else {
+            // Its node is not known yet.
+            self.room.set_waiting(uid, true);
+            return Vec::new();
+        };
+        let resized = lifecycle.resize(&allocatable, &others);
+        self.room.set_waiting(uid, lifecycle.wants_resize());
+        self.count(uid);
         if resized.is_some() {
             self.dirty.insert(uid.to_owned());
         }
         resized.unwrap_or_default()
     }
 
-    /// Pods have gone or ended, or a node has changed: others may now have what they wait for.
-    fn resize_others(&mut self) {
-        for uid in std::mem::take(&mut self.cramped) {
+    /// Where pods have gone or ended, take less, or the node has changed, others may now have what they wait for.
+    fn resize_freed(&mut self) {
+        for uid in self.room.take_freed() {
             self.step(&uid);
         }
     }
@@ -369,9 +388,11 @@ impl Loop {
     fn start(&mut self, action: Action, resolved: Result<Vec<Variable>, String>) {
         let now = Timestamp::now();
         let Action::Start { container, pod, .. } = action else { return };
-        // It may have been deleted while its environment was looked up.
-        let wanted =
-            self.running.get(&container.pod_uid).is_some_and(|lifecycle| !meta::is_deleting(&**lifecycle.pod()));
+        // It may have been deleted or have ended while its environment was looked up.
+        let wanted = self
+            .running
+            .get(&container.pod_uid)
+            .is_some_and(|lifecycle| !meta::is_deleting(&**lifecycle.pod()) && !lifecycle.is_over());
         match resolved {
             Ok(environment) if wanted => {
                 self.runtime.write().act(Action::Start { container, pod, environment }, now);

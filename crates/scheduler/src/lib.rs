@@ -15,9 +15,7 @@ mod options;
 pub mod plugins;
 pub mod pod;
 pub mod queue;
-mod resources;
 mod service;
 
 pub use options::Options;
-pub use resources::Resources;
 pub use service::{Error, Service};

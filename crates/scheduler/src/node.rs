@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Node, Taint};
+use keelson_types::Resources;
 use keelson_types::quantity::Quantity;
 
-use crate::Resources;
 use crate::pod::{HostPort, Shape};
 
 /// Pods on a node that does not say how many it takes; the kubelet's own default.

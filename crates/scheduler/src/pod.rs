@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod, PodSpec, PodStatus, PreferredSchedulingTerm, Toleration};
 use keelson_client::Key;
-use keelson_types::{meta, pods};
-
-use crate::Resources;
+use keelson_types::{Resources, meta, pods};
 
 /// A port of the node that a pod takes: (host address, protocol, port). An empty address means all of them.
 pub type HostPort = (String, String, i32);

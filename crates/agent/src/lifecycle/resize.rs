@@ -2,20 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Container as Spec, Node, Pod, ResourceRequirements};
+use k8s_openapi::api::core::v1::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Wire;
-use keelson_types::pods;
 use keelson_types::quantity::Quantity;
+use keelson_types::{Resources, pods};
 
 use super::{Kind, Lifecycle, State};
 use crate::containers;
 use crate::runtime::Action;
-
-/// What may change while a pod runs.
-const RESOURCES: [&str; 2] = ["cpu", "memory"];
-
-/// Amounts by resource; what is not named is nothing.
-pub type Amounts = BTreeMap<&'static str, Quantity>;
 
 /// Why a pod goes on with what it had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,88 +19,64 @@ pub(crate) struct Pending {
     pub message: String,
 }
 
-/// What a node has for pods.
-#[must_use]
-pub fn allocatable(node: &Node) -> Amounts {
-    amounts(node.status.as_ref().and_then(|status| status.allocatable.as_ref()))
-}
-
-/// What the other pods on a pod's node have. What they ask for beyond that takes no room until they are granted it: one that
-/// can never have it would else keep all others from theirs.
-#[must_use]
-pub fn taken_beside(running: &BTreeMap<String, Lifecycle>, uid: &str) -> Amounts {
-    let mut sum = Amounts::new();
-    let Some(node) = running.get(uid).map(|lifecycle| pods::node_name(lifecycle.pod())) else { return sum };
-    for (_, other) in running.iter().filter(|(other, _)| *other != uid) {
-        if pods::node_name(other.pod()) == node && !pods::is_terminal(other.pod()) {
-            add(&mut sum, other.allocated());
-        }
-    }
-    sum
-}
-
-/// What the containers of a pod that may run together request.
-fn requested(pod: &Pod) -> Amounts {
-    let mut sum = Amounts::new();
-    let spec = pod.spec.iter();
-    let specs =
-        spec.flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten().filter(sidecar)));
-    for container in specs {
-        let requests = container.resources.as_ref().and_then(|resources| resources.requests.as_ref());
-        add(&mut sum, amounts(requests));
-    }
-    sum
-}
-
-fn add(sum: &mut Amounts, more: Amounts) {
-    for (resource, amount) in more {
-        *sum.entry(resource).or_default() += amount;
-    }
-}
-
 fn is_resizable(container: &super::Container) -> bool {
     matches!(container.kind, Kind::Main | Kind::Sidecar)
 }
 
-fn sidecar(container: &&Spec) -> bool {
-    container.restart_policy.as_deref() == Some("Always")
-}
-
-fn amounts(from: Option<&BTreeMap<String, Wire>>) -> Amounts {
-    let Some(from) = from else { return Amounts::new() };
-    let amount = |resource: &str| from.get(resource).and_then(|amount| Quantity::try_from(amount).ok());
-    RESOURCES.into_iter().filter_map(|resource| Some((resource, amount(resource)?))).collect()
+/// An amount as users write it.
+fn shown(amounts: &Resources, resource: &str) -> String {
+    let bounded = |amount: i128| i64::try_from(amount).unwrap_or(i64::MAX);
+    match resource {
+        "cpu" => Quantity::from_millis(bounded(amounts.millicpu)).to_string(),
+        "memory" => Quantity::from_bytes(bounded(amounts.memory)).to_string(),
+        "ephemeral-storage" => Quantity::from_bytes(bounded(amounts.ephemeral_storage)).to_string(),
+        other => amounts.others.get(other).copied().unwrap_or_default().to_string(),
+    }
 }
 
 impl Lifecycle {
     /// Whether the pod asks for other resources than its containers have.
     #[must_use]
     pub fn wants_resize(&self) -> bool {
-        self.containers.iter().any(|container| self.resources_wanted(container).is_some())
+        !self.resources_wanted().is_empty()
     }
 
-    /// What its containers were granted together.
-    fn allocated(&self) -> Amounts {
-        let mut sum = Amounts::new();
-        for container in self.containers.iter().filter(|container| is_resizable(container)) {
-            add(&mut sum, amounts(container.allocated.requests.as_ref()));
-        }
-        sum
+    /// What the pod takes of its node: by what its containers were granted. One that has ended takes nothing.
+    #[must_use]
+    pub fn taken(&self) -> Resources {
+        let Some(spec) = self.pod.spec.as_ref().filter(|_| !pods::is_terminal(&self.pod)) else {
+            return Resources::default();
+        };
+        let granted = self.containers.iter().map(|container| (container.name.as_str(), &container.allocated));
+        let granted: BTreeMap<&str, &ResourceRequirements> = granted.collect();
+        Resources::taken_by(spec, |container| granted.get(container.name.as_str())?.requests.as_ref())
     }
 
-    /// The resources that a container asks for, when it was granted others.
-    fn resources_wanted(&self, container: &super::Container) -> Option<ResourceRequirements> {
-        if !is_resizable(container) {
-            return None;
-        }
-        let spec = containers::named(&self.pod, &container.name)?;
-        let wanted = spec.resources.clone().unwrap_or_default();
-        (wanted != container.allocated).then_some(wanted)
+    /// What it would take if it were granted what it asks for.
+    fn wanted(&self) -> Resources {
+        let Some(spec) = &self.pod.spec else { return Resources::default() };
+        Resources::taken_by(spec, |container| container.resources.as_ref()?.requests.as_ref())
+    }
+
+    /// The resources that containers ask for which were granted others, with the containers' places.
+    fn resources_wanted(&self) -> Vec<(usize, ResourceRequirements)> {
+        let specs = containers::lasting(&self.pod);
+        let resizable = self.containers.iter().enumerate().filter(|(_, container)| is_resizable(container));
+        resizable
+            .filter_map(|(index, container)| {
+                let wanted = specs.get(container.name.as_str())?.resources.as_ref();
+                let same = wanted.map_or_else(
+                    || container.allocated == ResourceRequirements::default(),
+                    |wanted| *wanted == container.allocated,
+                );
+                (!same).then(|| (index, wanted.cloned().unwrap_or_default()))
+            })
+            .collect()
     }
 
     /// Grants the containers what the pod asks for, if the node has it beside what `others` have. `None` when nothing has
     /// changed: the pod waits for what it waited for before.
-    pub fn resize(&mut self, allocatable: &Amounts, others: &Amounts) -> Option<Vec<Action>> {
+    pub fn resize(&mut self, allocatable: &Resources, others: &Resources) -> Option<Vec<Action>> {
         let pending = self.pending_for(allocatable, others);
         if pending.is_some() {
             let same = self.pending == pending;
@@ -114,10 +84,8 @@ impl Lifecycle {
             return (!same).then(Vec::new);
         }
         self.pending = None;
-        for index in 0..self.containers.len() {
-            if let Some(wanted) = self.resources_wanted(&self.containers[index]) {
-                self.containers[index].allocated = wanted;
-            }
+        for (index, wanted) in self.resources_wanted() {
+            self.containers[index].allocated = wanted;
         }
         Some(self.take_on())
     }
@@ -148,27 +116,20 @@ impl Lifecycle {
         actions
     }
 
-    fn pending_for(&self, allocatable: &Amounts, others: &Amounts) -> Option<Pending> {
-        let (mut requested, has) = (requested(&self.pod), self.allocated());
+    fn pending_for(&self, allocatable: &Resources, others: &Resources) -> Option<Pending> {
+        let wanted = self.wanted();
         // What does not grow needs no room.
-        requested.retain(|resource, wanted| *wanted > has.get(resource).copied().unwrap_or_default());
-        let amount = |amounts: &Amounts, resource| amounts.get(resource).copied().unwrap_or_default();
-        for (&resource, &wanted) in &requested {
-            let whole = amount(allocatable, resource);
-            if wanted > whole {
-                let message = format!("the node has {whole} of {resource} in all, {wanted} are requested");
-                return Some(Pending { reason: "Infeasible", message });
-            }
+        let growing = wanted.clone().beyond(&self.taken());
+        if let Some(resource) = growing.lacking(allocatable, &Resources::default()).first() {
+            let (whole, wanted) = (shown(allocatable, resource), shown(&wanted, resource));
+            let message = format!("the node has {whole} of {resource} in all, {wanted} are requested");
+            return Some(Pending { reason: "Infeasible", message });
         }
-        for (&resource, &wanted) in &requested {
-            let mut used = amount(others, resource);
-            used += wanted;
-            if used > amount(allocatable, resource) {
-                let message = format!("the node has less than {wanted} of {resource} left beside other pods");
-                return Some(Pending { reason: "Deferred", message });
-            }
-        }
-        None
+        let lacking = growing.lacking(allocatable, others);
+        let resource = lacking.first()?;
+        let wanted = shown(&wanted, resource);
+        let message = format!("the node has less than {wanted} of {resource} left beside other pods");
+        Some(Pending { reason: "Deferred", message })
     }
 
     /// Whether a container must be started anew to have what it was granted.

@@ -1,5 +1,7 @@
 //! A pod's status, from what its containers are doing.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
     ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, HostIP,
@@ -20,8 +22,8 @@ pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
     let pod = &lifecycle.pod;
     let phase = phase(lifecycle);
     let ended = matches!(phase, "Succeeded" | "Failed");
-    let init_done =
-        lifecycle.containers.iter().filter(|container| container.kind != Kind::Main).all(Container::lets_others_start);
+    let mut before_mains = lifecycle.containers.iter().filter(|container| container.kind != Kind::Main);
+    let init_done = lifecycle.mains_have_ended() || before_mains.all(Container::lets_others_start);
     let serves = |container: &&Container| matches!(container.kind, Kind::Main | Kind::Sidecar);
     let ready = lifecycle.containers.iter().filter(serves).all(is_ready);
     let condition = |kind: &str, holds: bool, reason: &str, message: String| {
@@ -49,12 +51,13 @@ pub(super) fn of(lifecycle: &Lifecycle, now: Timestamp) -> PodStatus {
         format!("containers with unready status: [{}]", names.join(" "))
     };
     let not_ready_reason = if phase == "Succeeded" { "PodCompleted" } else { "ContainersNotReady" };
+    let images = containers::images(pod);
     let of_kinds = |kinds: &[Kind]| -> Option<Vec<ContainerStatus>> {
         let statuses: Vec<_> = lifecycle
             .containers
             .iter()
             .filter(|container| kinds.contains(&container.kind))
-            .map(|container| container_status(lifecycle, container))
+            .map(|container| container_status(lifecycle, container, &images))
             .collect();
         (!statuses.is_empty()).then_some(statuses)
     };
@@ -91,34 +94,25 @@ fn is_ready(container: &Container) -> bool {
     matches!(container.state, State::Running { ready: true, .. })
 }
 
-fn phase(lifecycle: &Lifecycle) -> &'static str {
-    let main = || lifecycle.containers.iter().filter(|container| container.kind == Kind::Main);
-    let failed_init = lifecycle.containers.iter().any(|container| {
-        container.kind == Kind::Init && matches!(&container.state, State::Ended(ended) if ended.code != 0)
-    });
-    if failed_init {
-        return "Failed";
+fn phase(lifecycle: &Lifecycle) -> &str {
+    if pods::is_terminal(&lifecycle.pod) {
+        return pods::phase(&lifecycle.pod);
     }
-    let codes: Vec<i32> = main()
-        .filter_map(|container| match &container.state {
-            State::Ended(ended) => Some(ended.code),
-            _ => None,
-        })
-        .collect();
-    if main().count() > 0 && codes.len() == main().count() {
-        return if codes.iter().all(|code| *code == 0) { "Succeeded" } else { "Failed" };
+    if let Some(outcome) = lifecycle.outcome()
+        && !lifecycle.containers.iter().any(Container::runs)
+    {
+        return outcome;
     }
     // A pod has run as soon as one of its containers has, even if it waits to be started again.
-    let has_run = main().any(|container| {
+    let has_run = lifecycle.mains().any(|container| {
         matches!(container.state, State::Running { .. } | State::Ended(_)) || container.last.is_some()
     });
     if has_run { "Running" } else { "Pending" }
 }
 
-fn container_status(lifecycle: &Lifecycle, container: &Container) -> ContainerStatus {
+fn container_status(lifecycle: &Lifecycle, container: &Container, images: &HashMap<&str, &str>) -> ContainerStatus {
     let id = format!("simulated://{}/{}/{}", meta::uid(&*lifecycle.pod), container.name, container.restarts);
-    let image = containers::named(&lifecycle.pod, &container.name).and_then(|spec| spec.image.clone());
-    let image = image.unwrap_or_default();
+    let image = images.get(container.name.as_str()).copied().unwrap_or_default().to_owned();
     let stated = |resources: &ResourceRequirements| *resources != ResourceRequirements::default();
     let state = match &container.state {
         State::Waiting { reason, message, .. } => waiting(reason, message),

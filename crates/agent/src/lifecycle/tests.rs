@@ -1,7 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use keelson_types::Resources;
+
 use super::*;
+use crate::room::Room;
 
 const BACKOFF: Backoff = Backoff { initial: Duration::from_secs(10), max: Duration::from_secs(300) };
 
@@ -249,8 +253,9 @@ fn sized(cpu: &str, memory: &str) -> Value {
     }] })
 }
 
-fn amounts(cpu: &str, memory: &str) -> Amounts {
-    [("cpu", cpu), ("memory", memory)].map(|(name, amount)| (name, amount.parse().expect("an amount"))).into()
+fn amounts(cpu: &str, memory: &str) -> Resources {
+    let list = [("cpu", cpu), ("memory", memory)].map(|(name, amount)| (name.to_owned(), Quantity(amount.to_owned())));
+    Resources::of(Some(&list.into()))
 }
 
 /// What the container has, and which conditions tell of what it is to have.
@@ -283,7 +288,7 @@ fn a_pod_is_resized_when_its_node_has_room() {
         assert!(scenario.lifecycle.resize(&node, &others).is_none(), "once");
         assert_eq!(has(&scenario.lifecycle), ("2 1Gi".to_owned(), pending(reason)));
     }
-    scenario.lifecycle.resize(&node, &Amounts::new());
+    scenario.lifecycle.resize(&node, &Resources::default());
     assert_eq!(has(&scenario.lifecycle), ("4 1Gi".to_owned(), vec![]), "the others have gone");
     let _ = scenario.lifecycle.update(pod(sized("9", "1Gi"), false));
     scenario.lifecycle.resize(&node, &others);
@@ -300,7 +305,7 @@ fn a_resize_that_takes_a_restart_is_in_progress_until_it_runs_again() {
     let mut scenario = Scenario::new(sized("1", "1Gi"));
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
     let _ = scenario.lifecycle.update(pod(sized("1", "2Gi"), false));
-    let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new()).expect("changes");
+    let actions = scenario.lifecycle.resize(&amounts("4", "8Gi"), &Resources::default()).expect("changes");
     assert!(matches!(&actions[..], [Action::Stop { grace_seconds: 30, .. }]), "{actions:?}");
     let progress = vec![("PodResizeInProgress".to_owned(), None)];
     assert_eq!(has(&scenario.lifecycle), ("1 2Gi".to_owned(), progress.clone()));
@@ -330,7 +335,7 @@ fn an_agent_goes_on_with_a_resize_that_takes_a_restart() {
     scenario.look(0).happen(1, "a", Happened::Started).happen(2, "a", Happened::Ready);
     let mut wanted = (*pod(sized("1", "2Gi"), false)).clone();
     let _ = scenario.lifecycle.update(Arc::new(wanted.clone()));
-    scenario.lifecycle.resize(&amounts("4", "8Gi"), &Amounts::new()).expect("changes");
+    scenario.lifecycle.resize(&amounts("4", "8Gi"), &Resources::default()).expect("changes");
     wanted.status = Some(scenario.lifecycle.status(at(3)));
     let next = |pod: Pod| Lifecycle::new(Arc::new(pod), "10.0.0.1".to_owned(), "10.1.0.1".to_owned(), BACKOFF, at(9));
     scenario.lifecycle = next(wanted.clone());
@@ -362,9 +367,14 @@ fn neighbours() -> BTreeMap<String, Lifecycle> {
 /// Asks for so many cores, and says how many the pod has then and why it has no others.
 fn resized(pods: &mut BTreeMap<String, Lifecycle>, uid: &str, cpu: &str) -> String {
     let _ = pods.get_mut(uid).expect("runs").update(pod(sized(cpu, "1Gi"), false));
-    let taken = taken_beside(pods, uid);
+    let mut room = Room::default();
+    for (uid, lifecycle) in pods.iter() {
+        room.set(uid, "n", lifecycle.taken());
+    }
+    room.set_allocatable("n", Some(amounts("4", "8Gi")));
+    let (allocatable, taken) = room.beside(uid).expect("is known");
     let lifecycle = pods.get_mut(uid).expect("runs");
-    lifecycle.resize(&amounts("4", "8Gi"), &taken);
+    lifecycle.resize(&allocatable, &taken);
     let (amounts, conditions) = has(lifecycle);
     let reasons: Vec<String> = conditions.into_iter().filter_map(|(_, reason)| reason).collect();
     format!("{amounts} {}", reasons.join(" "))
@@ -392,6 +402,93 @@ fn of_two_resizes_that_have_room_alone_one_is_granted() {
     lifecycle.resize(&less, &amounts("3", "8Gi"));
     assert_eq!(has(lifecycle), ("2 1Gi".to_owned(), vec![]));
     assert_eq!(resized(&mut pods, "b", "2"), "2 1Gi ");
+}
+
+#[test]
+fn room_is_counted_as_the_scheduler_counts_it() {
+    let spec = |cpu: &str, init: &str| {
+        let mut spec = sized(cpu, "1Gi");
+        spec["overhead"] = json!({ "cpu": "500m" });
+        spec["initContainers"] = json!([{ "name": "i", "resources": { "requests": { "cpu": init } } }]);
+        spec
+    };
+    let mut lifecycle = Scenario::new(spec("1", "2")).lifecycle;
+    assert_eq!(lifecycle.taken().millicpu, 2_500, "what the first needs, which has more, and the overhead");
+    let typed: k8s_openapi::api::core::v1::PodSpec = serde_json::from_value(spec("1", "2")).expect("a spec");
+    assert_eq!(lifecycle.taken(), Resources::requested_by(&typed, None));
+    // 3 and the overhead fit beside nothing on a node of 4, and 4 do not.
+    for (cpu, others, has) in [("4", "0", "1 1Gi"), ("3", "1", "1 1Gi"), ("2", "2", "2 1Gi"), ("3", "0", "3 1Gi")] {
+        let _ = lifecycle.update(pod(spec(cpu, "2"), false));
+        lifecycle.resize(&amounts("4", "8Gi"), &amounts(others, "0"));
+        assert_eq!(has_now(&lifecycle), has, "{cpu} beside {others}");
+    }
+    let mut whole = sized("1", "1Gi");
+    whole["resources"] = json!({ "requests": { "cpu": "3" } });
+    assert_eq!(Scenario::new(whole).lifecycle.taken().millicpu, 3_000);
+}
+
+fn has_now(lifecycle: &Lifecycle) -> String {
+    has(lifecycle).0
+}
+
+#[test]
+fn nothing_runs_of_a_pod_that_has_ended() {
+    let spec = json!({
+        "restartPolicy": "Never",
+        "initContainers": [{ "name": "s", "restartPolicy": "Always" }],
+        "containers": [{ "name": "m" }],
+        "ephemeralContainers": [{ "name": "d" }, { "name": "late" }],
+    });
+    let mut scenario = Scenario::new(spec.clone());
+    scenario.look(0).happen(1, "d", Happened::Started).happen(2, "s", Happened::Started);
+    scenario.happen(3, "m", Happened::Started).happen(4, "m", exited(0)).look(5);
+    let told = scenario.lifecycle.status(at(5));
+    let mut left = (*pod(spec.clone(), false)).clone();
+    left.status = Some(told);
+    scenario.happen(6, "late", Happened::NotStarted { reason: "ErrImagePull".to_owned(), message: String::new() });
+    scenario.look(1_000).happen(1_001, "s", exited(137)).happen(1_002, "d", exited(137));
+    scenario.expect(
+        "0s [start d, start late, start s] Pending: s=ContainerCreating×0 m=ContainerCreating×0
+         1s [] Pending: s=ContainerCreating×0 m=ContainerCreating×0
+         2s [start m] Pending: s=running×0 m=ContainerCreating×0
+         3s [] Running: s=running×0 m=running×0
+         4s [stop d within 30 s, stop late within 30 s, stop s within 30 s] Running: s=running×0 m=ended 0×0
+         5s [] Running: s=running×0 m=ended 0×0
+         6s [] Running: s=running×0 m=ended 0×0
+         1000s [] Running: s=running×0 m=ended 0×0
+         1001s [] Running: s=ended 137×0 m=ended 0×0
+         1002s [] Succeeded: s=ended 137×0 m=ended 0×0",
+    );
+    assert_eq!(scenario.lifecycle.next_at(), None, "nothing is tried again");
+    let status = scenario.lifecycle.status(at(1_003));
+    let initialized = status.conditions.iter().flatten().find(|condition| condition.type_ == "Initialized");
+    assert_eq!(initialized.expect("is told").status, "True");
+    // The next agent goes on with what this one has not seen to its end.
+    let next = Lifecycle::new(Arc::new(left), String::new(), String::new(), BACKOFF, at(7));
+    let mut next = Scenario { lifecycle: next, text: String::new() };
+    next.look(7).happen(8, "s", exited(0)).happen(9, "d", exited(0));
+    next.expect(
+        "7s [stop d within 30 s, stop s within 30 s] Running: s=running×0 m=ended 0×0
+         8s [] Running: s=ended 0×0 m=ended 0×0
+         9s [] Succeeded: s=ended 0×0 m=ended 0×0",
+    );
+}
+
+#[test]
+fn a_pod_that_somebody_else_ends_is_stopped() {
+    let spec = json!({ "containers": [{ "name": "a" }] });
+    let mut scenario = Scenario::new(spec.clone());
+    scenario.look(0).happen(1, "a", Happened::Started);
+    let mut ended = (*pod(spec, false)).clone();
+    ended.status = Some(serde_json::from_value(json!({ "phase": "Failed" })).expect("a status"));
+    let _ = scenario.lifecycle.update(Arc::new(ended));
+    scenario.look(2).happen(3, "a", exited(0));
+    scenario.expect(
+        "0s [start a] Pending: a=ContainerCreating×0
+         1s [] Running: a=running×0
+         2s [stop a within 30 s] Failed: a=running×0
+         3s [] Failed: a=ended 0×0",
+    );
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Amounts of resources, as integers that can be added and compared: millicores, bytes, counts.
+//! Amounts of resources, as integers that can be added and compared: millicores, bytes, counts. Whoever decides whether a pod has
+//! room on a node counts what pods take by this, so that all of them agree.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Wire;
-use keelson_types::quantity::Quantity;
+
+use crate::quantity::Quantity;
 
 /// Kubernetes counts a container that asks for nothing as this much when it *scores* nodes, so that such pods spread too.
 const UNSTATED_MILLICPU: i128 = 100;
@@ -47,20 +49,28 @@ impl Resources {
         resources
     }
 
-    /// What a pod asks for: the larger of what its containers need together and what any init container needs while those
-    /// before it that keep running (sidecars) run; plus the overhead. A container that runs counts by what it was granted if
-    /// that is more, and by that alone when it cannot have what it asks for.
+    /// What a pod takes whose containers request what `requests` says: the larger of what its containers need together and what
+    /// any init container needs while those before it that keep running (sidecars) run; or what the pod as a whole states;
+    /// plus the overhead.
+    #[must_use]
+    pub fn taken_by<'a>(spec: &'a PodSpec, requests: impl Fn(&'a Container) -> Option<&'a List>) -> Self {
+        Self::aggregate(spec, |container| Self::of(requests(container)))
+    }
+
+    /// What a pod takes that asks for what its spec says. A container that runs counts by what it was granted if that is more,
+    /// and by that alone when it cannot have what it asks for.
     #[must_use]
     pub fn requested_by(spec: &PodSpec, status: Option<&PodStatus>) -> Self {
-        Self::aggregate(spec, status, Self::of)
+        Self::aggregate(spec, |container| Self::of(counted(container, status).as_deref()))
     }
 
     /// As [`Resources::requested_by`], with a container that states nothing counted as a small one. For scores only.
     #[must_use]
     pub fn weighed_of(spec: &PodSpec, status: Option<&PodStatus>) -> Self {
-        Self::aggregate(spec, status, |container| {
-            let mut resources = Self::of(container);
-            let states = |name: &str| container.is_some_and(|list| list.contains_key(name));
+        Self::aggregate(spec, |container| {
+            let requests = counted(container, status);
+            let mut resources = Self::of(requests.as_deref());
+            let states = |name: &str| requests.as_ref().is_some_and(|list| list.contains_key(name));
             if !states("cpu") {
                 resources.millicpu = UNSTATED_MILLICPU;
             }
@@ -71,8 +81,7 @@ impl Resources {
         })
     }
 
-    fn aggregate(spec: &PodSpec, status: Option<&PodStatus>, read: impl Fn(Option<&List>) -> Self) -> Self {
-        let requests = |container: &Container| read(counted(container, status).as_deref());
+    fn aggregate<'a>(spec: &'a PodSpec, requests: impl Fn(&'a Container) -> Self) -> Self {
         let mut total = Self::default();
         for container in &spec.containers {
             total.add(&requests(container));
@@ -92,8 +101,24 @@ impl Resources {
             }
         }
         total.raise_to(&starting);
+        total.replace_by(spec.resources.as_ref().and_then(|whole| whole.requests.as_ref()));
         total.add(&Self::of(spec.overhead.as_ref()));
         total
+    }
+
+    /// A pod as a whole may state cpu, memory and huge pages; its containers share them.
+    fn replace_by(&mut self, whole: Option<&List>) {
+        let stated = Self::of(whole);
+        for name in whole.into_iter().flat_map(|whole| whole.keys()) {
+            match name.as_str() {
+                "cpu" => self.millicpu = stated.millicpu,
+                "memory" => self.memory = stated.memory,
+                other if other.starts_with("hugepages-") => {
+                    self.others.insert(name.clone(), stated.others.get(other).copied().unwrap_or_default());
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Adds `other`.
@@ -137,6 +162,22 @@ impl Resources {
             || self.memory > other.memory
             || self.ephemeral_storage > other.ephemeral_storage
             || self.others.iter().any(|(name, amount)| amount > other.others.get(name).unwrap_or(&0))
+    }
+
+    /// Itself, without the resources of which it is no more than `other`.
+    #[must_use]
+    pub fn beyond(mut self, other: &Self) -> Self {
+        for (own, other) in [
+            (&mut self.millicpu, other.millicpu),
+            (&mut self.memory, other.memory),
+            (&mut self.ephemeral_storage, other.ephemeral_storage),
+        ] {
+            if *own <= other {
+                *own = 0;
+            }
+        }
+        self.others.retain(|name, amount| *amount > other.others.get(name).copied().unwrap_or_default());
+        self
     }
 
     /// The names of the resources of which `allocatable - used` has less than `self` asks for.
@@ -216,6 +257,30 @@ mod tests {
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"initContainers":[{sidecar},{init}]}}"#)), 1200);
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"initContainers":[{init},{sidecar}]}}"#)), 1000);
         assert_eq!(of(&format!(r#"{{"containers":[{main}],"overhead":{{"cpu":"50m"}}}}"#)), 350);
+    }
+
+    #[test]
+    fn what_a_pod_states_as_a_whole_is_what_it_takes() {
+        let main = r#"{"name":"m","resources":{"requests":{"cpu":"300m","memory":"1Gi"}}}"#;
+        let text = format!(
+            r#"{{"containers":[{main}],"overhead":{{"cpu":"50m"}},
+                "resources":{{"requests":{{"cpu":"2","ephemeral-storage":"1"}}}}}}"#
+        );
+        let taken = Resources::requested_by(&spec(&text), None);
+        assert_eq!((taken.millicpu, taken.memory, taken.ephemeral_storage), (2050, 1 << 30, 0));
+        assert_eq!(Resources::weighed_of(&spec(&text), None).millicpu, 2050);
+    }
+
+    #[test]
+    fn what_is_beyond_others_is_told_by_resource() {
+        let amounts = |millicpu: i128, memory: i128, gpus: i128| Resources {
+            millicpu,
+            memory,
+            others: [("gpu".to_owned(), gpus)].into(),
+            ..Resources::default()
+        };
+        assert_eq!(amounts(2, 2, 2).beyond(&amounts(1, 2, 3)), Resources { millicpu: 2, ..Resources::default() });
+        assert_eq!(amounts(2, 3, 4).beyond(&Resources::default()), amounts(2, 3, 4));
     }
 
     #[test]
