@@ -131,10 +131,23 @@ fn log_reader(runtime: Runtimes, pods: Cache<Pod>) -> tunnel::ReadLog {
             (name, _) => name.to_owned(),
         };
         let container = ContainerId { pod_uid: meta::uid(&*pod).to_owned(), name };
-        let log = runtime.read().log(&container, request.previous, now);
+        let runtime = runtime.read();
+        // While a container waits to be started again, the run before that is the one that ended last.
+        let waits = request.previous && waits(&pod, &container.name);
+        let ended = waits.then(|| runtime.log(&container, false, now).filter(|log| log.ended)).flatten();
+        let log = ended.or_else(|| runtime.log(&container, request.previous, now));
         let which = if request.previous { "previous terminated container" } else { "container" };
         log.ok_or_else(|| format!("{which} {:?} in pod {:?} not found", container.name, request.pod))
     })
+}
+
+/// Whether a container that ran waits for its next run, by what was last told of it.
+fn waits(pod: &Pod, container: &str) -> bool {
+    let statuses = pod.status.iter().flat_map(|status| {
+        [&status.container_statuses, &status.init_container_statuses].into_iter().flatten().flatten()
+    });
+    let mut own = statuses.filter(|status| status.name == container);
+    own.any(|status| status.state.as_ref().is_some_and(|state| state.waiting.is_some()))
 }
 
 impl Loop {

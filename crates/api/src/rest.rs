@@ -19,6 +19,7 @@ mod openapi;
 mod parameters;
 mod path;
 mod respond;
+mod scale;
 mod sessions;
 mod single;
 mod stream;

@@ -1,16 +1,15 @@
 //! Sessions with pods by every kubectl: exec, attach, cp and port-forward, over WebSockets and over SPDY.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpStream;
+#[path = "kubectl/running.rs"]
+mod running;
+
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{ChildStdout, Command, Output, Stdio};
 
 use keelson::dev::{Scratch, Spec};
+use running::{Running, http, wait_for};
 
-/// What may take so long on a busy machine at most.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// More than any window or buffer on the way.
 const MUCH: usize = 3 << 20;
 
@@ -51,16 +50,6 @@ struct Kubectl<'a> {
     context: &'static str,
     /// Without WebSockets, as through a proxy that does not know them.
     spdy: bool,
-}
-
-/// A kubectl that runs, ended when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ended = self.0.kill();
-        let _code = self.0.wait();
-    }
 }
 
 impl Kubectl<'_> {
@@ -117,9 +106,7 @@ impl Kubectl<'_> {
 
     /// Starts it with pipes.
     fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running(command.spawn().expect("kubectl runs"))
+        Running::start(self.command(arguments))
     }
 
     fn commands(&self) {
@@ -331,24 +318,6 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The first line that contains `wanted`; what was read instead, when none came in time.
-fn wait_for(output: impl std::io::Read + Send + 'static, wanted: &str) -> Result<String, String> {
-    let (sender, lines) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let _nobody = sender.send(line);
-        }
-    });
-    let mut read = String::new();
-    while let Ok(line) = lines.recv_timeout(PATIENCE) {
-        if line.contains(wanted) {
-            return Ok(line);
-        }
-        read += &(line + "\n");
-    }
-    Err(read)
-}
-
 #[track_caller]
 fn read_until(output: &mut ChildStdout, wanted: &str) {
     let mut read = Vec::new();
@@ -359,18 +328,4 @@ fn read_until(output: &mut ChildStdout, wanted: &str) {
             _ => panic!("{wanted:?} did not come, but {:?}", text(&read)),
         }
     }
-}
-
-/// What the other side of a port says to some bytes.
-fn http(port: u16, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("kubectl listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("is set");
-    let mut writing = stream.try_clone().expect("is cloned");
-    let request = request.to_vec();
-    let sending = std::thread::spawn(move || writing.write_all(&request));
-    let mut answer = Vec::new();
-    // A refused connection may be reset.
-    let _reset = stream.read_to_end(&mut answer);
-    let _broken = sending.join().expect("does not panic");
-    text(&answer)
 }

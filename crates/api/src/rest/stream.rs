@@ -6,9 +6,11 @@
 mod protobuf;
 mod yaml;
 
+use std::time::Duration;
+
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use jiff::Timestamp;
 use keelson_types::status::Status;
@@ -21,6 +23,8 @@ use crate::pipeline::{ChangeKind, Items, List, LogStream, Watch, WatchItem};
 
 /// Objects that one step of a list renders.
 const STEP_OBJECTS_MAX: usize = 500;
+/// How long the head of an answer waits for a node's refusal, which could not be told behind it.
+const FIRST_LINES_WITHIN: Duration = Duration::from_secs(1);
 /// Bytes of their stored text.
 const STEP_BYTES_MAX: usize = 256 << 10;
 
@@ -180,8 +184,17 @@ impl Follow {
 }
 
 /// A container's log as plain text.
-pub(super) fn logs(log: LogStream) -> Response {
-    let steps = stream::unfold(Some(log), |log| async move {
+///
+/// # Errors
+/// When the node refuses before it has sent anything.
+pub(super) async fn logs(mut log: LogStream) -> Result<Response, Status> {
+    // A log may have nothing to say yet; then the answer begins without it.
+    let (first, log) = match tokio::time::timeout(FIRST_LINES_WITHIN, log.next()).await {
+        Ok(Some(lines)) => (Some(lines?), Some(log)),
+        Ok(None) => (None, None),
+        Err(_nothing_yet) => (None, Some(log)),
+    };
+    let rest = stream::unfold(log, |log| async move {
         let mut log = log?;
         match log.next().await? {
             Ok(lines) => Some((Ok(vec![lines]), Some(log))),
@@ -191,5 +204,6 @@ pub(super) fn logs(log: LogStream) -> Response {
             }
         }
     });
-    respond::live(HeaderValue::from_static("text/plain"), steps)
+    let steps = stream::iter(first.map(|lines| Ok(vec![lines]))).chain(rest);
+    Ok(respond::live(HeaderValue::from_static("text/plain"), steps))
 }

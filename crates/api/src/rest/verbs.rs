@@ -76,10 +76,7 @@ pub(super) async fn object(
     let plain = target.subresource == Subresource::None;
     let watches = plain && parts.method == Method::GET && parameters.flag("watch")?;
     let mut view = view(target.kind, &parameters, &parts.headers, watches)?;
-    if target.subresource == Subresource::Scale {
-        // A Scale has no columns of its own; clients print what they get.
-        view.form = Form::Object;
-    }
+    view.scale = target.subresource == Subresource::Scale;
     match parts.method {
         Method::GET if watches => {
             let mut target = target;
@@ -158,7 +155,7 @@ pub(super) async fn log(
         since_seconds,
         limit_bytes: parameters.number("limitBytes")?,
     };
-    Ok(stream::logs(pipeline.logs(user, request).await?))
+    stream::logs(pipeline.logs(user, request).await?).await
 }
 
 /// Whole seconds from an RFC 3339 time until now, rounded up so that nothing younger is left out.
@@ -230,7 +227,7 @@ fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watch
         // An answer is no object that could stand in a table.
         return Err(Status::not_acceptable(&["application/json", "application/vnd.kubernetes.protobuf"]));
     }
-    Ok(View { kind, form, media, include: parameters.include_object()? })
+    Ok(View { kind, form, media, include: parameters.include_object()?, scale: false })
 }
 
 /// The view of what was read, which may have waited for another definition of its kind.

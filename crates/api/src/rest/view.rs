@@ -14,6 +14,7 @@ use super::frames::Frames;
 use super::media::Media;
 use super::negotiate::{Form, MetaVersion};
 use super::parameters::IncludeObject;
+use super::scale;
 
 type Result<T = ()> = serde_json::Result<T>;
 
@@ -28,6 +29,8 @@ pub(super) struct View {
     pub media: Media,
     /// What a table's rows carry.
     pub include: IncludeObject,
+    /// Whether the objects are those of the scale subresource.
+    pub scale: bool,
 }
 
 /// The metadata of a list.
@@ -170,7 +173,8 @@ impl View {
     }
 
     fn columns(&self) -> Value {
-        let columns = self.kind.columns.iter().map(|column| {
+        let columns = if self.scale { scale::COLUMNS } else { self.kind.columns };
+        let columns = columns.iter().map(|column| {
             json!({
                 "name": column.name,
                 "type": column.kind,
@@ -185,7 +189,7 @@ impl View {
     fn row(&self, version: MetaVersion, json: &Bytes, now: Timestamp, frames: &mut Frames) -> Result {
         let object: Value = serde_json::from_slice(json)?;
         frames.text("{\"cells\":");
-        frames.json(&self.kind.cells(&object, now))?;
+        frames.json(&if self.scale { scale::cells(&object, now) } else { self.kind.cells(&object, now) })?;
         match self.include {
             // Kubernetes leaves the field there, and null.
             IncludeObject::None => frames.text(",\"object\":null}"),
@@ -238,7 +242,7 @@ mod tests {
 
     fn view(form: Form) -> View {
         let kind = registry::by_name("configmaps").expect("is registered");
-        View { kind, form, media: Media::Json, include: IncludeObject::Metadata }
+        View { kind, form, media: Media::Json, include: IncludeObject::Metadata, scale: false }
     }
 
     fn parsed(render: impl FnOnce(&mut Frames) -> Result) -> Value {

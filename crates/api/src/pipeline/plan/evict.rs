@@ -110,14 +110,15 @@ impl Planner<'_> {
         let status = &budget["status"];
         let count = |field: &str| status[field].as_i64().unwrap_or(0);
         if count("observedGeneration") < budget["metadata"]["generation"].as_i64().unwrap_or(0) {
-            return Err(refusal(format!("The disruption budget {name} is still being processed by the server.")));
+            let why = format!("The disruption budget {name} is still being processed by the server.");
+            return Err(refusal(why, RETRY_SECONDS));
         }
         let allowed = count("disruptionsAllowed");
         if allowed <= 0 {
             let (needed, healthy) = (count("desiredHealthy"), count("currentHealthy"));
-            return Err(refusal(format!(
-                "The disruption budget {name} needs {needed} healthy pods and has {healthy} currently"
-            )));
+            let why = format!("The disruption budget {name} needs {needed} healthy pods and has {healthy} currently");
+            // Nobody knows when; told a time, kubectl would try again for minutes without a word.
+            return Err(refusal(why, 0));
         }
         if let Some(status) = value::map(budget, "status") {
             status.insert("disruptionsAllowed".to_owned(), (allowed - 1).into());
@@ -130,8 +131,8 @@ impl Planner<'_> {
     }
 }
 
-fn refusal(why: String) -> Status {
-    let mut status = Status::too_many_requests(REFUSED, RETRY_SECONDS);
+fn refusal(why: String, retry_seconds: u32) -> Status {
+    let mut status = Status::too_many_requests(REFUSED, retry_seconds);
     status.reason = Reason::TooManyRequests;
     if let Some(details) = &mut status.details {
         details.causes.push(Cause { reason: "DisruptionBudget".to_owned(), message: why, field: String::new() });

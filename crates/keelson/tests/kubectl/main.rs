@@ -1,15 +1,23 @@
 //! kubectl as people use it, without a flag that is there for us: what is made by arguments is sent as protobuf.
 
+mod changes;
+mod looks;
+mod nodes;
+mod pods;
+mod running;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use keelson::dev::{Scratch, Spec};
+use running::{PATIENCE, Running};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyday_commands_work_by_every_kubectl() {
     let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
     for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
-        let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
+        let kubectl = Kubectl::new(tools().join(name), &cluster, name.replace('.', "-"));
         kubectl.everyday();
         kubectl.server_side_apply();
         kubectl.explains();
@@ -23,8 +31,29 @@ async fn everyday_commands_work_by_every_kubectl() {
 async fn custom_kinds_work_by_every_kubectl() {
     let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
     for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
-        let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace: name.replace('.', "-") };
+        let kubectl = Kubectl::new(tools().join(name), &cluster, name.replace('.', "-"));
         kubectl.custom_kinds();
+    }
+}
+
+/// Every other command, each kubectl by another member and with a node of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_works_by_every_kubectl() {
+    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    for (name, context, node) in [
+        ("kubectl-1.32", "keelson", "node-1"),
+        ("kubectl-1.35", "keelson-m2", "node-2"),
+        ("kubectl-1.37", "keelson-m3", "node-3"),
+    ] {
+        let namespace = name.replace('.', "-");
+        let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace, context };
+        kubectl.run(&["create", "namespace", &kubectl.namespace]);
+        kubectl.looks();
+        kubectl.changes();
+        kubectl.rolls_out();
+        kubectl.pods();
+        kubectl.nodes(node);
+        kubectl.run(&["delete", "namespace", &kubectl.namespace]);
     }
 }
 
@@ -36,21 +65,36 @@ struct Kubectl<'a> {
     program: PathBuf,
     cluster: &'a Scratch,
     namespace: String,
+    /// Which member it speaks to.
+    context: &'static str,
+}
+
+impl<'a> Kubectl<'a> {
+    fn new(program: PathBuf, cluster: &'a Scratch, namespace: String) -> Self {
+        Self { program, cluster, namespace, context: "keelson" }
+    }
 }
 
 impl Kubectl<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let variables = self.cluster.environment().into_iter().filter_map(|(name, value)| Some((name, value?)));
+        // To name one for what is in none makes kubectl warn; and nothing may come before what a shell asks for.
+        let place = if arguments.get(1) == Some(&"namespace") || arguments[0].starts_with("__") {
+            &[][..]
+        } else {
+            &["--context", self.context, "--namespace", &self.namespace]
+        };
+        let mut command = Command::new(&self.program);
+        command.args(place).args(arguments).envs(variables);
+        command.env("KUBECACHEDIR", self.cluster.layout().home().join("kubectl-cache"));
+        command
+    }
+
     /// Runs it; whether it succeeded, and what it printed.
     fn try_run(&self, arguments: &[&str]) -> (bool, String) {
-        let variables = self.cluster.environment().into_iter().filter_map(|(name, value)| Some((name, value?)));
-        // To name one for what is in none makes kubectl warn.
-        let place = if arguments.get(1) == Some(&"namespace") { &[][..] } else { &["--namespace", &self.namespace] };
-        let output = Command::new(&self.program)
-            .args(place)
-            .args(arguments)
-            .envs(variables)
-            .env("KUBECACHEDIR", self.cluster.layout().home().join("kubectl-cache"))
-            .output()
-            .unwrap_or_else(|error| panic!("{} does not run: {error}", self.program.display()));
+        let mut command = self.command(arguments);
+        let output =
+            command.output().unwrap_or_else(|error| panic!("{} does not run: {error}", self.program.display()));
         let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.success(), printed)
     }
@@ -67,6 +111,52 @@ impl Kubectl<'_> {
     fn says(&self, line: &str, expected: &str) {
         let arguments: Vec<&str> = line.split(' ').collect();
         assert_eq!(self.run(&arguments).trim_end(), expected, "{} {line}", self.program.display());
+    }
+
+    /// Runs a command line that must fail for a reason that is told in these words.
+    #[track_caller]
+    fn fails(&self, line: &str, why: &str) {
+        let (well, told) = self.try_run(&line.split(' ').collect::<Vec<_>>());
+        assert!(!well && told.contains(why), "{} {line} must tell {why:?}: {told}", self.program.display());
+    }
+
+    /// Runs a command line that must print all of these words, however wide its columns are.
+    #[track_caller]
+    fn shows(&self, line: &str, expected: &[&str]) {
+        let squeezed = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let printed = self.run(&line.split(' ').collect::<Vec<_>>());
+        let found = squeezed(&printed);
+        for words in expected {
+            assert!(
+                found.contains(&squeezed(words)),
+                "{} {line}: {words:?} is not in {printed}",
+                self.program.display()
+            );
+        }
+    }
+
+    /// Runs a command line until what it prints is as wanted.
+    #[track_caller]
+    fn comes_to(&self, line: &str, wanted: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let printed = self.run(&line.split(' ').collect::<Vec<_>>());
+            if wanted(&printed) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} {line} still prints {printed}", self.program.display());
+        }
+    }
+
+    /// Writes a file for it.
+    fn write(&self, name: &str, text: &str) -> String {
+        let file = self.cluster.layout().home().join(format!("{}-{name}", self.namespace));
+        std::fs::write(&file, text).expect("is written");
+        file.to_string_lossy().into_owned()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(self.command(arguments))
     }
 
     fn everyday(&self) {
@@ -122,7 +212,7 @@ impl Kubectl<'_> {
         let file = folder.path().join("deployment.yaml");
         let write = |replicas: u32, image: &str, more: &str| std::fs::write(&file, manifest(replicas, image, more));
         let path = file.to_string_lossy();
-        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let kubectl = Kubectl::new(self.program.clone(), self.cluster, namespace);
         let apply =
             |arguments: &[&str]| kubectl.try_run(&[&["apply", "--server-side", "-f", &path], arguments].concat());
 
@@ -176,7 +266,7 @@ impl Kubectl<'_> {
     fn resizes(&self) {
         let namespace = format!("{}-resize", self.namespace);
         self.says(&format!("create namespace {namespace}"), &format!("namespace/{namespace} created"));
-        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let kubectl = Kubectl::new(self.program.clone(), self.cluster, namespace);
         let resources = r#"{"requests":{"cpu":"100m","memory":"64Mi"}}"#;
         let policy = r#"[{"resourceName":"memory","restartPolicy":"RestartContainer"}]"#;
         let container = format!(r#"{{"name":"p","image":"i:1","resources":{resources},"resizePolicy":{policy}}}"#);
@@ -234,7 +324,7 @@ impl Kubectl<'_> {
     fn many_kinds(&self) {
         let namespace = format!("{}-kinds", self.namespace);
         self.says(&format!("create namespace {namespace}"), &format!("namespace/{namespace} created"));
-        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let kubectl = Kubectl::new(self.program.clone(), self.cluster, namespace);
         // Cluster-scoped objects of one kubectl must not meet those of another.
         let own = kubectl.namespace.as_str();
         kubectl.says("create job j --image=busybox:1 -- true", "job.batch/j created");
@@ -317,7 +407,7 @@ impl Kubectl<'_> {
     fn custom_kinds(&self) {
         let namespace = format!("{}-custom", self.namespace);
         self.says(&format!("create namespace {namespace}"), &format!("namespace/{namespace} created"));
-        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let kubectl = Kubectl::new(self.program.clone(), self.cluster, namespace);
         // Each kubectl has a kind of its own, since they share a cluster.
         let group = format!("{}.example.com", self.namespace);
         let folder = tempfile::tempdir().expect("a folder");
@@ -418,7 +508,7 @@ impl Kubectl<'_> {
     fn access(&self) {
         let namespace = format!("{}-access", self.namespace);
         self.says(&format!("create namespace {namespace}"), &format!("namespace/{namespace} created"));
-        let kubectl = Kubectl { program: self.program.clone(), cluster: self.cluster, namespace };
+        let kubectl = Kubectl::new(self.program.clone(), self.cluster, namespace);
         kubectl.says("create role r --verb=get,list --resource=pods", "role.rbac.authorization.k8s.io/r created");
         kubectl.says("create rolebinding rb --role=r --user=jane", "rolebinding.rbac.authorization.k8s.io/rb created");
         kubectl.says("auth can-i delete pods", "yes");
