@@ -54,13 +54,15 @@ struct Front {
     openapi_v2_empty: discovery::Document,
     /// Lets one document of all kinds be made at a time, whichever kinds there are by then.
     openapi_v2: Single,
+    /// Likewise for documents of version 3.
+    openapi: Single,
 }
 
 /// Everything that is told about the kinds of one registry.
 struct Documents {
     served: Arc<Served>,
     discovery: discovery::Documents,
-    openapi: openapi::Documents,
+    openapi: Arc<openapi::Documents>,
     /// Made when somebody asks for it.
     openapi_v2: Arc<OnceLock<Arc<discovery::Document>>>,
 }
@@ -68,8 +70,8 @@ struct Documents {
 impl Documents {
     fn new(served: Arc<Served>, before: Option<&Documents>) -> Arc<Documents> {
         let discovery = discovery::Documents::new(&served.registry);
-        let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &before.openapi));
-        Arc::new(Documents { served, discovery, openapi, openapi_v2: Arc::default() })
+        let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &*before.openapi));
+        Arc::new(Documents { served, discovery, openapi: Arc::new(openapi), openapi_v2: Arc::default() })
     }
 }
 
@@ -82,6 +84,7 @@ pub fn router(pipeline: Arc<Pipeline>) -> Router {
         documents: ArcSwap::new(documents),
         openapi_v2_empty: openapi::v2::empty(),
         openapi_v2: Single::new(),
+        openapi: Single::new(),
     };
     Router::new().fallback(serve).with_state(Arc::new(front))
 }
@@ -142,6 +145,11 @@ impl Front {
                 self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
                 self.openapi_v2(request.headers()).await
             }
+            Route::OpenApi | Route::OpenApiGroupVersion { .. } => {
+                get_only(request.method())?;
+                self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
+                self.openapi(&route, request.headers()).await
+            }
             route => {
                 get_only(request.method())?;
                 self.pipeline.authorize_path(&user, Verb::Get, request.uri().path())?;
@@ -195,6 +203,20 @@ impl Front {
         Ok(respond::cached(&made, headers))
     }
 
+    /// A document of version 3, or the index of them.
+    async fn openapi(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
+        negotiate_document(accept(headers))?;
+        let documents = self.documents();
+        let document = match route {
+            Route::OpenApiGroupVersion { group, version } => {
+                documents.openapi.group_version(group, version, &self.openapi).await
+            }
+            _ => documents.openapi.index(&self.openapi).await.map(Some),
+        };
+        let document = document.map_err(Status::internal)?.ok_or_else(Status::no_such_path)?;
+        Ok(respond::cached(&document, headers))
+    }
+
     /// What is not about objects.
     fn document(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
         let accept = accept(headers);
@@ -204,12 +226,12 @@ impl Front {
             Route::Groups => Some(documents.discovery.groups(negotiate::discovery(accept)?)),
             Route::Group(group) => documents.discovery.group(group),
             Route::Resources { group, version } => documents.discovery.resources(group, version),
-            Route::OpenApi => Some(&documents.openapi.index),
-            Route::OpenApiGroupVersion { group, version } => documents.openapi.group_version(group, version),
             Route::Metrics => return Ok(metrics::text(&self.pipeline.cache_sizes())),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
-            Route::OpenApiV2
+            Route::OpenApi
+            | Route::OpenApiGroupVersion { .. }
+            | Route::OpenApiV2
             | Route::Health(_)
             | Route::Collection(_)
             | Route::Object(_)
@@ -217,9 +239,13 @@ impl Front {
             | Route::Session { .. } => None,
         };
         let document = document.ok_or_else(Status::no_such_path)?;
-        negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))?;
+        negotiate_document(accept)?;
         Ok(respond::cached(document, headers))
     }
+}
+
+fn negotiate_document(accept: Option<&str>) -> Result<(), Status> {
+    negotiate::json(accept).or_else(|refused| negotiate::discovery(accept).map(|_| ()).map_err(|_| refused))
 }
 
 /// What is told to whoever uses this version of a kind.

@@ -5,20 +5,25 @@
 //! purpose: were strategic merge patch listed, kubectl would compute patches by the merge keys of these schemas, which do
 //! not have them; so it uses those of its own types.
 //!
-//! Schemas come from the table of types; of kinds that users define, from their definitions. A document is made once for its
-//! kinds.
+//! Schemas come from the table of types; of kinds that users define, from their definitions. A document is made for the first who
+//! asks for it, and kept while its kinds stay the same: all of them take 5 MiB, a tenth of what an idle member allocates, and most
+//! clients read few.
 
 mod schemas;
+#[cfg(test)]
+mod tests;
 pub(super) mod v2;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use keelson_types::Kind;
 use keelson_types::registry::Registry;
 use keelson_types::schema::schema;
 use serde_json::{Map, Value, json};
+use tokio::task::JoinError;
 
 use super::discovery::{self, Document};
+use super::single::Single;
 
 const JSON: &str = "application/json";
 
@@ -27,49 +32,90 @@ const LIST_META: &str = "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.
 /// The index at `/openapi/v3`, and a document for each group and version.
 #[derive(Debug)]
 pub(super) struct Documents {
-    pub index: Document,
+    index: Arc<OnceLock<Arc<Document>>>,
     group_versions: Vec<GroupVersion>,
+    server_version: &'static str,
 }
 
+/// Clones share what is made.
 #[derive(Clone, Debug)]
 struct GroupVersion {
     group: &'static str,
     version: &'static str,
     /// What the document tells of.
     kinds: Vec<&'static Kind>,
-    document: Arc<Document>,
+    document: Arc<OnceLock<Arc<Document>>>,
+    /// Of the document, for the index: known for longer than it is kept.
+    hash: Arc<OnceLock<String>>,
 }
 
 impl Documents {
     /// Documents whose kinds are still the same are taken from those `before`.
-    pub(super) fn new(registry: &Registry, server_version: &str, before: Option<&Documents>) -> Self {
-        let mut paths = Map::new();
-        let mut group_versions = Vec::new();
-        for (group, version) in discovery::group_versions(registry) {
+    pub(super) fn new(registry: &Registry, server_version: &'static str, before: Option<&Documents>) -> Self {
+        let group_versions = discovery::group_versions(registry).into_iter().map(|(group, version)| {
             let kinds: Vec<&'static Kind> = discovery::kinds_of(registry, group, version).collect();
             let same = |one: &&GroupVersion| {
                 one.kinds.len() == kinds.len()
                     && one.kinds.iter().zip(&kinds).all(|(left, right)| std::ptr::eq(*left, *right))
             };
-            let known = before.and_then(|before| before.find(group, version)).filter(same);
-            let document = match known {
-                Some(known) => known.document.clone(),
-                None => Arc::new(Document::new(JSON, &group_version(&kinds, server_version))),
-            };
-            let path = base_path(group, version);
-            let url = format!("/openapi/v3{path}?hash={}", document.hash());
-            paths.insert(path.trim_start_matches('/').to_owned(), json!({"serverRelativeURL": url}));
-            group_versions.push(GroupVersion { group, version, kinds, document });
-        }
-        Self { index: Document::new(JSON, &json!({"paths": paths})), group_versions }
+            match before.and_then(|before| before.find(group, version)).filter(same) {
+                Some(known) => known.clone(),
+                None => GroupVersion { group, version, kinds, document: Arc::default(), hash: Arc::default() },
+            }
+        });
+        Self { index: Arc::default(), group_versions: group_versions.collect(), server_version }
     }
 
-    pub(super) fn group_version(&self, group: &str, version: &str) -> Option<&Document> {
-        self.find(group, version).map(|one| &*one.document)
+    /// Which documents there are, each with its hash.
+    ///
+    /// # Errors
+    /// When making it panicked.
+    pub(super) async fn index(self: &Arc<Self>, single: &Single) -> Result<Arc<Document>, JoinError> {
+        let documents = self.clone();
+        single.get(self.index.clone(), move || Arc::new(documents.list())).await
+    }
+
+    /// The document of a group's version; None when there is no such.
+    ///
+    /// # Errors
+    /// When making it panicked.
+    pub(super) async fn group_version(
+        &self,
+        group: &str,
+        version: &str,
+        single: &Single,
+    ) -> Result<Option<Arc<Document>>, JoinError> {
+        let Some(known) = self.find(group, version) else { return Ok(None) };
+        let (known, server_version) = (known.clone(), self.server_version);
+        single.get(known.document.clone(), move || Arc::new(known.make(server_version))).await.map(Some)
+    }
+
+    fn list(&self) -> Document {
+        let mut paths = Map::new();
+        for known in &self.group_versions {
+            let path = base_path(known.group, known.version);
+            let url = format!("/openapi/v3{path}?hash={}", known.hash(self.server_version));
+            paths.insert(path.trim_start_matches('/').to_owned(), json!({"serverRelativeURL": url}));
+        }
+        Document::new(JSON, &json!({"paths": paths}))
     }
 
     fn find(&self, group: &str, version: &str) -> Option<&GroupVersion> {
         self.group_versions.iter().find(|one| one.group == group && one.version == version)
+    }
+}
+
+impl GroupVersion {
+    /// The hash of the document, which is made for that alone when nobody has asked for it.
+    fn hash(&self, server_version: &str) -> &str {
+        self.hash.get_or_init(|| match self.document.get() {
+            Some(document) => document.hash().to_owned(),
+            None => self.make(server_version).hash().to_owned(),
+        })
+    }
+
+    fn make(&self, server_version: &str) -> Document {
+        Document::new(JSON, &group_version(&self.kinds, server_version))
     }
 }
 
@@ -267,84 +313,4 @@ fn reference(kind: &Kind, name: &str) -> Value {
 
 fn gvk(kind: &Kind, name: &str) -> Value {
     json!({"group": kind.group, "version": kind.version, "kind": name})
-}
-
-#[cfg(test)]
-mod tests {
-    use keelson_types::registry;
-
-    use super::*;
-
-    /// What kubectl looks for (`supportsQueryParamV3`): a PATCH operation of the kind that lists `fieldValidation`.
-    fn validates_on_the_server(document: &Value, kind: &Kind) -> bool {
-        let paths = document["paths"].as_object().expect("paths");
-        paths.values().filter_map(|path| path.get("patch")).any(|patch| {
-            patch["x-kubernetes-group-version-kind"] == gvk(kind, kind.kind)
-                && patch["parameters"]
-                    .as_array()
-                    .expect("a list")
-                    .iter()
-                    .any(|p| p["name"] == "fieldValidation" && p["in"] == "query")
-        })
-    }
-
-    #[test]
-    fn kubectl_finds_server_side_validation_for_every_kind() {
-        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
-        for kind in registry::all().iter().filter(|kind| !kind.is_answered()) {
-            let document = documents.group_version(kind.group, kind.version).expect("is served");
-            let document: Value = serde_json::from_slice(&document.body).expect("documents are JSON");
-            assert!(validates_on_the_server(&document, kind), "{}", kind.kind);
-        }
-    }
-
-    #[test]
-    fn the_index_names_every_document_by_its_hash() {
-        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
-        let index: Value = serde_json::from_slice(&documents.index.body).expect("documents are JSON");
-        let core = documents.group_version("", "v1").expect("is served");
-        assert_eq!(index["paths"]["api/v1"]["serverRelativeURL"], format!("/openapi/v3/api/v1?hash={}", core.hash()));
-        assert!(index["paths"]["apis/apps/v1"].is_object());
-    }
-
-    #[test]
-    fn every_field_is_told_with_its_type() {
-        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
-        let apps = documents.group_version("apps", "v1").expect("is served");
-        let apps: Value = serde_json::from_slice(&apps.body).expect("documents are JSON");
-        let mut of = &apps["components"]["schemas"]["io.k8s.api.apps.v1.Deployment"];
-        for field in ["spec", "template", "spec"] {
-            let reference = of["properties"][field]["allOf"][0]["$ref"].as_str().expect("a reference");
-            of = apps.pointer(reference.trim_start_matches('#')).expect("a schema");
-        }
-        let containers = &of["properties"]["containers"];
-        assert_eq!(containers["x-kubernetes-list-map-keys"], json!(["name"]), "{containers}");
-        assert_eq!(of["properties"]["hostNetwork"], json!({"type": "boolean"}));
-    }
-
-    #[test]
-    fn every_reference_leads_to_a_schema() {
-        fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
-            match value {
-                Value::Object(map) => {
-                    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
-                        found.push(reference);
-                    }
-                    map.values().for_each(|value| references(value, found));
-                }
-                Value::Array(list) => list.iter().for_each(|value| references(value, found)),
-                _ => {}
-            }
-        }
-        let documents = Documents::new(registry::built_in(), "v1.36.0", None);
-        for one in &documents.group_versions {
-            let document: Value = serde_json::from_slice(&one.document.body).expect("documents are JSON");
-            let mut found = Vec::new();
-            references(&document, &mut found);
-            assert!(!found.is_empty());
-            for reference in found {
-                assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
-            }
-        }
-    }
 }
