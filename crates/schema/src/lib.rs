@@ -55,7 +55,8 @@ impl Structural {
         Self::read(schema, path, Origin::New)
     }
 
-    /// Reads a schema that was let through once: how long and large its expressions and rules are together is not looked at.
+    /// Reads a schema that was let through once: how long and large its expressions, rules and defaults are together is not looked
+    /// at.
     ///
     /// # Errors
     /// As [`Structural::parse`].
@@ -79,7 +80,9 @@ impl Structural {
         fail(errors)?;
         let root = read::node(schema, &mut patterns, origin);
         fail(rules::check::check(&root, &path))?;
-        fail(defaults::check_sizes(&root, &path))?;
+        if origin == Origin::New {
+            fail(defaults::check_sizes(&root, &path))?;
+        }
         let mut errors = Vec::new();
         defaults::check(&root, &path, &mut errors);
         fail(errors)?;

@@ -3,6 +3,10 @@
 //! A schema in memory is far larger than its text: each place is a value with room for every keyword, within a map that
 //! allocates for eleven of them at once, and a regular expression is compiled. So places are counted, not bytes alone.
 
+mod pattern;
+
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 /// A place of a schema as it is read, and as JSON twice: as it was given, and as it is published.
@@ -11,10 +15,6 @@ const PLACE_BYTES: usize = 2 << 10;
 const MAP_BYTES: usize = 10 << 10;
 /// Places that are in it at least, when there are many.
 const MAP_PLACES: usize = 5;
-/// What a regular expression may take; the schema's reader compiles none that is larger.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
-/// What one takes for each character, repetitions written out.
-const PATTERN_CHARACTER_BYTES: usize = 512;
 /// A rule in memory, for each byte of its text.
 const RULE_BYTE_BYTES: usize = 256;
 /// A value of a default, an enumeration and the like.
@@ -29,24 +29,25 @@ const TEXT_BYTE_BYTES: usize = 4;
 /// Of all versions of a definition whose text has `text_bytes`.
 pub(super) fn definition(definition: &Value, text_bytes: usize) -> usize {
     let versions = definition["spec"]["versions"].as_array().into_iter().flatten();
-    let schemas = versions.map(|version| place(&version["schema"]["openAPIV3Schema"]));
+    // An expression is compiled once for each schema, wherever it stands.
+    let schemas = versions.map(|version| place(&version["schema"]["openAPIV3Schema"], &mut HashSet::new()));
     schemas.fold(text_bytes.saturating_mul(TEXT_BYTE_BYTES), usize::saturating_add)
 }
 
-fn place(schema: &Value) -> usize {
+fn place<'v>(schema: &'v Value, patterns: &mut HashSet<&'v str>) -> usize {
     let Some(keywords) = schema.as_object() else { return 0 };
     let mut bytes = PLACE_BYTES;
     for (keyword, value) in keywords {
         let more = match (keyword.as_str(), value) {
             ("properties", Value::Object(fields)) => {
                 let maps = fields.len().div_ceil(MAP_PLACES) * MAP_BYTES;
-                fields.values().map(place).fold(maps, usize::saturating_add)
+                fields.values().map(|field| place(field, patterns)).fold(maps, usize::saturating_add)
             }
-            ("items" | "additionalProperties" | "not", schema) => place(schema),
+            ("items" | "additionalProperties" | "not", schema) => place(schema, patterns),
             ("allOf" | "anyOf" | "oneOf", Value::Array(schemas)) => {
-                schemas.iter().map(place).fold(0, usize::saturating_add)
+                schemas.iter().map(|schema| place(schema, patterns)).fold(0, usize::saturating_add)
             }
-            ("pattern", Value::String(text)) => pattern(text),
+            ("pattern", Value::String(text)) if patterns.insert(text) => pattern::bytes(text),
             ("x-kubernetes-validations", rules) => rules.to_string().len() * RULE_BYTE_BYTES,
             (_, value @ (Value::Array(_) | Value::Object(_))) => json(value) * COPIES,
             _ => 0,
@@ -66,19 +67,6 @@ fn json(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     };
     VALUE_BYTES + inner
-}
-
-/// What is repeated is compiled as often as it may stand there. Classes of all of Unicode are large.
-fn pattern(text: &str) -> usize {
-    if text.contains("\\p") || text.contains("\\P") {
-        return PATTERN_BYTES_MAX;
-    }
-    let repetitions = text.split('{').skip(1).filter_map(|rest| {
-        let (counts, _) = rest.split_once('}')?;
-        counts.split(',').filter_map(|count| count.trim().parse::<usize>().ok()).max()
-    });
-    let times = repetitions.fold(1, |times: usize, count| times.saturating_mul(count.max(1)));
-    times.saturating_mul(text.len()).saturating_mul(PATTERN_CHARACTER_BYTES).min(PATTERN_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -113,10 +101,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_costs_what_it_is_written_out_but_no_more_than_is_compiled() {
-        assert_eq!(pattern("ab"), 2 * PATTERN_CHARACTER_BYTES);
-        assert_eq!(pattern("a{1,10}"), 7 * 10 * PATTERN_CHARACTER_BYTES);
-        assert_eq!(pattern("(a{1,1000}){1000}"), PATTERN_BYTES_MAX);
-        assert_eq!(pattern("\\p{L}"), PATTERN_BYTES_MAX);
+    fn an_expression_costs_once_in_a_schema() {
+        let field = |index: usize| (format!("f{index}"), json!({"type": "string", "pattern": "^a$"}));
+        let with = |patterns: bool| {
+            let mut fields: Map<String, Value> = (0..10).map(field).collect();
+            if !patterns {
+                fields.values_mut().for_each(|field| *field = json!({"type": "string"}));
+            }
+            of(&json!({"properties": fields}))
+        };
+        assert_eq!(with(true) - with(false), pattern::bytes("^a$"));
     }
 }
