@@ -72,7 +72,7 @@ impl Client {
 
     /// The kinds that users define.
     pub fn kinds(&self) -> Kinds {
-        Kinds { transport: self.raw.transport.clone() }
+        self.raw.kinds()
     }
 
     /// The endpoints, comma-separated, for messages.

@@ -30,4 +30,18 @@ impl Kinds {
             .await?;
         Ok(response.into_inner().kinds)
     }
+
+    /// How many objects the store has of the kinds with these definitions, or of all when none is named, by the definitions' names:
+    /// whether or not anybody serves or can read them. Those without objects are not told. Linearizable.
+    pub async fn count(&self, definitions: &[String], namespace: &str) -> Result<Vec<(String, i64)>, Error> {
+        let request = proto::CountKindsRequest { definitions: definitions.to_owned(), namespace: namespace.to_owned() };
+        let response = self
+            .transport
+            .call(Safety::Read, |channel| {
+                let request = request.clone();
+                async move { KindsClient::new(channel).count(request).await }
+            })
+            .await?;
+        Ok(response.into_inner().counts.into_iter().map(|count| (count.definition, count.objects)).collect())
+    }
 }

@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 
 use crate::transport::{MESSAGE_BYTES_MAX, Safety, Transport};
 use crate::watch::Watch;
-use crate::{DeleteOptions, Error, ListOptions, ObjectName, Patch, WatchOptions};
+use crate::{DeleteOptions, Error, Kinds, ListOptions, ObjectName, Patch, WatchOptions};
 
 /// How long the next chunk of a list may take. A member that dies is noticed earlier, by its connection.
 const CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -89,6 +89,11 @@ impl Raw {
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.context.dry_run = dry_run;
         self
+    }
+
+    /// The kinds that users define.
+    pub fn kinds(&self) -> Kinds {
+        Kinds { transport: self.transport.clone() }
     }
 
     /// Who writes, at most 128 characters.

@@ -6,6 +6,7 @@
 mod absent;
 mod follow;
 mod owner;
+mod unseen;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use keelson_types::meta::Key;
 use serde_json::json;
 
 use crate::caches::AnyObject;
+use crate::custom::Unseen;
 use crate::plan::{Plan, WRITES_MAX, Write};
 
 pub(crate) use follow::Loop;
@@ -24,6 +26,10 @@ const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 /// When to look again at what waits for a kind to be known.
 const POLL: Duration = Duration::from_secs(1);
+/// And for one that nobody serves, which takes somebody to change.
+const POLL_HIDDEN: Duration = Duration::from_secs(5);
+/// Kinds that are named in a plan.
+const NAMES_MAX: usize = 10;
 
 /// One object of any kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,10 +61,8 @@ pub struct Snapshot {
     pub owners: Vec<(OwnerReference, Owner)>,
     /// Looked up only for an object that is being deleted, and for one whose owner waits.
     pub dependents: Vec<AnyObject>,
-    /// There may be others: a kind is not known yet.
-    pub more_dependents: bool,
-    /// There may be others of kinds that are defined and not served.
-    pub hidden_dependents: bool,
+    /// Kinds of which it may have dependents that nobody sees; looked up only for an object that waits for its dependents.
+    pub unseen: Vec<Unseen>,
 }
 
 /// Plans what ownership asks of `target`.
@@ -106,8 +110,8 @@ fn orphan(snapshot: &Snapshot, object: &AnyObject) -> Plan {
         plan.writes.push(patch_metadata(dependent, json!({ "ownerReferences": kept })));
     }
     // Dependents that nobody sees now would be deleted when they are seen again: their owner is gone then, and they name it still.
-    if plan.writes.is_empty() && (snapshot.more_dependents || snapshot.hidden_dependents) {
-        return not_yet();
+    if plan.writes.is_empty() && !snapshot.unseen.is_empty() {
+        return not_yet(snapshot.unseen.iter());
     }
     if plan.writes.is_empty() {
         plan.writes.push(without_finalizer(object, ORPHAN));
@@ -128,8 +132,10 @@ fn wait_for_dependents(snapshot: &Snapshot, object: &AnyObject) -> Plan {
     };
     let mut plan = Plan::default();
     let blocking = snapshot.dependents.iter().filter(|dependent| blocks(dependent)).count();
-    if blocking == 0 && snapshot.more_dependents {
-        return not_yet();
+    // What is of a kind that nobody serves goes when it is served again; its owner does not wait for that.
+    let mut served = snapshot.unseen.iter().filter(|unseen| unseen.served).peekable();
+    if blocking == 0 && served.peek().is_some() {
+        return not_yet(served);
     }
     if blocking == 0 {
         plan.writes.push(without_finalizer(object, FOREGROUND));
@@ -140,9 +146,10 @@ fn wait_for_dependents(snapshot: &Snapshot, object: &AnyObject) -> Plan {
     plan
 }
 
-fn not_yet() -> Plan {
-    let mut plan = Plan::nothing("it may have dependents of kinds that are not known yet");
-    plan.requeue(POLL);
+fn not_yet<'u>(mut unseen: impl Iterator<Item = &'u Unseen> + Clone) -> Plan {
+    let names: Vec<&str> = unseen.clone().map(|unseen| unseen.name.as_str()).take(NAMES_MAX).collect();
+    let mut plan = Plan::nothing(format!("it may have dependents that nobody sees now, of {}", names.join(", ")));
+    plan.requeue(if unseen.any(|unseen| unseen.served) { POLL } else { POLL_HIDDEN });
     plan
 }
 

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::caches::{Caches, NAMESPACE};
-use crate::custom::{self, Custom, Reader};
+use crate::custom::Reader;
 use crate::driver::{Controller, Signals};
 use crate::plan::{Plan, Write};
 
@@ -28,6 +28,9 @@ const POLL_MAX: Duration = Duration::from_secs(30);
 /// Namespaces of which it is remembered how long they have not changed. Others than those that are being deleted are in there only
 /// when another member saw the end of them.
 const WAITS_MAX: usize = 10_000;
+
+/// Kinds that are named in what people are told of a namespace.
+const NAMES_MAX: usize = 50;
 
 /// What is known about one namespace.
 pub struct Snapshot {
@@ -45,8 +48,8 @@ pub enum Remaining {
     Alive,
     /// All are being deleted and wait for something.
     Deleting,
-    /// Nobody can say: the kind is defined, and not served.
-    Unknown,
+    /// Nobody can see or delete it: the kind is defined, and not served.
+    Hidden,
 }
 
 /// Plans the next step of the deletion of namespace `key`.
@@ -78,8 +81,8 @@ pub fn plan(snapshot: &Snapshot, key: &str, now: Timestamp) -> Plan {
             plan.writes.push(Write::DeleteCollection(resource.object(key, "")));
         }
     }
-    let names: Vec<String> = snapshot.remaining.iter().map(|(resource, _)| resource.qualified()).collect();
-    plan.because(format!("the namespace still has {}", names.join(", ")));
+    let names = names(&snapshot.remaining);
+    plan.because(format!("the namespace still has {names}"));
     if let Some(condition) = content_condition(namespace, &names, now) {
         let patch = json!({
             "metadata": { "resourceVersion": namespace.metadata.resource_version },
@@ -92,10 +95,23 @@ pub fn plan(snapshot: &Snapshot, key: &str, now: Timestamp) -> Plan {
     plan
 }
 
+/// What remains, as it is told to people.
+fn names(remaining: &[(Resource, Remaining)]) -> String {
+    let told = remaining.iter().take(NAMES_MAX).map(|(resource, rest)| match rest {
+        Remaining::Alive | Remaining::Deleting => resource.qualified(),
+        Remaining::Hidden => format!("{} (not served now: nobody can delete them)", resource.qualified()),
+    });
+    let mut names = told.collect::<Vec<_>>().join(", ");
+    if let Some(more) = remaining.len().checked_sub(NAMES_MAX).filter(|more| *more > 0) {
+        names.push_str(&format!(" and {more} more"));
+    }
+    names
+}
+
 /// The conditions with `NamespaceContentRemaining` as it is now, when it is not told yet.
-fn content_condition(namespace: &Namespace, names: &[String], now: Timestamp) -> Option<Value> {
+fn content_condition(namespace: &Namespace, names: &str, now: Timestamp) -> Option<Value> {
     const TYPE: &str = "NamespaceContentRemaining";
-    let message = format!("Some resources are remaining: {}", names.join(", "));
+    let message = format!("Some resources are remaining: {names}");
     let mut conditions: Vec<NamespaceCondition> =
         namespace.status.iter().flat_map(|status| status.conditions.iter().flatten()).cloned().collect();
     if conditions.iter().any(|known| known.type_ == TYPE && known.message.as_ref() == Some(&message)) {
@@ -149,40 +165,28 @@ impl Waits {
     }
 }
 
-/// What a namespace still has of every kind, the program's and users'. Of those, `known` may be out of date: all are read when
-/// nothing else is left, since the namespace goes for what is said then.
-async fn remaining(
-    reader: &impl Reader,
-    known: &[Custom],
-    namespace: &str,
-) -> Result<Vec<(Resource, Remaining)>, Error> {
+/// What a namespace still has of every kind, the program's and users'. Of those, the store says what there is, not what is said of
+/// their definitions: the namespace goes for what is found here, and so does what nobody can see.
+async fn remaining(reader: &impl Reader, namespace: &str) -> Result<Vec<(Resource, Remaining)>, Error> {
     let mut remaining = Vec::new();
     for kind in registry::stored().filter(|kind| kind.namespaced) {
         let resource = Resource::new(kind.group, kind.version, kind.plural);
         let rest = rest(reader, &resource, namespace).await?;
         remaining.extend(rest.map(|rest| (resource, rest)));
     }
-    remaining.extend(of_customs(reader, known, namespace).await?);
-    if remaining.is_empty() {
-        remaining.extend(of_customs(reader, &custom::kinds(reader).await?, namespace).await?);
-    }
-    Ok(remaining)
-}
-
-async fn of_customs(
-    reader: &impl Reader,
-    customs: &[Custom],
-    namespace: &str,
-) -> Result<Vec<(Resource, Remaining)>, Error> {
-    let mut remaining = Vec::new();
-    for custom in customs.iter().filter(|custom| custom.namespaced) {
-        let rest = match rest(reader, &custom.resource, namespace).await {
+    for (definition, _) in reader.count(&[], namespace).await? {
+        let Some((plural, group)) = definition.split_once('.') else { continue };
+        let resource = Resource::new(group, "", plural);
+        let rest = match rest(reader, &resource, namespace).await {
+            Ok(Some(rest)) => rest,
+            // It went since it was counted, or cannot be read.
+            Ok(None) => Remaining::Hidden,
             // The member that was asked serves no such kind, perhaps not yet or no more. What it has keeps the namespace; the
             // rest goes meanwhile.
-            Err(error) if error.is_not_found() => custom::is_still(reader, custom).await?.then_some(Remaining::Unknown),
-            rest => rest?,
+            Err(error) if error.is_not_found() => Remaining::Hidden,
+            Err(error) => return Err(error),
         };
-        remaining.extend(rest.map(|rest| (custom.resource.clone(), rest)));
+        remaining.push((resource, rest));
     }
     Ok(remaining)
 }
@@ -226,12 +230,7 @@ impl Controller for Loop {
     async fn reconcile(&self, key: &String) -> Result<Plan, Error> {
         let namespace = self.caches.namespaces.get("", key);
         let remaining = match &namespace {
-            Some(namespace) if meta::is_deleting(namespace.as_ref()) => {
-                let known = self.caches.definitions.list();
-                let mut known: Vec<Custom> = known.iter().filter_map(|known| known.part.custom().cloned()).collect();
-                known.sort_by_key(|custom| custom.resource.qualified());
-                remaining(&self.client.raw(), &known, key).await?
-            }
+            Some(namespace) if meta::is_deleting(namespace.as_ref()) => remaining(&self.client.raw(), key).await?,
             _ => Vec::new(),
         };
         let again = self.waits.lock().next(key, &remaining);
@@ -284,40 +283,47 @@ mod tests {
     #[tokio::test]
     async fn objects_of_users_kinds_are_not_left_behind() {
         let mut api = Fake { served: registry::stored().map(|kind| kind.plural).collect(), ..Fake::default() };
-        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), []);
-        api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
-        api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), []);
+        // Whatever is said of it: never established, and without a version that is served.
+        let mut definition = definition("Namespaced", "CronTab", false);
+        definition["status"] = json!({});
+        api.put("customresourcedefinitions", "crontabs.example.com", definition);
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [], "there are none");
+        api.put("crontabs", "a", json!({"metadata": {"name": "a", "namespace": "blue"}}));
+        api.put("pods", "a", json!({"metadata": {"name": "a", "namespace": "blue"}}));
         let crontabs = Resource::new("example.com", "", "crontabs");
-        api.put("pods", "a", json!({"metadata": {"name": "a"}}));
         let pods = (Resource::new("", "v1", "pods"), Remaining::Alive);
-        let unknown = vec![pods, (crontabs.clone(), Remaining::Unknown)];
-        let known = custom::kinds(&api).await.expect("reads");
-        assert_eq!(remaining(&api, &known, "blue").await.expect("reads"), unknown, "nobody can say what is left");
-        let plan = planned(unknown);
+        let hidden = vec![pods, (crontabs.clone(), Remaining::Hidden)];
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), hidden);
+        let plan = planned(hidden);
         assert!(plan.starts_with("delete all pods blue/, patch namespaces/status blue"), "the rest goes: {plan}");
 
         api.objects.remove(&("pods".to_owned(), "a".to_owned()));
         api.served.push("crontabs");
-        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
-        api.put("crontabs", "a", json!({"metadata": {"name": "a", "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
-        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);
-        api.put("customresourcedefinitions", "crontabs.example.com", definition("Cluster", "CronTab", true));
-        assert_eq!(remaining(&api, &[], "blue").await.expect("reads"), [], "they are in no namespace");
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs.clone(), Remaining::Alive)]);
+        let deleting = json!({"name": "a", "namespace": "blue", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        api.put("crontabs", "a", json!({"metadata": deleting}));
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [(crontabs, Remaining::Deleting)]);
+        api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
+        assert_eq!(remaining(&api, "blue").await.expect("reads"), [], "they are in no namespace");
     }
 
-    #[tokio::test]
-    async fn definitions_are_read_only_when_nothing_else_is_left() {
-        let mut api = Fake { served: registry::stored().map(|kind| kind.plural).collect(), ..Fake::default() };
-        api.served.push("crontabs");
-        api.put("customresourcedefinitions", "crontabs.example.com", definition("Namespaced", "CronTab", true));
-        api.put("crontabs", "a", json!({"metadata": {"name": "a"}}));
-        let known = custom::kinds(&api).await.expect("reads");
-        let read = || api.lists_of("customresourcedefinitions");
-        let before = read();
-        assert_eq!(remaining(&api, &known, "blue").await.expect("reads").len(), 1);
-        assert_eq!(read(), before, "what is known keeps the namespace");
-        assert_eq!(remaining(&api, &[], "blue").await.expect("reads").len(), 1, "nobody knew of the kind");
-        assert_eq!(read(), before + 1);
+    #[test]
+    fn what_nobody_can_delete_is_told_and_waited_for_ever_less() {
+        let hidden = |index: usize| (Resource::new("example.com", "", format!("kind{index}s")), Remaining::Hidden);
+        let one = vec![hidden(0)];
+        let expected = "patch namespaces/status blue: the namespace still has kind0s.example.com \
+                        (not served now: nobody can delete them) (again in 1.0 s)";
+        assert_eq!(planned(one.clone()), expected);
+        let condition = content_condition(&Namespace::default(), &names(&one), Timestamp::UNIX_EPOCH);
+        let told = condition.expect("is new")[0]["message"].clone();
+        let expected = "Some resources are remaining: kind0s.example.com (not served now: nobody can delete them)";
+        assert_eq!(told, expected);
+        let mut waits = Waits::default();
+        let seconds: Vec<u64> = (0..6).map(|_| waits.next("blue", &one).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30]);
+        let many: Vec<_> = (0..NAMES_MAX + 2).map(hidden).collect();
+        assert!(names(&many).ends_with(" and 2 more"));
     }
 
     #[test]

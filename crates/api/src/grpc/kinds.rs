@@ -10,6 +10,7 @@ use keelson_types::status::Status;
 use tonic::{Request, Response};
 
 use super::user;
+use crate::custom::DEFINITIONS_MAX;
 use crate::pipeline::{Pipeline, Verb};
 use crate::status_code::grpc;
 
@@ -47,6 +48,22 @@ impl Kinds for Service {
         }
         let kinds = kinds.into_iter().map(|kind| tell(kind, request.schemas)).collect();
         Ok(Response::new(proto::ListKindsResponse { kinds }))
+    }
+
+    async fn count(
+        &self,
+        request: Request<proto::CountKindsRequest>,
+    ) -> Result<Response<proto::CountKindsResponse>, tonic::Status> {
+        let user = user(&self.pipeline, &request)?;
+        let request = request.into_inner();
+        if request.definitions.len() > DEFINITIONS_MAX {
+            let why = format!("at most {DEFINITIONS_MAX} definitions can be asked about at once");
+            return Err(grpc(&Status::bad_request(why)));
+        }
+        let counted = self.pipeline.count_stored(&user, &request.definitions, &request.namespace).await;
+        let counts = counted.map_err(|status| grpc(&status))?.into_iter();
+        let counts = counts.map(|(definition, objects)| proto::count_kinds_response::Count { definition, objects });
+        Ok(Response::new(proto::CountKindsResponse { counts: counts.collect() }))
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use keelson_proto::etcdserverpb::RangeRequest;
 use keelson_types::Kind;
 use keelson_types::kinds::custom_resource_definition::{CLEANUP, is_true};
 use keelson_types::status::{Reason, Status};
@@ -21,7 +20,7 @@ use super::Pipeline;
 use super::request::{DeleteOptions, Operation, Subresource, Target, WriteOptions};
 use crate::cache::Objects;
 use crate::custom::{self, DEFINITIONS_MAX, status};
-use crate::{keys, status_code, value};
+use crate::{keys, value};
 
 /// After a failure, and while objects of a kind that goes are left to their finalizers.
 const RETRY: Duration = Duration::from_millis(500);
@@ -186,18 +185,6 @@ impl Pipeline {
             warn!(group, plural, %path, %status, "objects of a kind that goes cannot be deleted");
         }
         Ok(objects.len())
-    }
-
-    /// How many objects the store has below a prefix, whether or not this member serves them or can read them.
-    pub(super) async fn stored(&self, prefix: &str) -> Result<usize, Status> {
-        let request = RangeRequest {
-            range_end: Bytes::from(keys::range_end(prefix)),
-            key: Bytes::from(prefix.to_owned()),
-            count_only: true,
-            ..RangeRequest::default()
-        };
-        let count = self.store.range(request).await.map_err(status_code::of_read)?.count;
-        Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
     async fn write_definition(&self, definition: &Value, subresource: Subresource, term: u64) -> Result<(), Status> {

@@ -7,8 +7,8 @@ use keelson_types::status::Status;
 
 use super::Pipeline;
 use super::plan::Prepared;
-use super::request::{ReadVersion, Subresource};
-use crate::{keys, value};
+use super::request::Subresource;
+use crate::value;
 
 /// The finalizer that keeps a namespace until it is empty.
 const FINALIZER: &str = "kubernetes";
@@ -23,16 +23,10 @@ impl Pipeline {
             if target.subresource != Subresource::Finalize || keeps {
                 continue;
             }
-            self.await_version(ReadVersion::MostRecent).await?;
-            let (definitions, _) = self.caches.snapshot(self.kinds.definitions);
-            for (_, definition) in definitions {
-                // Definitions are called so; whatever else they say now, this is where their objects are.
-                let Some((plural, group)) = definition.name().split_once('.') else { continue };
-                let left = self.stored(&format!("{}{}/", keys::custom(group, plural), target.name)).await?;
-                if left > 0 {
-                    let why = format!("the namespace still has {left} {plural}.{group}, which may not be served now");
-                    return Err(Status::conflict(target.kind.group, target.kind.plural, &target.name, &why));
-                }
+            let left = self.count_defined(&target.name, |_| true, |_, _| Ok(())).await?;
+            if let Some((kind, left)) = left.first() {
+                let why = format!("the namespace still has {left} {kind}, which may not be served now");
+                return Err(Status::conflict(target.kind.group, target.kind.plural, &target.name, &why));
             }
         }
         Ok(())

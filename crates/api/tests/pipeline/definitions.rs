@@ -126,11 +126,60 @@ async fn kinds_that_users_define_are_served_over_grpc() {
     let read = proto::GetRequest { name: own.clone() };
     let seen = told(client.get(read).await.expect("is there").into_inner().object);
     assert_eq!(seen["metadata"]["uid"], created["metadata"]["uid"]);
-    let list = proto::ListRequest { name: collection, ..Default::default() };
+    let list = proto::ListRequest { name: collection.clone(), ..Default::default() };
     let mut chunks = client.list(list).await.expect("lists").into_inner();
     assert_eq!(chunks.message().await.expect("is no error").expect("has a chunk").objects.len(), 1);
     let delete = proto::DeleteRequest { name: own, ..Default::default() };
     assert!(client.delete(delete).await.expect("deletes").into_inner().removed);
     first(&mut events, |kind, _| kind == Type::Deleted).await;
+    let create = proto::CreateRequest { name: collection, object: body(&thing), ..Default::default() };
+    client.create(create).await.expect("creates");
+    // What the store has is counted, whoever serves it.
+    let count = |definitions: &[&str], namespace: &str| {
+        let definitions = definitions.iter().map(|&name| name.to_owned()).collect();
+        let request = proto::CountKindsRequest { definitions, namespace: namespace.to_owned() };
+        let mut kinds = kinds.clone();
+        async move {
+            let counts = kinds.count(request).await?.into_inner().counts.into_iter();
+            Ok::<_, tonic::Status>(counts.map(|count| (count.definition, count.objects)).collect::<Vec<_>>())
+        }
+    };
+    let serve = {
+        let client = client.clone();
+        move |served: bool| {
+            let mut client = client.clone();
+            let name = object_name("apiextensions.k8s.io", "customresourcedefinitions", "");
+            let patch = json!([{"op": "replace", "path": "/spec/versions/0/served", "value": served}]);
+            let patch = proto::PatchRequest {
+                name: Some(proto::ObjectName { name: "things.example.com".to_owned(), ..name }),
+                r#type: proto::patch_request::Type::Json as i32,
+                patch: patch.to_string().into(),
+                ..Default::default()
+            };
+            async move { client.patch(patch).await.expect("patches") }
+        }
+    };
+    let one = [("things.example.com".to_owned(), 1_i64)];
+    for served in [false, true] {
+        serve(served).await;
+        assert_eq!(told_of("thing", false).await.expect("lists").len(), usize::from(served));
+        let cases: [(&[&str], &str, &[(String, i64)]); 5] = [
+            (&[], "", &one),
+            (&["things.example.com"], "default", &one),
+            (&["things.example.com"], "other", &[]),
+            (&["others.example.com"], "", &[]),
+            (&["deployments.apps"], "", &[]),
+        ];
+        for (definitions, namespace, found) in cases {
+            let counted = count(definitions, namespace).await.expect("counts");
+            assert_eq!(counted, found, "served: {served}, {definitions:?} in {namespace:?}");
+        }
+    }
+    let code = |counted: Result<Vec<(String, i64)>, tonic::Status>| counted.expect_err("is refused").code();
+    assert_eq!(code(count(&["a"; 1001], "").await), tonic::Code::InvalidArgument);
+    assert_eq!(code(count(&[], "a/b").await), tonic::Code::InvalidArgument);
+    let mut jane = KindsClient::new(member.dial(Some(member.authority.client("jane", &[]))).await);
+    let asked = jane.count(proto::CountKindsRequest::default()).await;
+    assert_eq!(asked.expect_err("may not list them").code(), tonic::Code::PermissionDenied);
     member.stop().await;
 }

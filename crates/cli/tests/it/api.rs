@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use futures::{Stream, StreamExt};
@@ -43,22 +44,28 @@ impl Drop for Api {
 
 impl Api {
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, false).await
     }
 
     /// With kinds that users have defined: their names as people write them, and what is told of each.
     pub async fn with_kinds(kinds: Vec<(&'static [&'static str], proto::Kind)>) -> Self {
-        Self::start_with(Some(kinds)).await
+        Self::start_with(Some(kinds), false).await
     }
 
-    async fn start_with(kinds: Option<Vec<(&'static [&'static str], proto::Kind)>>) -> Self {
+    /// With kinds that are served at the third look after their definition is there.
+    pub async fn with_kinds_to_come(kinds: Vec<(&'static [&'static str], proto::Kind)>) -> Self {
+        Self::start_with(Some(kinds), true).await
+    }
+
+    async fn start_with(kinds: Option<Vec<(&'static [&'static str], proto::Kind)>>, to_come: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let (changes, _) = broadcast::channel(100);
         let state = Arc::new(State { objects: Mutex::default(), changes, watched: watch::Sender::default() });
         let service = ObjectsServer::new(Service(state.clone()));
+        let looks = to_come.then(|| (state.clone(), AtomicUsize::new(0)));
         let task = tokio::spawn(async move {
-            let kinds = kinds.map(|kinds| KindsServer::new(Told(kinds)));
+            let kinds = kinds.map(|kinds| KindsServer::new(Told(kinds, looks)));
             let server = tonic::transport::Server::builder().add_service(service).add_optional_service(kinds);
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves until it is aborted");
         });
@@ -135,19 +142,33 @@ struct Any {
 
 struct Service(Arc<State>);
 
-/// Kinds by the words that mean them.
-struct Told(Vec<(&'static [&'static str], proto::Kind)>);
+/// Kinds by the words that mean them, and how often was looked for those to come.
+struct Told(Vec<(&'static [&'static str], proto::Kind)>, Option<(Arc<State>, AtomicUsize)>);
+
+impl Told {
+    fn is_served(&self, kind: &proto::Kind) -> bool {
+        let Some((state, looks)) = &self.1 else { return true };
+        let definition =
+            ("customresourcedefinitions".to_owned(), String::new(), format!("{}.{}", kind.plural, kind.group));
+        state.lock().contains_key(&definition) && looks.fetch_add(1, Ordering::Relaxed) >= 2
+    }
+}
 
 #[tonic::async_trait]
 impl Kinds for Told {
     async fn list(&self, request: Request<proto::ListKindsRequest>) -> Answered<proto::ListKindsResponse> {
         let proto::ListKindsRequest { word, schemas } = request.into_inner();
         let meant = self.0.iter().filter(|(words, _)| word.is_empty() || words.contains(&word.as_str()));
+        let meant = meant.filter(|(_, kind)| self.is_served(kind));
         let kinds = meant.map(|(_, kind)| {
             let schema = if schemas { kind.schema.clone() } else { Vec::new().into() };
             proto::Kind { schema, ..kind.clone() }
         });
         Ok(Response::new(proto::ListKindsResponse { kinds: kinds.collect() }))
+    }
+
+    async fn count(&self, _: Request<proto::CountKindsRequest>) -> Answered<proto::CountKindsResponse> {
+        Err(Status::unimplemented("keelctl does not ask for it"))
     }
 }
 

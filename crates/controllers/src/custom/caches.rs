@@ -35,19 +35,6 @@ impl Customs {
         only(&self.definitions.list(), group, kind)
     }
 
-    /// Whether objects may exist that nobody can read now, since their kind is defined and not served.
-    pub fn hide_some(&self) -> bool {
-        self.definitions.list().iter().any(|definition| definition.part.hides())
-    }
-
-    /// Whether all objects of all kinds are known. Until then, nothing may be concluded from what is not.
-    pub fn are_synced(&self) -> bool {
-        let caches = self.caches.read();
-        let is_synced = |custom: &Custom| caches.get(&custom.resource).is_some_and(|(_, cache)| cache.is_synced());
-        let all = self.definitions.list();
-        self.definitions.is_synced() && all.iter().filter_map(|definition| definition.part.custom()).all(is_synced)
-    }
-
     pub fn find(&self, resource: &Resource, key: &Key) -> Option<AnyObject> {
         let caches = self.caches.read();
         let (custom, cache) = caches.get(resource)?;
@@ -55,11 +42,21 @@ impl Customs {
     }
 
     pub fn owned_by(&self, uid: &str) -> Vec<AnyObject> {
+        owned_by(&self.caches.read(), uid)
+    }
+
+    /// The same, with the kinds that this says nothing about. Both are of one moment: a kind whose cache comes or goes is in one of
+    /// them.
+    pub fn all_owned_by(&self, uid: &str) -> (Vec<AnyObject>, Vec<Unseen>) {
         let caches = self.caches.read();
-        let owned = caches.values().flat_map(|(custom, cache)| {
-            cache.by_index(OWNER, uid).into_iter().map(|object| any(custom, &object)).collect::<Vec<_>>()
+        let is_seen = |custom: &Custom| caches.get(&custom.resource).is_some_and(|(_, cache)| cache.is_synced());
+        let all = self.definitions.list();
+        let unseen = all.iter().filter_map(|definition| {
+            let custom = definition.part.custom();
+            let name = definition.metadata.name.clone().unwrap_or_default();
+            (!custom.is_some_and(is_seen)).then_some(Unseen { name, served: custom.is_some() })
         });
-        owned.collect()
+        (owned_by(&caches, uid), unseen.collect())
     }
 
     /// Makes the caches those of the kinds that are defined now.
@@ -87,6 +84,22 @@ impl Customs {
         });
         all.collect()
     }
+}
+
+/// A kind whose objects no cache has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// Of its definition.
+    pub name: String,
+    /// Its definition says that it is served: it will be seen.
+    pub served: bool,
+}
+
+fn owned_by(caches: &ByResource, uid: &str) -> Vec<AnyObject> {
+    let owned = caches.values().flat_map(|(custom, cache)| {
+        cache.by_index(OWNER, uid).into_iter().map(|object| any(custom, &object)).collect::<Vec<_>>()
+    });
+    owned.collect()
 }
 
 /// A name that two definitions have is of neither: one of them may be about to lose it, and what is looked up by the wrong one

@@ -32,18 +32,12 @@ pub struct Described {
     group: String,
     kind: String,
     custom: Option<Custom>,
-    hides: bool,
 }
 
 impl Described {
     /// Whether it is about this kind, served or not.
     pub(crate) fn names(&self, group: &str, kind: &str) -> bool {
         self.group == group && self.kind == kind
-    }
-
-    /// Whether there may be objects of the kind that nobody can read now: it is not served, and nothing says that it never was.
-    pub(crate) fn hides(&self) -> bool {
-        self.hides
     }
 
     pub(crate) fn custom(&self) -> Option<&Custom> {
@@ -93,7 +87,6 @@ struct Status {
 struct Condition {
     r#type: String,
     status: String,
-    reason: String,
 }
 
 impl Read {
@@ -120,12 +113,7 @@ impl Part for Described {
 
     fn of(read: Read) -> (ObjectMeta, Self) {
         let custom = read.custom();
-        // One of two definitions with a kind was served for a while, perhaps.
-        let second =
-            read.status.conditions.iter().any(|found| found.reason == "KindConflict" && found.r#type == "Established");
-        let unserved = read.says("Established", "False") && read.says("NamesAccepted", "False") && !second;
-        let hides = custom.is_none() && !unserved;
-        (read.metadata, Self { group: read.spec.group, kind: read.spec.names.kind, custom, hides })
+        (read.metadata, Self { group: read.spec.group, kind: read.spec.names.kind, custom })
     }
 }
 
@@ -145,15 +133,5 @@ mod tests {
         assert_eq!(read.part.custom(), Some(&Custom { resource, kind: "CronTab".to_owned(), namespaced: true }));
         assert_eq!(read.metadata.name.as_deref(), Some("crontabs.example.com"));
         assert!(read.part.names("example.com", "CronTab") && !read.part.names("example.org", "CronTab"));
-
-        let hides = |definition: Value| serde_json::from_value::<Definition>(definition).expect("is read").part.hides();
-        assert!(!hides(definition("Namespaced", "CronTab", true)));
-        assert!(hides(definition("Namespaced", "CronTab", false)), "objects of before are there");
-        assert!(hides(unaccepted.clone()), "it may have been established");
-        let refused = serde_json::json!({"type": "NamesAccepted", "status": "False"});
-        unaccepted["status"]["conditions"].as_array_mut().expect("a list").push(refused);
-        assert!(!hides(unaccepted.clone()), "it never was");
-        unaccepted["status"]["conditions"][0]["reason"] = "KindConflict".into();
-        assert!(hides(unaccepted), "it was, until an older one with its kind was found");
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::absent::Absent;
 use super::owner::Kind;
-use super::{FOREGROUND, ORPHAN, Owner, Snapshot, Target, has_finalizer, name, owner, plan};
+use super::{FOREGROUND, ORPHAN, Owner, Snapshot, Target, has_finalizer, name, owner, plan, unseen};
 use crate::caches::{AnyObject, Caches};
 use crate::custom::{self, Customs};
 use crate::driver::{Controller, Signals};
@@ -181,19 +181,21 @@ impl Controller for Loop {
     }
 
     async fn reconcile(&self, key: &Target) -> Result<Plan, Error> {
-        // Asked first: what is known afterwards was known then.
-        let more_dependents = !self.custom.are_synced();
-        let hidden_dependents = self.custom.hide_some();
         let object = self.find(&key.resource, &key.key);
-        let (owners, dependents) = (Vec::new(), Vec::new());
-        let mut snapshot = Snapshot { object, owners, dependents, more_dependents, hidden_dependents };
-        if let Some(object) = &snapshot.object {
-            if object.metadata.deletion_timestamp.is_none() {
-                for reference in object.metadata.owner_references.iter().flatten() {
-                    snapshot.owners.push((reference.clone(), self.owner(object, reference).await?));
-                }
+        let mut snapshot = Snapshot { object, owners: Vec::new(), dependents: Vec::new(), unseen: Vec::new() };
+        let Some(object) = &snapshot.object else { return Ok(plan(&snapshot, key)) };
+        if object.metadata.deletion_timestamp.is_none() {
+            for reference in object.metadata.owner_references.iter().flatten() {
+                snapshot.owners.push((reference.clone(), self.owner(object, reference).await?));
             }
             snapshot.dependents = self.dependents(&object.metadata);
+        } else if (has_finalizer(object, ORPHAN) || has_finalizer(object, FOREGROUND))
+            && let Some(uid) = object.metadata.uid.as_deref()
+        {
+            let (custom, unseen) = self.custom.all_owned_by(uid);
+            snapshot.dependents = self.caches.all().into_iter().flat_map(|cache| cache.owned_by(uid)).collect();
+            snapshot.dependents.extend(custom);
+            snapshot.unseen = unseen::of(&self.client.raw(), unseen, &key.key.namespace).await?;
         }
         Ok(plan(&snapshot, key))
     }

@@ -36,9 +36,7 @@ fn pod(owners: &[&str]) -> AnyObject {
 
 fn planned(object: AnyObject, owners: Vec<(OwnerReference, Owner)>, dependents: Vec<AnyObject>) -> String {
     let target = target(&object);
-    let (more_dependents, hidden_dependents) = (false, false);
-    plan(&Snapshot { object: Some(object), owners, dependents, more_dependents, hidden_dependents }, &target)
-        .to_string()
+    plan(&Snapshot { object: Some(object), owners, dependents, unseen: Vec::new() }, &target).to_string()
 }
 
 #[test]
@@ -76,20 +74,19 @@ fn an_owner_deleted_as_orphaning_lets_its_dependents_go() {
 }
 
 #[test]
-fn nothing_is_concluded_while_a_kind_is_not_known() {
-    for (finalizer, more_dependents, waits) in
-        [(FOREGROUND, true, true), (ORPHAN, true, true), (FOREGROUND, false, false), (ORPHAN, false, true)]
-    {
+fn nothing_is_concluded_while_dependents_may_be_unseen() {
+    let not_yet = "nothing: it may have dependents that nobody sees now, of crontabs.example.com";
+    for (finalizer, served, expected) in [
+        (FOREGROUND, true, format!("{not_yet} (again in 1.0 s)")),
+        (ORPHAN, true, format!("{not_yet} (again in 1.0 s)")),
+        // What blocks goes in the end, seen or not.
+        (FOREGROUND, false, "patch replicasets blue/set: no dependents block it".to_owned()),
+        (ORPHAN, false, format!("{not_yet} (again in 5.0 s)")),
+    ] {
         let set = AnyObject::of(&ReplicaSet { metadata: metadata("set", Some(finalizer)), ..ReplicaSet::default() });
         let target = target(&set);
-        let (owners, dependents, hidden_dependents) = (vec![], vec![], !more_dependents);
-        let snapshot = Snapshot { object: Some(set), owners, dependents, more_dependents, hidden_dependents };
-        let expected = if waits {
-            "nothing: it may have dependents of kinds that are not known yet (again in 1.0 s)"
-        } else {
-            // What blocks goes in the end, seen or not.
-            "patch replicasets blue/set: no dependents block it"
-        };
+        let unseen = vec![Unseen { name: "crontabs.example.com".to_owned(), served }];
+        let snapshot = Snapshot { object: Some(set), owners: vec![], dependents: vec![], unseen };
         assert_eq!(plan(&snapshot, &target).to_string(), expected);
     }
 }

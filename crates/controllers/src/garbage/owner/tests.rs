@@ -99,6 +99,10 @@ impl Reader for World {
     async fn list(&self, name: &ObjectName, _: &ListOptions) -> Result<RawList<Value>, Error> {
         unreachable!("{name:?} is not listed")
     }
+
+    async fn count(&self, definitions: &[String], _: &str) -> Result<Vec<(String, i64)>, Error> {
+        unreachable!("{definitions:?} are not counted")
+    }
 }
 
 impl World {
@@ -119,7 +123,7 @@ impl World {
         let target = target(&object);
         let owner = if gone { Owner::Gone } else { Owner::Present };
         let (object, owners, dependents) = (Some(object), vec![(reference, owner)], Vec::new());
-        let snapshot = Snapshot { object, owners, dependents, more_dependents: false, hidden_dependents: false };
+        let snapshot = Snapshot { object, owners, dependents, unseen: Vec::new() };
         plan(&snapshot, &target).to_string()
     }
 }
