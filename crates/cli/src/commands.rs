@@ -10,6 +10,7 @@ mod completion;
 mod cordon;
 mod cp;
 mod create;
+mod defining;
 mod delete;
 mod describe;
 mod diff;

@@ -29,6 +29,37 @@ impl Document {
         group.contains('.') && registry::all().iter().all(|kind| kind.group != group)
     }
 
+    /// Whether its kind is among these.
+    pub fn is_of(&self, custom: &[&'static Kind]) -> bool {
+        let names = self.names();
+        custom.iter().any(|kind| (kind.group, kind.version, kind.kind) == names)
+    }
+
+    /// The name and the specification of a CustomResourceDefinition.
+    pub fn definition(&self) -> Option<(String, Value)> {
+        let (group, _, kind) = self.names();
+        let defines = group == "apiextensions.k8s.io" && kind == "CustomResourceDefinition" && !self.name().is_empty();
+        defines.then(|| (self.name().to_owned(), self.object["spec"].clone()))
+    }
+
+    /// Whether its kind will be served once a definition of this specification is.
+    pub fn is_defined_by(&self, spec: &Value) -> bool {
+        let (group, version, kind) = self.names();
+        let mut versions = spec["versions"].as_array().into_iter().flatten();
+        spec["group"] == group
+            && spec["names"]["kind"] == kind
+            && versions.any(|known| known["name"] == version && known["served"] == true)
+    }
+
+    pub fn name(&self) -> &str {
+        self.object["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
+    /// `app.yaml`, or `app.yaml, document 2` when the file has several.
+    pub fn place(&self) -> String {
+        if self.several { format!("{}, document {}", self.file, self.number) } else { self.file.clone() }
+    }
+
     /// The same with its kind, one of the program's or one of `custom`.
     pub fn resolve(self, custom: &[&'static Kind]) -> Result<Manifest, Error> {
         let (file, document) = (self.file.clone(), self.number);
@@ -38,7 +69,7 @@ impl Document {
             Some(kind) => *kind,
             None => kind_of(&self.object).map_err(|message| Error::Manifest { file, document, line: None, message })?,
         };
-        let place = if self.several { format!("{}, document {}", self.file, self.number) } else { self.file };
+        let place = self.place();
         Ok(Manifest { kind, object: self.object, place })
     }
 

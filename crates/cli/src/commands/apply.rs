@@ -4,6 +4,7 @@ use clap::Args;
 use keelson_client::Outcome;
 
 use super::Files;
+use super::defining::{Defining, Waiting};
 use crate::Error;
 use crate::context::{Context, resource};
 use crate::manifest::Manifest;
@@ -19,12 +20,15 @@ Examples:
 /// Create objects from files, or change them to what the files say
 ///
 /// Fields that the files do not mention stay as they are; fields that an earlier apply set and this one no longer mentions
-/// are removed.
+/// are removed. Kinds that the files define are made first, and their objects when they are served.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Apply {
     #[command(flatten)]
     files: Files,
+
+    #[command(flatten)]
+    defining: Defining,
 
     /// Let the API check everything, but write nothing
     #[arg(long)]
@@ -48,13 +52,24 @@ impl Apply {
         if self.files.is_empty() {
             return Err(Error::Usage("say what to apply: -f FILE".to_owned()));
         }
-        let manifests = self.files.read(context).await?;
-        if let Some(nameless) = manifests.iter().find(|manifest| manifest.name().is_empty()) {
-            return Err(Error::Failed(format!("{}: metadata.name is missing", nameless.place)));
+        let steps = self.files.steps(context).await?;
+        if let Some(nameless) = steps.iter().find(|step| step.name().is_empty()) {
+            return Err(Error::Failed(format!("{}: metadata.name is missing", nameless.place())));
         }
-        for manifest in manifests {
-            let about = manifest.place.clone();
-            if let Err(error) = self.apply(manifest, context).await {
+        let mut waiting = Waiting::new(&self.defining, self.dry_run);
+        for step in steps {
+            let about = step.place();
+            let done = match waiting.ready(step, context).await {
+                Ok(manifest) => {
+                    let done = self.apply(&manifest, context).await;
+                    if done.is_err() {
+                        waiting.refused(&manifest);
+                    }
+                    done
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
                 let error = error.about(about);
                 // Nobody there, or nothing known: the rest would end the same way.
                 if !refused(&error) {
@@ -66,7 +81,7 @@ impl Apply {
         Ok(())
     }
 
-    async fn apply(&self, manifest: Manifest, context: &mut Context) -> Result<(), Error> {
+    async fn apply(&self, manifest: &Manifest, context: &mut Context) -> Result<(), Error> {
         let name = resource(manifest.kind).object(manifest.namespace(), manifest.name());
         let raw = context.raw()?.dry_run(self.dry_run);
         let applied = if self.server_side {
@@ -87,9 +102,10 @@ impl Apply {
     }
 }
 
-/// Whether the API answered, with a no that concerns one object.
+/// Whether the answer is a no that concerns one object.
 pub(super) fn refused(error: &Error) -> bool {
     match error {
+        Error::Failed(_) => true,
         Error::Client { source, .. } => source.status().is_some(),
         _ => false,
     }

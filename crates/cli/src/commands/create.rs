@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Files;
 use super::apply::refused;
+use super::defining::{Defining, Step, Waiting};
 use crate::Error;
 use crate::context::{Context, resource};
 use crate::manifest::Manifest;
@@ -25,6 +26,9 @@ pub(crate) struct Create {
     #[command(flatten)]
     files: Files,
 
+    #[command(flatten)]
+    defining: Defining,
+
     /// Let the API check everything, but write nothing
     #[arg(long)]
     dry_run: bool,
@@ -39,19 +43,31 @@ enum What {
 
 impl Create {
     pub async fn run(self, context: &mut Context) -> Result<(), Error> {
-        let manifests = match &self.what {
+        let steps = match &self.what {
             Some(What::Namespace { name }) => {
                 let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-                vec![Manifest { kind: target::by_name("namespaces")?, object, place: String::new() }]
+                vec![Step::Ready(Manifest { kind: target::by_name("namespaces")?, object, place: String::new() })]
             }
             None if self.files.is_empty() => {
                 return Err(Error::Usage("say what to create: -f FILE, or namespace NAME".to_owned()));
             }
-            None => self.files.read(context).await?,
+            None => self.files.steps(context).await?,
         };
-        for manifest in manifests {
-            let about = manifest.place.clone();
-            if let Err(error) = self.create(manifest, context).await {
+        let mut waiting = Waiting::new(&self.defining, self.dry_run);
+        for step in steps {
+            let about = step.place();
+            let done = match waiting.ready(step, context).await {
+                Ok(manifest) => {
+                    let done = self.create(&manifest, context).await;
+                    // What is there already is served, or will be.
+                    if done.as_ref().is_err_and(|error| !is_there(error)) {
+                        waiting.refused(&manifest);
+                    }
+                    done
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = done {
                 let error = error.about(about);
                 if !refused(&error) {
                     return Err(error);
@@ -62,7 +78,7 @@ impl Create {
         Ok(())
     }
 
-    async fn create(&self, manifest: Manifest, context: &mut Context) -> Result<(), Error> {
+    async fn create(&self, manifest: &Manifest, context: &mut Context) -> Result<(), Error> {
         let name = resource(manifest.kind).object(manifest.namespace(), manifest.name());
         let created = context.raw()?.dry_run(self.dry_run).create(&name, &manifest.object).await?;
         context.warn(&created.warnings);
@@ -70,4 +86,8 @@ impl Create {
         let note = if self.dry_run { " (dry run)" } else { "" };
         context.line(format!("{} created{note}", display(manifest.kind, given)))
     }
+}
+
+fn is_there(error: &Error) -> bool {
+    matches!(error, Error::Client { source, .. } if source.is_already_exists())
 }

@@ -13,7 +13,32 @@ metadata: {name: nightly}
 spec: {cronSpec: '0 3 * * *', replicas: 2}
 ";
 
+/// Its definition comes last.
+const DEFINED: &str = "\
+apiVersion: example.com/v1
+kind: CronTab
+metadata: {name: nightly}
+spec: {cronSpec: '0 3 * * *', replicas: 2}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: crontabs.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: crontabs, kind: CronTab}
+  versions: [{name: v1, served: true, storage: true}, {name: v2, served: false, storage: false}]
+";
+
 async fn started() -> Api {
+    Api::with_kinds(kinds()).await
+}
+
+fn kinds() -> Vec<(&'static [&'static str], proto::Kind)> {
     let column = |name: &str, r#type: &str, json_path: &str, priority| proto::kind::Column {
         name: name.into(),
         r#type: r#type.into(),
@@ -46,7 +71,7 @@ async fn started() -> Api {
         schema: schema.to_string().into(),
         ..Default::default()
     };
-    Api::with_kinds(vec![(&["ct", "crontab", "crontabs", "all"], kind)]).await
+    vec![(&["ct", "crontab", "crontabs", "crontabs.example.com", "all"], kind)]
 }
 
 async fn run(api: &Api, line: &str) -> Run {
@@ -112,4 +137,40 @@ async fn what_nobody_has_defined_is_told() {
         assert!(undefined.err.contains("nobody has defined CronTab in example.com/v1"), "{}", undefined.err);
         assert!(api.is_empty());
     }
+}
+
+#[tokio::test]
+async fn objects_wait_for_the_kinds_that_the_same_files_define() {
+    for verb in ["apply", "create"] {
+        let api = Api::with_kinds_to_come(kinds()).await;
+        let ran = keelctl(Some(api.address), &[verb, "-f", "-"], DEFINED).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let expected = "customresourcedefinition.apiextensions.k8s.io/crontabs.example.com created\n\
+                        crontab.example.com/nightly created\nconfigmap/a created\n";
+        assert_eq!(ran.out, expected);
+        assert!(ran.err.contains("waiting for crontabs.example.com to be served, 30s at most"), "{}", ran.err);
+        assert_eq!(says(&api, "get crontab/nightly -o name").await, "crontab.example.com/nightly");
+    }
+}
+
+#[tokio::test]
+async fn objects_do_not_wait_for_ever_nor_for_what_does_not_come() {
+    let api = Api::with_kinds_to_come(kinds()).await;
+    let line = ["apply", "--definition-timeout", "0s", "-f", "-"];
+    let late = keelctl(Some(api.address), &line, DEFINED).await;
+    assert_eq!(late.code, Some(1), "{}", late.out);
+    assert!(late.err.contains("document 1: crontabs.example.com is not served after 0ns"), "{}", late.err);
+    assert!(late.out.ends_with("configmap/a created\n"), "it keeps nothing else: {}", late.out);
+
+    let api = Api::with_kinds_to_come(kinds()).await;
+    let tried = keelctl(Some(api.address), &["apply", "--dry-run", "-f", "-"], DEFINED).await;
+    assert_eq!(tried.code, Some(1));
+    assert!(tried.err.contains("which a dry run does not make"), "{}", tried.err);
+    assert!(api.is_empty());
+
+    let unserved = DEFINED.replacen("example.com/v1", "example.com/v2", 1);
+    let never = keelctl(Some(api.address), &["apply", "-f", "-"], &unserved).await;
+    assert_eq!(never.code, Some(1));
+    assert!(never.err.contains("nobody has defined CronTab in example.com/v2"), "{}", never.err);
+    assert!(api.is_empty());
 }
