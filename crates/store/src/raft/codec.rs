@@ -40,6 +40,12 @@ pub(crate) enum Error {
     /// Not a membership.
     #[error("the membership makes no sense")]
     Membership,
+    /// Entries that do not follow each other, or that cannot be counted.
+    #[error("entry {index} is not where it should be")]
+    Order {
+        /// The entry.
+        index: u64,
+    },
 }
 
 /// Entries as everything outside openraft counts them: from 1, with 0 for none.
@@ -147,13 +153,29 @@ pub(crate) fn from_append(request: &AppendEntriesRequest<TypeConfig>) -> proto::
     }
 }
 
+/// Neither openraft nor the log looks whether entries follow each other.
 pub(crate) fn to_append(request: proto::AppendRequest) -> Result<AppendEntriesRequest<TypeConfig>, Error> {
-    Ok(AppendEntriesRequest {
-        vote: to_vote(request.vote)?,
-        prev_log_id: request.previous.as_ref().map(to_log_id),
-        entries: request.entries.into_iter().map(to_entry).collect::<Result<_, _>>()?,
-        leader_commit: request.committed.as_ref().map(to_log_id),
-    })
+    let prev_log_id = countable(request.previous.as_ref().map(to_log_id))?;
+    let entries = request.entries.into_iter().map(to_entry).collect::<Result<Vec<_>, _>>()?;
+    let mut before = prev_log_id;
+    for Entry { log_id, .. } in &entries {
+        if log_id.index != position(before.map(|id| id.index))
+            || before.is_some_and(|id| id.leader_id.term > log_id.leader_id.term)
+        {
+            return Err(Error::Order { index: log_id.index });
+        }
+        before = countable(Some(*log_id))?;
+    }
+    let leader_commit = countable(request.committed.as_ref().map(to_log_id))?;
+    Ok(AppendEntriesRequest { vote: to_vote(request.vote)?, prev_log_id, entries, leader_commit })
+}
+
+/// There is always an index behind an entry's.
+fn countable(id: Option<LogId>) -> Result<Option<LogId>, Error> {
+    match id {
+        Some(LogId { index: u64::MAX, .. }) => Err(Error::Order { index: u64::MAX }),
+        other => Ok(other),
+    }
 }
 
 pub(crate) fn from_append_result(result: &StreamAppendResult<TypeConfig>) -> proto::AppendResponse {
@@ -185,7 +207,7 @@ pub(crate) fn from_vote_request(request: &VoteRequest<TypeConfig>, pre_vote: boo
 }
 
 pub(crate) fn to_vote_request(request: proto::VoteRequest) -> Result<VoteRequest<TypeConfig>, Error> {
-    let last_log_id = request.last_log_id.as_ref().map(to_log_id);
+    let last_log_id = countable(request.last_log_id.as_ref().map(to_log_id))?;
     let mut to = VoteRequest::new(to_vote(request.vote)?, last_log_id);
     to.leadership_transfer = request.leadership_transfer;
     Ok(to)
@@ -257,7 +279,7 @@ pub(crate) fn from_snapshot_meta(vote: &Vote, meta: &SnapshotMeta) -> proto::Sna
 
 pub(crate) fn to_snapshot_meta(header: proto::SnapshotHeader) -> Result<(Vote, SnapshotMeta), Error> {
     let meta = SnapshotMeta {
-        last_log_id: header.last_log_id.as_ref().map(to_log_id),
+        last_log_id: countable(header.last_log_id.as_ref().map(to_log_id))?,
         last_membership: to_stored_membership(header.membership)?,
     };
     Ok((to_vote(header.vote)?, meta))
@@ -289,6 +311,42 @@ mod tests {
         let bytes = from_entry(&blank).encode_to_vec();
         assert_eq!(bytes, b"\x08\x01\x10\x01\x1a\x00");
         assert_eq!(decode_entry(bytes.into()).expect("decodes"), blank);
+    }
+
+    #[test]
+    fn entries_follow_each_other_or_are_refused() {
+        let entry =
+            |term, index| proto::Entry { term, index, payload: Some(proto::entry::Payload::Batch(Bytes::new())) };
+        let append = |previous: Option<(u64, u64)>, entries: &[(u64, u64)]| {
+            to_append(proto::AppendRequest {
+                vote: Some(proto::Vote { term: 9, node_id: 1, committed: true }),
+                previous: previous.map(|(term, index)| proto::LogId { term, index }),
+                entries: entries.iter().map(|(term, index)| entry(*term, *index)).collect(),
+                committed: None,
+            })
+        };
+        for (previous, entries) in [
+            (None, &[][..]),
+            (None, &[(0, 0), (1, 1)]),
+            (Some((1, 4)), &[(1, 5), (3, 6), (3, 7)]),
+            (Some((1, u64::MAX - 1)), &[]),
+        ] {
+            let taken = append(previous, entries).expect("in order");
+            assert_eq!(taken.entries.len(), entries.len());
+        }
+        for (previous, entries) in [
+            (None, &[(1, 1)][..]),
+            (Some((1, 4)), &[(1, 4)]),
+            (Some((1, 4)), &[(1, 6)]),
+            (Some((1, 4)), &[(1, 5), (1, 7)]),
+            (Some((2, 4)), &[(1, 5)]),
+            (Some((1, 4)), &[(3, 5), (2, 6)]),
+            (Some((1, u64::MAX - 1)), &[(1, u64::MAX)]),
+            (Some((1, u64::MAX)), &[]),
+        ] {
+            let refused = append(previous, entries);
+            assert!(matches!(refused, Err(Error::Order { .. })), "{entries:?} after {previous:?}");
+        }
     }
 
     #[test]

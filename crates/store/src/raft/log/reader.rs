@@ -50,13 +50,18 @@ impl Log {
             }
             cache.first()
         };
+        self.read_stored(start, end.min(cached_from))
+    }
+
+    /// As [`Self::read`], of entries that were not in the cache a moment ago.
+    pub(super) fn read_stored(&self, start: u64, end: u64) -> Result<Vec<Entry>, Error> {
         let mut entries = Vec::new();
         let mut bytes = 0;
-        for index in start..end.min(cached_from) {
+        for index in start..end {
             let found = self.shared.places.lock().get(index);
             let Some((place, segment)) = found else {
                 // Perhaps just now.
-                if self.is_purged(index) {
+                if self.is_purged(index) || self.is_truncated(index) {
                     break;
                 }
                 return Err(Error::Damaged { what: format!("entry {index} is missing") });
@@ -100,6 +105,12 @@ impl Log {
 
     fn is_purged(&self, index: u64) -> bool {
         self.shared.ends.lock().kept.purged.is_some_and(|purged| index <= purged.index)
+    }
+
+    /// Whether what was at `index` gave way to what a later leader has there. A member that led before may still read for those
+    /// that it replicated to. The cache is cut off before the disk is, and begins there if it began behind.
+    fn is_truncated(&self, index: u64) -> bool {
+        self.shared.cache.lock().first() <= index
     }
 
     /// The bounds of `range` as start and end, the end exclusive and within the log.

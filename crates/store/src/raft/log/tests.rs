@@ -38,6 +38,23 @@ async fn a_log_that_is_made_for_a_restored_member_has_decided_nothing() {
 }
 
 #[tokio::test]
+async fn who_still_reads_what_is_truncated_finds_its_end_and_no_damage() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut log, _) = Log::open(folder.path(), OWN, None, SIZES).expect("opens");
+    log.append(entries(1, 0..10), IOFlushed::noop()).await.expect("appends");
+    // Whoever looks into the cache now reads the rest from the disk.
+    log.save_vote(&Vote::new_committed(2, 9)).await.expect("votes");
+    let cached_from = log.shared.cache.lock().first();
+    assert!(cached_from > 5, "the cache has the last ones only, from {cached_from} on");
+    log.truncate_after(Some(log_id(1, 3))).await.expect("truncates");
+    let read = log.read_stored(2, cached_from).expect("nothing is damaged");
+    assert_eq!(read.iter().map(|entry| entry.log_id.index).collect::<Vec<_>>(), [2, 3]);
+    log.append(entries(2, 4..6), IOFlushed::noop()).await.expect("appends");
+    let read = log.limited_get_log_entries(2, cached_from).await.expect("nothing is damaged");
+    assert_eq!(read.last().map(|entry| entry.log_id), Some(log_id(1, 3)), "what follows is in the cache");
+}
+
+#[tokio::test]
 async fn what_was_written_is_there_after_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
     let (mut log, _) = Log::open(folder.path(), OWN, None, SIZES).expect("opens");
