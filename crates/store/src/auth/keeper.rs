@@ -139,7 +139,7 @@ impl Idle {
                 *seen = (token.renewed, now);
             }
             // Uses of the last quarter may not have been announced.
-            if now.duration_since(seen.1) >= ttl + ttl / 4 && due.len() < TOKENS_PER_COMMAND_MAX {
+            if now.duration_since(seen.1) >= ttl.saturating_add(ttl / 4) && due.len() < TOKENS_PER_COMMAND_MAX {
                 due.push(*hash);
             }
         }
@@ -190,5 +190,6 @@ mod tests {
         // A new term starts the time again.
         assert!(idle.due(&renewed, 6, begin + idle_max, TTL).is_empty());
         assert_eq!(idle.due(&renewed, 6, begin + idle_max * 2, TTL), [[1; 32], [2; 32]]);
+        assert!(idle.due(&renewed, 7, begin, Duration::MAX).is_empty(), "as long as can be asked for");
     }
 }

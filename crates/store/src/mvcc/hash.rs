@@ -9,8 +9,10 @@ use super::scan::Scan;
 use super::value::Header;
 use crate::state::Error;
 
-/// Pairs between two looks at whether to go on.
-const PAIRS_AT_ONCE: usize = 1024;
+/// Bytes between two looks at whether to go on: some milliseconds, whether the pairs are many or large.
+const BYTES_AT_ONCE: usize = 1 << 20;
+/// What a pair costs beside its key and value.
+const PAIR_OVERHEAD_BYTES: usize = 64;
 
 /// Sums up all that `scan` passes.
 pub(crate) fn of(scan: Scan<'_>) -> Result<u32, Error> {
@@ -19,14 +21,19 @@ pub(crate) fn of(scan: Scan<'_>) -> Result<u32, Error> {
 
 /// As [`of`], but [`Error::Closed`] as soon as it is not to `go_on`.
 pub(crate) fn of_while(mut scan: Scan<'_>, go_on: impl Fn() -> bool) -> Result<u32, Error> {
-    let (mut sum, mut pairs) = (0, 0_usize);
+    // The first look is before anything is read.
+    let (mut sum, mut unlooked) = (0, BYTES_AT_ONCE);
     while scan.advance()? {
-        if pairs.is_multiple_of(PAIRS_AT_ONCE) && !go_on() {
-            return Err(Error::Closed);
+        if unlooked >= BYTES_AT_ONCE {
+            if !go_on() {
+                return Err(Error::Closed);
+            }
+            unlooked = 0;
         }
-        pairs += 1;
         let (mod_revision, header) = scan.version();
-        sum = append(sum, scan.key(), mod_revision, header, scan.value()?);
+        let value = scan.value()?;
+        unlooked += PAIR_OVERHEAD_BYTES + scan.key().len() + value.len();
+        sum = append(sum, scan.key(), mod_revision, header, value);
     }
     Ok(sum)
 }

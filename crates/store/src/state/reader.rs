@@ -225,7 +225,7 @@ impl Reader {
         self.hash_kv_while(revision, || true)
     }
 
-    /// As [`Reader::hash_kv`], but `Stopped` as soon as it is not to `go_on`.
+    /// As [`Reader::hash_kv`], but `Storage` soon after it is not to `go_on`.
     ///
     /// # Errors
     /// As for [`Reader::range`].

@@ -319,3 +319,19 @@ async fn watchers_survive_a_replacement_of_the_content() {
     assert_eq!(revisions_until(&mut watcher, 5).await, [5]);
     assert!(checkpoint.exists(), "the checkpoint stays");
 }
+
+#[test]
+fn who_sums_up_large_values_looks_as_often_as_with_many_small_ones() {
+    let (_folder, mut state) = open();
+    let large = "x".repeat(1 << 20);
+    apply(&mut state, (0..8).map(|i| put(&format!("large-{i}"), &large)).collect());
+    let reader = state.reader();
+    let looks = std::cell::Cell::new(0);
+    let all = reader.hash_kv_while(0, || looks.replace(looks.get() + 1) < usize::MAX).expect("a sum");
+    assert!(looks.get() >= 8, "{} looks at 8 MiB", looks.get());
+    assert_eq!(all.hash, reader.hash_kv(0).expect("a sum").hash);
+    looks.set(0);
+    let stopped = reader.hash_kv_while(0, || looks.replace(looks.get() + 1) < 3);
+    assert!(matches!(stopped, Err(crate::Error::Storage(Error::Closed))), "{stopped:?}");
+    assert_eq!(looks.get(), 4, "it ends with the look that says so");
+}
