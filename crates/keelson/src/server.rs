@@ -183,8 +183,17 @@ impl Arguments {
         if self.initial_cluster.is_empty() {
             bail!("--initial-cluster is missing: --initial-cluster {}={}", self.name, self.listen_peer);
         }
-        let opening = store_runtime.spawn(keelson_store::Store::open(self.store_options()));
-        let (store, store_service) = opening.await.context("opening the store panicked")??;
+        tracing::info!(name = self.name, data_dir = %self.data_dir.display(), "opening the store");
+        let mut opening = store_runtime.spawn(keelson_store::Store::open(self.store_options()));
+        let opened = tokio::select! {
+            // It may look for the others, or compare all data with theirs.
+            () = shutdown.cancelled() => {
+                opening.abort();
+                return Ok(());
+            }
+            opened = &mut opening => opened,
+        };
+        let (store, store_service) = opened.context("opening the store panicked")??;
         let (stop_store, stop_api, stop_loops) =
             (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
         let mut services = JoinSet::new();

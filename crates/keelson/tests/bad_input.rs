@@ -1,6 +1,6 @@
 //! What goes wrong is told once, clearly, in the caller's own protocol, and leaves nothing half done.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use keelson::dev::{Cluster, Process, Scratch, Spec, ready, scratch};
 use keelson::pki::{Authority, Subject};
 use keelson_client::ListOptions;
+use rustix::process::{Pid, Signal, kill_process};
 
 /// What a program said: whether it succeeded, and everything that it printed.
 struct Said {
@@ -60,6 +61,7 @@ async fn wrong_input_is_told_clearly_and_leaves_nothing() {
     compacted_revisions(&cluster);
     foreign_certificates(&cluster);
     foreign_data(&cluster);
+    ended_while_it_opens(&cluster);
 }
 
 /// Objects that are refused, by kubectl over REST and by keelctl over gRPC. Each text must be in what both print.
@@ -213,6 +215,32 @@ fn foreign_data(cluster: &Cluster) {
     std::fs::rename(&kept, &data).expect("renamed back");
     cluster.start_member(2).expect("it starts with its own data");
     assert_running(&cluster.member(2));
+}
+
+/// A member that is told to end while it opens its store does not go on with that first.
+fn ended_while_it_opens(cluster: &Cluster) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let pki = cluster.member(2).layout().pki();
+    let nobody = "127.0.0.1:1";
+    let mut child = Command::new(scratch::program("keelson").expect("keelson is built"))
+        .args(["server", "--name", "m4", "--initial-cluster-state", "existing"])
+        .args(["--initial-cluster", &format!("m1={nobody},m4=127.0.0.1:2")])
+        .args(["--data-dir".as_ref(), folder.path().as_os_str(), "--pki-dir".as_ref(), pki.as_os_str()])
+        .args(["--listen-peer", "127.0.0.1:0", "--listen-store", "127.0.0.1:0", "--listen-api", "127.0.0.1:0"])
+        .env_remove("KEELSON_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("keelson runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines().map(|line| line.expect("text"));
+    let mut said = Vec::new();
+    while said.last().is_none_or(|line: &String| !line.contains("opening the store")) {
+        said.push(lines.next().unwrap_or_else(|| panic!("it ended before: {said:?}")));
+    }
+    let id = Pid::from_raw(i32::try_from(child.id()).expect("a process id")).expect("it runs");
+    kill_process(id, Signal::TERM).expect("it is signalled");
+    said.extend(lines);
+    // Nobody answers, so by itself it would end with an error after a while.
+    assert!(child.wait().expect("it ends").success(), "{said:?}");
 }
 
 fn assert_running(process: &Process) {
