@@ -11,10 +11,11 @@ use keelson_types::Leadership;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 
 use super::led;
 use super::range::Lists;
+use super::status_code::INVALID_CLIENT_VERSION;
 use crate::{Error, Handle, validate};
 
 /// The etcd services over one member's store. Cheap to clone: streams take a clone along.
@@ -105,8 +106,12 @@ impl Front {
         self.limits.request_bytes_max.saturating_add(GRPC_OVERHEAD_BYTES)
     }
 
-    /// Refuses a request that requires a leader while this member knows none.
+    /// Refuses a request that requires a leader while this member knows none, and one of a client whose version is no text.
     pub(super) fn admit(&self, metadata: &MetadataMap) -> Result<(), Status> {
+        let version = metadata.get("client-api-version").map(AsciiMetadataValue::as_bytes);
+        if version.is_some_and(|version| std::str::from_utf8(version).is_err()) {
+            return Err(Status::invalid_argument(INVALID_CLIENT_VERSION));
+        }
         if requires_leader(metadata) && !*self.led.borrow() {
             return Err(Error::NoLeader.into());
         }

@@ -105,6 +105,8 @@ impl From<Error> for Status {
 
 /// The start of a watch, or the revision of a range, that is gone.
 pub(super) const COMPACTED: &str = "etcdserver: mvcc: required revision has been compacted";
+/// What a client says of itself in its metadata.
+pub(super) const INVALID_CLIENT_VERSION: &str = "etcdserver: invalid client api version";
 /// Two watches of one stream with one id.
 pub(super) const DUPLICATE_WATCH_ID: &str = "mvcc: duplicate watch ID provided on the WatchStream";
 /// A watch of a range whose end is not after its start.

@@ -347,3 +347,16 @@ async fn a_thousand_concurrent_puts_on_all_members_are_all_there() {
     let mut kv = cluster.kv(0).await;
     assert_eq!(range(&mut kv, range_request("kv/many/", "kv/many0")).await.count, 1002);
 }
+
+#[tokio::test]
+async fn a_client_whose_version_is_no_text_is_refused() {
+    let cluster = Cluster::shared();
+    let ask = async |version: &[u8]| {
+        let mut request = tonic::Request::new(range_request("kv/version", ""));
+        request.metadata_mut().insert("client-api-version", version.try_into().expect("a value"));
+        cluster.kv(0).await.range(request).await
+    };
+    ask(b"3.6").await.expect("a range");
+    let refused = (Code::InvalidArgument, "etcdserver: invalid client api version".to_owned());
+    assert_eq!(refusal(ask(b"3.6\xff").await), refused);
+}
