@@ -187,6 +187,13 @@ impl Cluster {
         }
     }
 
+    /// Waits until a member that was told to stop has done so; it is none of `members` then.
+    pub async fn stopped(&mut self, member: usize) {
+        let gone = self.members.swap_remove(member);
+        let ended = tokio::time::timeout(PATIENCE, gone.service).await.expect("it stops in time");
+        ended.expect("the member does not panic").expect("it stops in order");
+    }
+
     /// All etcd ports, as etcdctl's --endpoints takes them.
     pub fn endpoints(&self) -> String {
         let scheme = if self.client_tls.is_some() { "https" } else { "http" };

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use keelson_proto::etcdserverpb::AlarmType;
+use keelson_proto::etcdserverpb::alarm_request::AlarmAction;
+use keelson_proto::etcdserverpb::{AlarmRequest, AlarmType};
 use keelson_proto::v3electionpb::{CampaignRequest, LeaderRequest};
 use keelson_proto::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
@@ -288,6 +289,28 @@ async fn maintenance(etcdctl: &Etcdctl) {
     let hashes: std::collections::BTreeSet<&str> =
         hashes.lines().map(|line| line.rsplit(", ").next().expect("endpoint, hash")).collect();
     assert_eq!(hashes.len(), 1, "{hashes:?}");
+}
+
+#[tokio::test]
+async fn etcdctl_takes_back_an_alarm_that_is_of_no_member() {
+    let cluster = Arc::new(Cluster::start(true));
+    for variable in ["KEELSON_TEST_ETCDCTL_34", "KEELSON_TEST_ETCDCTL_35"] {
+        let etcdctl =
+            Etcdctl { program: program(variable), cluster: Arc::clone(&cluster), prefix: variable, counts: true };
+        // As when members differ, and nobody can say which are wrong.
+        for member_id in [0, 17] {
+            let alarm = AlarmType::Corrupt.into();
+            let raise = AlarmRequest { action: AlarmAction::Activate.into(), member_id, alarm };
+            cluster.maintenance(0).await.alarm(raise).await.expect("it is raised");
+        }
+        let listed = etcdctl.run(&["alarm", "list"]).await;
+        assert_eq!((listed.lines().count(), listed.matches("CORRUPT").count()), (2, 2), "{listed}");
+        let (succeeded, _, errors) = etcdctl.result(&["put", "@/a", "1"], "").await;
+        assert!(!succeeded && errors.contains("corrupt cluster"), "{errors}");
+        etcdctl.run(&["alarm", "disarm"]).await;
+        assert_eq!(etcdctl.run(&["alarm", "list"]).await, "");
+        etcdctl.put("@/a", "1").await;
+    }
 }
 
 #[tokio::test]

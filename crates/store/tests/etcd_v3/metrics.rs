@@ -1,6 +1,7 @@
 //! `/metrics`: each figure moves by what was done.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 use keelson_proto::etcdserverpb::{
@@ -39,7 +40,10 @@ fn handled(code: &str, service: &str, method: &str) -> String {
 
 #[tokio::test]
 async fn what_clients_do_is_counted() {
-    let cluster = Cluster::start(false);
+    let cluster = Cluster::start_with(false, |options| {
+        // The leader stays the leader on a busy machine, too.
+        (options.election_timeout_min, options.election_timeout_max) = (Duration::from_secs(3), Duration::from_secs(4));
+    });
     let (leader, _) = cluster.leader_and_follower().await;
     let web = Web::new(cluster.members[leader].address);
     let before = figures(&web).await;

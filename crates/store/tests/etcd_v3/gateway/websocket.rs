@@ -13,9 +13,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::{Etcd, Like, comparable};
-use crate::PATIENCE;
 use crate::cluster::Cluster;
 use crate::web::Web;
+use crate::{PATIENCE, eventually};
 
 struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -62,6 +62,14 @@ impl Socket {
         match self.message().await {
             Message::Text(text) => serde_json::from_str(&text).expect("JSON"),
             other => panic!("{other:?} is no text"),
+        }
+    }
+
+    /// How it ends, when nothing else is said before.
+    async fn end(&mut self) -> CloseCode {
+        match self.message().await {
+            Message::Close(Some(end)) => end.code,
+            other => panic!("{} says {other:?} instead of its end", self.name),
         }
     }
 
@@ -170,4 +178,52 @@ async fn what_cannot_be_a_websocket_is_refused() {
     assert_eq!(open("watch", &elsewhere).await, Some(StatusCode::FORBIDDEN));
     let here = [(ORIGIN, format!("http://{address}")), (HOST, address.to_string())];
     assert_eq!(open("watch", &here).await, None);
+}
+
+#[tokio::test]
+async fn more_websockets_than_allowed_are_refused_and_nothing_else_is() {
+    // A WebSocket has left its connection, whose place another one takes.
+    let cluster = Cluster::start_with(false, |options| options.etcd.connections_max = 1);
+    let address = cluster.members[0].address;
+    let mut first = Socket::open(address, "watch").await;
+    let create = r#"{"create_request":{"key":"YQ=="}}"#;
+    assert_eq!(first.ask(create).await["result"]["created"], true);
+
+    let upgrade = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    let headers = upgrade.map(|(name, value)| (name, value.to_owned())).to_vec();
+    let refused = Web { headers, ..Web::new(address) }.get("/v3/watch").await;
+    assert_eq!(refused, (StatusCode::SERVICE_UNAVAILABLE, "too many WebSockets\n".to_owned()));
+    assert_eq!(Web::new(address).post("/v3/kv/range", r#"{"key":"YQ=="}"#).await.0, StatusCode::OK);
+    assert_eq!(first.ask(create).await["result"]["watch_id"], "1", "the one inside goes on");
+
+    drop(first);
+    eventually("the place of the one that has gone", || async {
+        Socket::try_open(address, "watch", &[]).await.ok().map(drop)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_member_that_stops_ends_its_websockets_in_good_order() {
+    let mut cluster = Cluster::start(false);
+    let address = cluster.members[0].address;
+    let mut watch = Socket::open(address, "watch").await;
+    assert_eq!(watch.ask(r#"{"create_request":{"key":"YQ=="}}"#).await["result"]["created"], true);
+    let mut lease = Socket::open(address, "lease/keepalive").await;
+    assert_eq!(lease.ask(r#"{"ID":"77"}"#).await["result"]["ID"], "77");
+    // Nothing was asked for here yet, so no call can say that it ends.
+    let mut silent = Socket::open(address, "kv/range").await;
+
+    cluster.members[0].stop.cancel();
+    for called in [&mut watch, &mut lease] {
+        assert_eq!(called.hear().await["error"]["message"], "etcdserver: server stopped", "{}", called.name);
+        assert_eq!(called.end().await, CloseCode::Normal, "{}", called.name);
+    }
+    assert_eq!(silent.end().await, CloseCode::Away);
+    cluster.stopped(0).await;
 }
