@@ -42,7 +42,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// Pause of a client between two operations: the check's cost grows with their number.
 const PAUSE: Duration = Duration::from_millis(15);
 /// How long the final history may take to arrive.
-const HISTORY_WITHIN: Duration = Duration::from_secs(30);
+const HISTORY_WITHIN: Duration = Duration::from_secs(120);
 
 type RegisterEvent = Event<Call, Answer>;
 

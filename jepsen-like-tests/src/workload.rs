@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::cluster::LOOK_INTERVAL;
 
 /// How long anything may take that has no promise of its own.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(120);
 const NAMESPACE: &str = "default";
 
 /// Looks until `holds`.

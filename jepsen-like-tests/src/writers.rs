@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
+use keelson_proto::etcdserverpb::{PutRequest, RangeRequest, RangeResponse};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(500);
 /// Pause of one writer after a failure, so that a cluster without a leader is not flooded.
 const FAILURE_PAUSE: Duration = Duration::from_millis(10);
 /// How long acknowledged writes may stay away before a scenario fails.
-const ACCEPTED_WITHIN: Duration = Duration::from_secs(30);
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(120);
 /// Keys that one range request asks for when the writes are checked.
 const PAGE_KEYS: i64 = 5_000;
 /// All keys of all writers begin so.
@@ -104,7 +104,6 @@ fn compare(acknowledged: &[Acknowledged], found: &BTreeMap<String, i64>) -> anyh
 
 /// Every key of the writers with its modification revision, read linearizably and in pages at one revision.
 async fn everything(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, i64>> {
-    let mut client = cluster.kv(cluster.leader().await?);
     let mut found = BTreeMap::new();
     let mut request = RangeRequest {
         key: PREFIX.into(),
@@ -114,7 +113,7 @@ async fn everything(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, i64>> 
         ..RangeRequest::default()
     };
     loop {
-        let page = client.range(request.clone()).await?.into_inner();
+        let page = page(cluster, &request).await?;
         for kv in &page.kvs {
             let key = String::from_utf8_lossy(&kv.key).into_owned();
             ensure!(kv.value == kv.key, "{key} has another value");
@@ -123,6 +122,18 @@ async fn everything(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, i64>> 
         let Some(last) = page.kvs.last().filter(|_| page.more) else { return Ok(found) };
         request.key = [&last.key[..], b"\0"].concat().into();
         request.revision = page.header.context("a header")?.revision;
+    }
+}
+
+/// What the leader answers, whoever that is by then.
+async fn page(cluster: &Cluster, request: &RangeRequest) -> anyhow::Result<RangeResponse> {
+    let deadline = Instant::now() + ACCEPTED_WITHIN;
+    loop {
+        match cluster.kv(cluster.leader().await?).range(request.clone()).await {
+            Ok(page) => return Ok(page.into_inner()),
+            Err(status) if Instant::now() > deadline => return Err(status.into()),
+            Err(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use keelson::dev::Spec;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_when_all_members_are_killed_at_once() {
-    let cluster = Cluster::start(Spec::default()).await.expect("the cluster becomes ready");
+    // How long the members are away depends on the machine, and by the local cluster's settings pods would move after 5 s.
+    let server_arguments = ["--node-monitor-grace-seconds", "120"].map(str::to_owned).into();
+    let spec = Spec { server_arguments, ..Spec::default() };
+    let cluster = Cluster::start(spec).await.expect("the cluster becomes ready");
     let api = cluster.api().expect("a client");
     workload::a_deployment_is_available(&api, "web", 3).await.expect("a deployment is available");
     let before = workload::pods(&api, "web").await.expect("pods");

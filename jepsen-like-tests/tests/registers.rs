@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _};
 const CLIENTS: u64 = 6;
 const ROUNDS: u32 = 8;
 /// How long an answer may take to come while one member is gone: some elections, and some timeouts of the clients.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_clients_see_is_linearizable_under_kills_pauses_and_partitions() {

@@ -204,7 +204,9 @@ impl Cluster {
             ("--pod-eviction-seconds", "0".to_owned()),
             ("--node-eviction-interval-seconds", "0".to_owned()),
         ];
-        arguments.extend(options.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+        let given = |(option, _): &(&str, String)| self.spec.server_arguments.iter().any(|given| given == option);
+        let options = options.into_iter().filter(|option| !given(option));
+        arguments.extend(options.flat_map(|(option, value)| [option.to_owned(), value]));
         if self.spec.insecure_store {
             arguments.push("--insecure-store".to_owned());
         }
