@@ -80,9 +80,8 @@ fn class(rest: &mut Peekable<Chars<'_>>) -> usize {
             '\\' => bytes = bytes.max(escape(rest.next())),
             // With a name, such as `[:^alpha:]`.
             '[' if rest.peek() == Some(&':') => {
-                if rest.by_ref().take_while(|character| *character != ']').any(|character| character == '^') {
-                    bytes = bytes.max(WIDE_BYTES);
-                }
+                let negated = rest.by_ref().take_while(|character| *character != ']').any(|character| character == '^');
+                bytes = bytes.max(if negated { WIDE_BYTES } else { NARROW_BYTES });
             }
             character if !character.is_ascii() => bytes = bytes.max(WIDE_BYTES),
             _ => {}
