@@ -125,8 +125,32 @@ async fn parts_of_pods_are_changed_over_grpc() {
     let resize = json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "200m"}}}]}});
     let resized = client.patch(patch("resize", resize)).await.expect("patches").into_inner();
     assert_eq!(value(resized.object)["spec"]["containers"][0]["resources"]["requests"]["cpu"], "200m");
-    let refused = client.patch(patch("", debugger)).await.map(|_| ());
-    refused.expect("changes nothing, which is allowed");
+    let another = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "i"}]}});
+    let refused = client.patch(patch("", another.clone())).await.expect_err("only by their own subresource");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument, "{refused:?}");
+    let apply = |object: &str, part: &str, spec: Value, manager: &str| proto::ServerSideApplyRequest {
+        name: name("pods", object, part),
+        object: Some(proto::Object {
+            json: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": object}, "spec": spec})
+                .to_string()
+                .into(),
+        }),
+        force: false,
+        options: Some(proto::WriteOptions { field_manager: manager.to_owned(), ..proto::WriteOptions::default() }),
+    };
+    let applied = apply("p", "ephemeralcontainers", another["spec"].clone(), "looks-into-it");
+    let applied = value(client.server_side_apply(applied).await.expect("applies").into_inner().object);
+    let names = applied["spec"]["ephemeralContainers"].as_array().expect("a list").iter().map(|own| &own["name"]);
+    assert_eq!(names.collect::<Vec<_>>(), ["d", "e"]);
+    let managers = applied["metadata"]["managedFields"].as_array().expect("a list");
+    let own = managers.iter().find(|entry| entry["manager"] == "looks-into-it").expect("owns what it applied");
+    assert_eq!((&own["operation"], &own["subresource"]), (&json!("Apply"), &json!("ephemeralcontainers")));
+    let owned = &own["fieldsV1"]["f:spec"]["f:ephemeralContainers"];
+    assert!(owned[r#"k:{"name":"e"}"#].is_object() && owned[r#"k:{"name":"d"}"#].is_null(), "{owned}");
+    for part in ["ephemeralcontainers", "resize"] {
+        let none = client.server_side_apply(apply("none", part, another["spec"].clone(), "m")).await;
+        assert_eq!(none.expect_err("there is no such pod").code(), tonic::Code::NotFound, "{part}");
+    }
     let get = proto::GetRequest { name: name("pods", "p", "resize") };
     assert_eq!(value(client.get(get).await.expect("is read").into_inner().object)["kind"], "Pod");
     member.stop().await;
