@@ -20,6 +20,10 @@ const CLIENTS_PER_CONNECTION: usize = 10;
 const CONNECTIONS_MAX: usize = 30;
 /// After an error a client waits, so that a server that refuses everything is not measured by how fast it refuses.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// How long a load may take to have done what a window asks for, beyond the time that it asks for.
+const STEPS_WITHIN: Duration = Duration::from_secs(120);
+/// How often that is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// How long requests in flight may take to end when the load ends.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// Latencies from 1 µs to 100 s, with three digits.
@@ -39,8 +43,18 @@ pub trait Client {
 pub struct Window {
     /// What is not measured.
     pub warm_up: Duration,
-    /// What is.
+    /// What is, at least.
     pub measured: Duration,
+    /// How many steps must have succeeded meanwhile: it is measured for longer until they have. No figure needs more than the
+    /// time; tests that look at what was counted do.
+    pub steps_min: u64,
+}
+
+impl Window {
+    /// So many of its parts in a row are the whole.
+    pub fn part(self, parts: u32) -> Self {
+        Self { measured: self.measured / parts, ..self }
+    }
 }
 
 /// What came of a load over some time.
@@ -118,11 +132,33 @@ impl Load {
         Ok(tally)
     }
 
-    /// Lets it run for some time, and says what came of that time alone.
-    pub async fn measure(&self, time: Duration) -> anyhow::Result<Tally> {
+    /// Lets it run for the time that a window asks for, and says what came of that time alone.
+    ///
+    /// # Errors
+    /// When too few steps succeed.
+    pub async fn measure(&self, window: Window) -> anyhow::Result<Tally> {
         self.cut()?;
-        tokio::time::sleep(time).await;
+        tokio::time::sleep(window.measured).await;
+        self.reach(window.steps_min).await?;
         self.cut()
+    }
+
+    /// Waits until so many steps have succeeded since the last cut.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub async fn reach(&self, steps: u64) -> anyhow::Result<()> {
+        let enough = async {
+            while self.tally.borrow().latencies.len() < steps {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+            }
+        };
+        if tokio::time::timeout(STEPS_WITHIN, enough).await.is_ok() {
+            return Ok(());
+        }
+        let tally = self.cut()?;
+        let first = tally.first_error.unwrap_or_default();
+        bail!("{} steps and {} errors in {:?}: {first}", tally.latencies.len(), tally.errors, tally.elapsed);
     }
 
     /// Lets requests in flight end, and no further ones begin.
@@ -181,7 +217,7 @@ pub async fn run_clients<C: Client + 'static>(
 ) -> anyhow::Result<Tally> {
     let load = Load::start(clients)?;
     tokio::time::sleep(window.warm_up).await;
-    let tally = load.measure(window.measured).await?;
+    let tally = load.measure(window).await?;
     load.stop().await?;
     Ok(tally)
 }
@@ -232,6 +268,35 @@ mod tests {
         assert_eq!(counts, [1, 2, 3, 3, 12, 30, 30]);
         assert_eq!(connection_count(1_000, 1), 30);
         assert_eq!(connection_count(5, 1), 1);
+    }
+
+    /// A client that takes its time.
+    struct Slow;
+
+    impl Client for Slow {
+        async fn step(&mut self) -> Result<(), Failure> {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_lasts_until_enough_was_done() {
+        let run = async |measured: u64, steps_min: u64| {
+            let window = Window { warm_up: Duration::ZERO, measured: Duration::from_secs(measured), steps_min };
+            run_clients([Slow], window).await
+        };
+        let local = tokio::task::LocalSet::new();
+        let counts = local.run_until(async {
+            let mut counts = Vec::new();
+            for (measured, steps_min) in [(5, 0), (0, 3)] {
+                counts.push(run(measured, steps_min).await.expect("it runs").latencies.len());
+            }
+            assert!(run(0, 1_000).await.is_err(), "not for ever");
+            counts
+        });
+        let counts = counts.await;
+        assert!((4..=5).contains(&counts[0]) && counts[1] >= 3, "{counts:?}");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct Options {
     /// How long each run goes on before it is measured.
     #[arg(long, global = true, default_value_t = 1.0)]
     pub warm_up_seconds: f64,
+    /// How many steps a run must count, however long that takes; for tests.
+    #[arg(skip)]
+    pub steps_min: u64,
     /// How many members each cluster has.
     #[arg(long, global = true, default_value_t = 3)]
     pub members: usize,
@@ -83,6 +86,7 @@ impl Options {
         Window {
             warm_up: Duration::from_secs_f64(self.warm_up_seconds),
             measured: Duration::from_secs_f64(self.seconds),
+            steps_min: self.steps_min,
         }
     }
 

@@ -67,7 +67,7 @@ impl Work for Compaction {
         let load = Load::start(clients)?;
         let window = options.window();
         tokio::time::sleep(window.warm_up).await;
-        let part = window.measured / PARTS as u32;
+        let part = window.part(PARTS as u32);
         let mut before = Vec::new();
         while before.len() < PARTS {
             before.push(load.measure(part).await?);

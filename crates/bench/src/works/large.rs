@@ -121,6 +121,8 @@ impl Large {
             () = sample(side, &peak) => {}
         }
         let seconds = started.elapsed().as_secs_f64();
+        // Of none there are no latencies.
+        probe.reach(1).await?;
         let puts = probe.cut()?;
         probe.stop().await?;
         ensure!(puts.errors == 0, "{} puts failed: {}", puts.errors, puts.first_error.unwrap_or_default());

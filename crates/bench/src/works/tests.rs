@@ -12,11 +12,15 @@ use crate::options::{Only, Options};
 use crate::side::{Kind, Side};
 use crate::wire::{Connection, Failure, Method};
 
+/// Each run counts so many, on a slow machine by taking longer: of every client some, in the mixed load a write too.
+const STEPS_MIN: u64 = 100;
+
 pub(super) fn options() -> Options {
     Options {
         pairs: 1,
         seconds: 0.3,
         warm_up_seconds: 0.05,
+        steps_min: STEPS_MIN,
         members: 1,
         tls: false,
         only: Some(Only::Ours),
@@ -56,12 +60,12 @@ async fn run(work: &dyn Work, side: &Side) -> (Vec<Figure>, i64) {
     (figures, revision(side).await - before)
 }
 
-/// How many units a run counted, as its rate says. The window is never shorter than asked for.
+/// How many units a run counted at least, as its rate says. The window is never shorter than asked for, but may be longer.
 pub(super) fn counted(figures: &[Figure]) -> i64 {
     assert_eq!(figures.iter().find(|figure| figure.name == ERRORS).map_or(0.0, |errors| errors.value), 0.0);
-    let counted = (value(figures, RATE) * options().seconds) as i64;
-    assert!(counted > 0, "nothing was counted: {figures:?}");
-    counted
+    let rate = value(figures, RATE);
+    assert!(rate > 0.0, "nothing was counted: {figures:?}");
+    (rate * options().seconds) as i64
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn watchers_see_every_event_once_and_in_order() {
         let crowd = Watch { watchers: 100, prefixes: 10, streams: 10, connections: 5, writers: 2 };
         for watch in [alone, crowd] {
             let (figures, grown) = run(&watch, &side).await;
-            assert!(grown > 0 && counted(&figures) > 0);
+            assert!(grown > 0 && counted(&figures) >= 0);
             assert_eq!(value(&figures, "lost"), 0.0);
             assert_eq!(value(&figures, "doubled or out of order"), 0.0);
         }

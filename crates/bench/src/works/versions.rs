@@ -66,8 +66,7 @@ impl Work for Versions {
     }
 
     async fn run(&self, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
-        let window = options.window();
-        let half = Window { warm_up: window.warm_up, measured: window.measured / 2 };
+        let half = options.window().part(2);
         let one = self.measure(side, SHORT, half).await?;
         let many = self.measure(side, LONG, half).await?;
         Ok(vec![

@@ -78,7 +78,10 @@ impl Work for Watch {
         let load = Load::start(writers)?;
         tokio::time::sleep(window.warm_up).await;
         board.cut()?;
-        let puts = load.measure(window.measured).await?;
+        let before = board.received();
+        let puts = load.measure(window).await?;
+        let arrived = board.until(|board| board.received() - before >= window.steps_min);
+        tokio::time::timeout(SETTLE_WITHIN, arrived).await.context("events do not arrive")?;
         let seen = board.cut()?;
         load.stop().await?;
         // A write that failed may have happened or not: then nobody knows how many events there must be.

@@ -95,8 +95,11 @@ impl Work for Watch {
         let load = Load::start(writers.into_iter().map(|rest| Writing::new(rest, Rc::clone(&board), run, pace)))?;
         tokio::time::sleep(window.warm_up).await;
         board.cut()?;
+        let before = board.received();
         let processor = members.processor_time()?;
-        let puts = load.measure(window.measured).await?;
+        let puts = load.measure(window).await?;
+        let arrived = board.until(|board| board.received() - before >= window.steps_min);
+        tokio::time::timeout(SETTLE_WITHIN, arrived).await.context("events do not arrive")?;
         let processor = (members.processor_time()? - processor).as_secs_f64();
         let seen = board.cut()?;
         load.stop().await?;
