@@ -43,6 +43,11 @@ impl Decoded {
     }
 }
 
+/// Paths of keys that occur more than once in a JSON text; none when it is no JSON at all.
+pub fn duplicate_fields(text: &[u8]) -> Vec<String> {
+    json::parse(text).map(|(_, duplicates)| duplicates).unwrap_or_default()
+}
+
 /// Checks a value against a type and returns the paths of unknown fields.
 pub(crate) type Check = fn(&Value) -> Result<Vec<Vec<Segment>>, field::Error>;
 

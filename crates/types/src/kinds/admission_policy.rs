@@ -8,6 +8,8 @@ use crate::field::{Error, Path};
 use crate::json::{child, default_text, items, items_mut, text};
 use crate::table::{self, Column};
 
+const CONDITIONS_MAX: usize = 64;
+
 pub(super) const BINDING_COLUMNS: &[Column] = &[
     Column::NAME,
     Column::string("PolicyName", "The policy that is bound."),
@@ -57,11 +59,38 @@ pub(super) fn validate(spec: &Value, errors: &mut Vec<Error>) {
         errors.push(Error::required(&constraints.child("resourceRules"), ""));
     }
     webhooks::rules(&spec["matchConstraints"]["resourceRules"], &constraints.child("resourceRules"), errors);
-    for field in ["variables", "matchConditions"] {
-        let path = path.child(field);
-        for (index, entry) in items(&spec[field]) {
-            for part in ["name", "expression"] {
-                check::required(&entry[part], &path.index(index).child(part), errors);
+    let list = path.child("variables");
+    for (index, variable) in items(&spec["variables"]) {
+        let path = list.index(index);
+        check::required(&variable["expression"], &path.child("expression"), errors);
+        if check::required(&variable["name"], &path.child("name"), errors) && !is_identifier(text(&variable["name"])) {
+            let why = "name is not a valid CEL identifier";
+            errors.push(Error::invalid(&path.child("name"), variable["name"].clone(), why));
+        }
+    }
+    match_conditions(&spec["matchConditions"], &path.child("matchConditions"), errors);
+}
+
+fn is_identifier(name: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.bytes().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// What must hold for a policy or a webhook to be asked at all.
+pub(super) fn match_conditions(conditions: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let count = items(conditions).count();
+    if count > CONDITIONS_MAX {
+        errors.push(Error::too_many(path, count, CONDITIONS_MAX));
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (index, condition) in items(conditions) {
+        let path = path.index(index);
+        let name = text(&condition["name"]);
+        check::required(&condition["expression"], &path.child("expression"), errors);
+        if check::required(&condition["name"], &path.child("name"), errors) {
+            check::name(name, crate::names::qualified_name, &path.child("name"), errors);
+            if !seen.insert(name) {
+                errors.push(Error::duplicate(&path.child("name"), name));
             }
         }
     }

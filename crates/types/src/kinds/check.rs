@@ -150,3 +150,72 @@ pub(crate) fn cidr(text: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
         errors.push(Error::invalid(path, text, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"));
     }
 }
+
+/// A number of a range.
+pub(crate) fn between(value: &Value, least: i64, most: i64, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if let Some(number) = value.as_i64().filter(|number| !(least..=most).contains(number)) {
+        errors.push(Error::invalid(path, number, format!("must be between {least} and {most}, inclusive")));
+    }
+}
+
+/// One address.
+pub(crate) fn address(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if text(value).parse::<std::net::IpAddr>().is_err() {
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        errors.push(Error::invalid(path, value.clone(), why));
+    }
+}
+
+/// A path that leads nowhere above where it starts.
+pub(crate) fn no_steps_up(value: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if value.split('/').any(|part| part == "..") {
+        errors.push(Error::invalid(path, value, "must not contain '..'"));
+    }
+}
+
+/// The same, and it starts in no place of its own.
+pub(crate) fn relative_path(value: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if value.starts_with('/') {
+        errors.push(Error::invalid(path, value, "must be a relative path"));
+    }
+    no_steps_up(value, path, errors);
+}
+
+/// A relative path that does not begin with two dots, as the names that are kept for the node do.
+pub(crate) fn file_path(value: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    relative_path(value, path, errors);
+    if value.starts_with("..") && !value.starts_with("../") && value != ".." {
+        errors.push(Error::invalid(path, value, "must not start with '..'"));
+    }
+}
+
+/// The name of a driver, in any case.
+pub(crate) fn driver(value: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if !required(value, path, errors) {
+        return;
+    }
+    let driver = text(value);
+    if driver.len() > names::LABEL_BYTES_MAX {
+        errors.push(Error::too_long(path, names::LABEL_BYTES_MAX));
+    }
+    let complaints = names::dns1123_subdomain(&driver.to_lowercase());
+    errors.extend(complaints.into_iter().map(|detail| Error::invalid(path, driver, detail)));
+}
+
+/// A domain, a slash and a path: `example.com/controller`.
+pub(crate) fn domain_prefixed(value: &str, path: &Path<'_>, errors: &mut Vec<Error>) {
+    match value.split_once('/') {
+        Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {
+            name(domain, names::dns1123_subdomain, path, errors);
+            let good = |c: char| c.is_ascii_alphanumeric() || "/-._~%!$&'()*+,;=:".contains(c);
+            if !rest.chars().all(good) {
+                errors.push(Error::invalid(
+                    path,
+                    value,
+                    "the path after the domain has characters that paths have not",
+                ));
+            }
+        }
+        _ => errors.push(Error::invalid(path, value, "must be a domain-prefixed path (such as \"acme.io/foo\")")),
+    }
+}

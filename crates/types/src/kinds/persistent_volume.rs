@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::PersistentVolume;
 use serde_json::{Value, json};
 
-use super::{check, resources};
+use super::{check, pod, resources};
 use crate::field::{Error, Path};
 use crate::json::{child, default_text, default_to, entries, items, set, text};
 use crate::kind::{Behaviour, Kind};
@@ -59,6 +59,7 @@ fn default(object: &mut Value) {
     if let Some(host_path) = spec.get_mut("hostPath").filter(|source| source.is_object()) {
         default_to(host_path, "type", "");
     }
+    pod::defaults::storage(spec);
 }
 
 fn prepare_create(object: &mut Value) {
@@ -90,20 +91,25 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
             }
         }
     }
-    if let Some(host) = spec.get("hostPath") {
-        let path = path.child("hostPath");
-        check::required(&host["path"], &path.child("path"), errors);
+    if let Some((kind, source)) = found.first() {
+        pod::validation::sources::validate(kind, source, &path, errors);
     }
-    if spec["local"].is_object() {
-        check::required(&spec["local"]["path"], &path.child("local").child("path"), errors);
-        if !spec["nodeAffinity"].is_object() {
-            errors.push(Error::required(&path.child("nodeAffinity"), "Local volume requires node affinity"));
+    if spec["local"].is_object() && !spec["nodeAffinity"].is_object() {
+        errors.push(Error::required(&path.child("nodeAffinity"), "Local volume requires node affinity"));
+    }
+    validate_secrets(spec, &path, errors);
+    let affinity = path.child("nodeAffinity");
+    if spec["nodeAffinity"].is_object() {
+        let (required, path) = (&spec["nodeAffinity"]["required"], affinity.child("required"));
+        if required.is_object() {
+            pod::validation::scheduling::node_selector(required, &path, errors);
+        } else {
+            errors.push(Error::required(&path, "must specify required node constraints"));
         }
     }
-    if spec["csi"].is_object() {
-        for field in ["driver", "volumeHandle"] {
-            check::required(&spec["csi"][field], &path.child("csi").child(field), errors);
-        }
+    if text(&spec["hostPath"]["path"]) == "/" && spec["persistentVolumeReclaimPolicy"] == "Recycle" {
+        let why = "may not be 'recycle' for a hostPath mount of '/'";
+        errors.push(Error::forbidden(&path.child("persistentVolumeReclaimPolicy"), why));
     }
     check::one_of(
         &spec["persistentVolumeReclaimPolicy"],
@@ -115,6 +121,30 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
     let class = text(&spec["storageClassName"]);
     if !class.is_empty() {
         check::name(class, names::dns1123_subdomain, &path.child("storageClassName"), errors);
+    }
+}
+
+/// A volume is in no namespace, so it says in which one its secrets are.
+fn validate_secrets(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if spec["csi"].is_object() {
+        let path = path.child("csi");
+        check::required(&spec["csi"]["volumeHandle"], &path.child("volumeHandle"), errors);
+        for (field, reference) in entries(&spec["csi"]).filter(|(field, _)| field.ends_with("SecretRef")) {
+            if reference.is_object() {
+                let path = path.child(field);
+                check::required(&reference["namespace"], &path.child("namespace"), errors);
+            }
+        }
+    }
+    for kind in ["cinder", "storageos"] {
+        let reference = &spec[kind]["secretRef"];
+        if reference.is_object() {
+            let path = path.child(kind);
+            check::required(&reference["namespace"], &path.child("secretRef").child("namespace"), errors);
+        }
+    }
+    if spec["azureFile"]["secretNamespace"] == "" {
+        errors.push(Error::required(&path.child("azureFile").child("secretNamespace"), ""));
     }
 }
 

@@ -30,7 +30,7 @@ pub static KIND: Kind = Kind {
     ],
     merge_rules: &[Rules { prefix: "status", rules: &[("conditions", by("type"))] }],
     behaviour: Behaviour {
-        default,
+        default: default_claim,
         prepare_create,
         validate,
         validate_update,
@@ -46,13 +46,28 @@ pub(super) fn default(object: &mut Value) {
     }
 }
 
+/// The older and the newer way to name a source say the same, where both can.
+fn default_claim(object: &mut Value) {
+    default(object);
+    let Some(spec) = child(object, "spec") else { return };
+    let (source, reference) = (spec["dataSource"].clone(), spec["dataSourceRef"].clone());
+    if source.is_object() && reference.is_null() {
+        set(spec, "dataSourceRef", source);
+    } else if source.is_null() && reference.is_object() && text(&reference["namespace"]).is_empty() {
+        set(spec, "dataSource", reference);
+    }
+}
+
 fn prepare_create(object: &mut Value) {
     set(object, "status", json!({"phase": "Pending"}));
 }
 
 fn validate(object: &Value, errors: &mut Vec<Error>) {
-    let path = Path::new("spec");
-    let spec = &object["spec"];
+    validate_spec(&object["spec"], &Path::new("spec"), errors);
+}
+
+/// What a claim may say, or a template of one.
+pub(super) fn validate_spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     access_modes(&spec["accessModes"], &path.child("accessModes"), errors);
     check::label_selector(&spec["selector"], &path.child("selector"), errors);
     let resources_path = path.child("resources");
@@ -67,6 +82,37 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
         if !class.is_empty() {
             check::name(class, names::dns1123_subdomain, &path.child(field), errors);
         }
+    }
+    for field in ["dataSource", "dataSourceRef"] {
+        validate_source(&spec[field], &path.child(field), errors);
+    }
+    let (source, reference) = (&spec["dataSource"], &spec["dataSourceRef"]);
+    if source.is_object() && reference.is_object() {
+        if !reference["namespace"].is_null() {
+            let why = "may not be specified when dataSourceRef.namespace is specified";
+            errors.push(Error::invalid(&path.child("dataSource"), source.clone(), why));
+        } else if source != reference {
+            errors.push(Error::invalid(path, source.clone(), "must match dataSourceRef"));
+        }
+    }
+}
+
+/// What the volume is filled from: another claim, or an object of a group.
+fn validate_source(source: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if !source.is_object() {
+        return;
+    }
+    check::required(&source["name"], &path.child("name"), errors);
+    check::required(&source["kind"], &path.child("kind"), errors);
+    let (group, kind) = (text(&source["apiGroup"]), text(&source["kind"]));
+    if group.is_empty() && kind != "PersistentVolumeClaim" {
+        let why = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+        errors.push(Error::invalid(path, kind, why));
+    } else if !group.is_empty() {
+        check::name(group, names::dns1123_subdomain, &path.child("apiGroup"), errors);
+    }
+    if let Some(namespace) = source["namespace"].as_str().filter(|namespace| !namespace.is_empty()) {
+        check::name(namespace, names::dns1123_label, &path.child("namespace"), errors);
     }
 }
 

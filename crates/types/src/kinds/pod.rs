@@ -146,6 +146,7 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
 
 fn validate_create(object: &Value, errors: &mut Vec<Error>) {
     ephemeral::refuse(&object["spec"], &Path::new("spec"), "cannot be set on create", errors);
+    validation::of_new_pod(&object["spec"], &Path::new("spec"), errors);
 }
 
 fn validate_part(new: &Value, old: &Value, target: Target, errors: &mut Vec<Error>) {

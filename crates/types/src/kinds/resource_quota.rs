@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use serde_json::{Value, json};
 
-use super::{check, resources};
+use super::resources;
 use crate::field::{Error, Path};
 use crate::json::{entries, items, text};
 use crate::kind::{Behaviour, Kind};
@@ -39,20 +39,73 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
     let spec = &object["spec"];
     resources::validate_quota(&spec["hard"], &path.child("hard"), errors);
     let scopes = path.child("scopes");
-    for (index, scope) in items(&spec["scopes"]) {
-        check::one_of(scope, &SCOPES, &scopes.index(index), errors);
-    }
+    let listed: Vec<&str> = items(&spec["scopes"]).map(|(_, scope)| text(scope)).collect();
+    validate_scopes(spec, &listed, &spec["scopes"], &scopes, errors);
     let selector = path.child("scopeSelector");
     let expressions = selector.child("matchExpressions");
-    for (index, expression) in items(&spec["scopeSelector"]["matchExpressions"]) {
-        let path = expressions.index(index);
-        check::one_of(&expression["scopeName"], &SCOPES, &path.child("scopeName"), errors);
-        let operators = ["DoesNotExist", "Exists", "In", "NotIn"];
-        check::one_of(&expression["operator"], &operators, &path.child("operator"), errors);
+    for (_, expression) in items(&spec["scopeSelector"]["matchExpressions"]) {
+        validate_expression(expression, &expressions, errors);
     }
+    let listed: Vec<&str> = items(&spec["scopeSelector"]["matchExpressions"])
+        .map(|(_, expression)| text(&expression["scopeName"]))
+        .collect();
+    validate_scopes(spec, &listed, &spec["scopeSelector"], &expressions, errors);
     let status = Path::new("status");
     for field in ["hard", "used"] {
         resources::validate_quota(&object["status"][field], &status.child(field), errors);
+    }
+}
+
+/// Scopes that are known, fit each other, and fit what is counted.
+fn validate_scopes(spec: &Value, scopes: &[&str], shown: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    for scope in scopes {
+        if !SCOPES.contains(scope) {
+            errors.push(Error::invalid(path, shown.clone(), "unsupported scope"));
+        }
+        for (resource, _) in entries(&spec["hard"]) {
+            if resources::is_counted_by_quotas(resource) && !fits(scope, resource) {
+                errors.push(Error::invalid(path, shown.clone(), "unsupported scope applied to resource"));
+            }
+        }
+    }
+    for (one, other) in [("BestEffort", "NotBestEffort"), ("NotTerminating", "Terminating")] {
+        if scopes.contains(&one) && scopes.contains(&other) {
+            errors.push(Error::invalid(path, shown.clone(), "conflicting scopes"));
+        }
+    }
+}
+
+/// Whether a scope says anything of a resource: most of them are about pods and what they request.
+fn fits(scope: &str, resource: &str) -> bool {
+    let plain = resource.strip_prefix("requests.").or_else(|| resource.strip_prefix("limits.")).unwrap_or(resource);
+    match scope {
+        "BestEffort" => resource == "pods",
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
+        _ if SCOPES.contains(&scope) => resource == "pods" || matches!(plain, "cpu" | "memory"),
+        _ => true,
+    }
+}
+
+/// Kubernetes tells where the expressions are, not which of them is wrong.
+fn validate_expression(expression: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let (scope, operator) = (text(&expression["scopeName"]), text(&expression["operator"]));
+    let values = path.child("values");
+    let some = items(&expression["values"]).next().is_some();
+    if SCOPES.contains(&scope) && !matches!(scope, "PriorityClass" | "VolumeAttributesClass") && operator != "Exists" {
+        let why = format!("must be 'Exists' when scope is {scope}");
+        errors.push(Error::invalid(&path.child("operator"), operator, why));
+    }
+    match operator {
+        "In" | "NotIn" if !some => {
+            let why = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+            errors.push(Error::required(&values, why));
+        }
+        "Exists" | "DoesNotExist" if some => {
+            let why = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+            errors.push(Error::invalid(&values, expression["values"].clone(), why));
+        }
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        _ => errors.push(Error::invalid(&path.child("operator"), operator, "not a valid selector operator")),
     }
 }
 

@@ -76,10 +76,37 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
             errors.push(Error::required(&path.key(key), ""));
         }
     }
+    validate_registry(object, &path, errors);
+    if text(&object["type"]) == "kubernetes.io/basic-auth"
+        && ["username", "password"].iter().all(|key| none(object, key))
+    {
+        for key in ["username", "password"] {
+            errors.push(Error::required(&path.key(key), ""));
+        }
+    }
     if text(&object["type"]) == "kubernetes.io/service-account-token" {
         let (metadata, key) = (Path::new("metadata"), "kubernetes.io/service-account.name");
         let annotations = metadata.child("annotations");
         check::required(&object["metadata"]["annotations"][key], &annotations.key(key), errors);
+    }
+}
+
+fn none(object: &Value, key: &str) -> bool {
+    object["data"].get(key).is_none()
+}
+
+/// Who logs in to registries, as the tools for images write it. What is wrong is told without what is in it.
+fn validate_registry(object: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let key = match text(&object["type"]) {
+        "kubernetes.io/dockercfg" => ".dockercfg",
+        "kubernetes.io/dockerconfigjson" => ".dockerconfigjson",
+        _ => return,
+    };
+    let Some(data) = object["data"].get(key) else { return };
+    let decoded = serde_json::from_value::<ByteString>(data.clone()).map(|bytes| bytes.0).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<Value>(&decoded) {
+        let why = format!("not JSON: line {} column {}", error.line(), error.column());
+        errors.push(Error::invalid(&path.key(key), "<secret contents redacted>", why));
     }
 }
 

@@ -1,5 +1,7 @@
 //! ServiceCIDR: a range of addresses for Services.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use serde_json::{Value, json};
@@ -35,7 +37,27 @@ fn validate(object: &Value, errors: &mut Vec<Error>) {
         _ => errors.push(Error::invalid(&path, object["spec"]["cidrs"].clone(), "may only hold up to 2 values")),
     }
     for (index, cidr) in items(&object["spec"]["cidrs"]) {
-        check::cidr(text(cidr), &path.index(index), errors);
+        let path = path.index(index);
+        check::cidr(text(cidr), &path, errors);
+        if !is_network(text(cidr)) {
+            errors.push(Error::invalid(&path, cidr.clone(), "must not have bits set beyond the prefix length"));
+        }
+    }
+    if let [one, other] = object["spec"]["cidrs"].as_array().map(Vec::as_slice).unwrap_or_default()
+        && text(one).contains(':') == text(other).contains(':')
+    {
+        let why = "may specify no more than one range of each IP family";
+        errors.push(Error::invalid(&path, object["spec"]["cidrs"].clone(), why));
+    }
+}
+
+/// Whether a range is written with its first address; what is no range is somebody else's business.
+fn is_network(cidr: &str) -> bool {
+    let Some((address, length)) = cidr.split_once('/') else { return true };
+    let (Ok(address), Ok(length)) = (address.parse::<IpAddr>(), length.parse::<u32>()) else { return true };
+    match address {
+        IpAddr::V4(four) => four.to_bits().checked_shl(length).unwrap_or(0) == 0,
+        IpAddr::V6(six) => six.to_bits().checked_shl(length).unwrap_or(0) == 0,
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::check;
+use super::{admission_policy, check};
 use crate::field::{Error, Path};
 use crate::json::{child, default_text, default_to, items, items_mut, text};
 use crate::table::{self, Column};
@@ -83,6 +83,7 @@ pub(super) fn validate(object: &Value, errors: &mut Vec<Error>) {
         }
         client(&webhook["clientConfig"], &path.child("clientConfig"), errors);
         rules(&webhook["rules"], &path.child("rules"), errors);
+        admission_policy::match_conditions(&webhook["matchConditions"], &path.child("matchConditions"), errors);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::meta;
 /// Indexes of an indexed job with many pods at once.
 const COMPLETIONS_MAX: i64 = 100_000;
 
+const MANAGER_BYTES_MAX: usize = 63;
+
 pub(super) fn validate(object: &Value, errors: &mut Vec<Error>) {
     let path = Path::new("spec");
     let spec = &object["spec"];
@@ -73,6 +75,13 @@ pub(crate) fn spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     }
     let replacement = path.child("podReplacementPolicy");
     check::one_of(&spec["podReplacementPolicy"], &["TerminatingOrFailed", "Failed"], &replacement, errors);
+    if let Some(manager) = spec["managedBy"].as_str() {
+        let path = path.child("managedBy");
+        check::domain_prefixed(manager, &path, errors);
+        if manager.len() > MANAGER_BYTES_MAX {
+            errors.push(Error::too_long(&path, MANAGER_BYTES_MAX));
+        }
+    }
     policy::failure(spec, path, errors);
     policy::success(spec, path, errors);
     if let Some(failed) = spec["maxFailedIndexes"].as_i64() {

@@ -114,6 +114,11 @@ fn volume(volume: &mut Value) {
     if let Some(downward) = volume.get_mut("downwardAPI") {
         default_downward(downward);
     }
+    storage(volume);
+    let template = volume.get_mut("ephemeral").and_then(|ephemeral| ephemeral.get_mut("volumeClaimTemplate"));
+    if let Some(claim) = template.and_then(|template| child(template, "spec")) {
+        default_text(claim, "volumeMode", "Filesystem");
+    }
     let Some(projected) = volume.get_mut("projected") else { return };
     for source in items_mut(projected, "sources") {
         if let Some(token) = source.get_mut("serviceAccountToken").filter(|token| token.is_object()) {
@@ -122,6 +127,28 @@ fn volume(volume: &mut Value) {
         if let Some(downward) = source.get_mut("downwardAPI") {
             default_downward(downward);
         }
+    }
+}
+
+/// Kinds of storage that have defaults of their own, in pods and in persistent volumes.
+pub(crate) fn storage(volume: &mut Value) {
+    for (source, field, value) in [
+        ("iscsi", "iscsiInterface", "default"),
+        ("rbd", "pool", "rbd"),
+        ("rbd", "user", "admin"),
+        ("rbd", "keyring", "/etc/ceph/keyring"),
+        ("scaleIO", "storageMode", "ThinProvisioned"),
+        ("scaleIO", "fsType", "xfs"),
+        ("azureDisk", "cachingMode", "ReadWrite"),
+        ("azureDisk", "kind", "Shared"),
+        ("azureDisk", "fsType", "ext4"),
+    ] {
+        if let Some(source) = volume.get_mut(source).filter(|source| source.is_object()) {
+            default_text(source, field, value);
+        }
+    }
+    if let Some(disk) = volume.get_mut("azureDisk").filter(|source| source.is_object()) {
+        default_to(disk, "readOnly", false);
     }
 }
 

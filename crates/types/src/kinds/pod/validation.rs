@@ -1,17 +1,25 @@
 //! What a pod's spec may say, in pods and in templates.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::ephemeral;
 use crate::field::{Error, Path};
 use crate::json::{items, text};
-use crate::kinds::check;
+use crate::kinds::{check, resources};
 use crate::meta;
 use crate::names;
 
+mod claims;
 mod containers;
+mod environment;
+mod host;
+mod mounts;
+mod names_of_hosts;
 mod probes;
-mod scheduling;
+mod projected;
+pub(crate) mod scheduling;
+mod security;
+pub(crate) mod sources;
 mod volumes;
 
 /// What a template's spec may say.
@@ -23,11 +31,20 @@ pub(crate) fn spec(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
 /// What a pod's own spec may say.
 pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
     let volumes = volumes::validate(&spec["volumes"], &path.child("volumes"), errors);
-    containers::validate(spec, &volumes, path, errors);
+    let claims = claims::validate(&spec["resourceClaims"], &path.child("resourceClaims"), errors);
+    containers::validate(spec, &containers::Around { volumes, claims }, path, errors);
     containers::validate_resize_policies(spec, path, errors);
     ephemeral::validate(spec, path, errors);
     check::one_of(&spec["restartPolicy"], &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), errors);
-    validate_dns(spec, path, errors);
+    names_of_hosts::validate(spec, path, errors);
+    security::of_pod(spec, &path.child("securityContext"), errors);
+    host::validate(spec, path, errors);
+    resources::validate_pod(spec, &path.child("resources"), errors);
+    if spec["overhead"].is_object() {
+        resources::validate(&json!({"limits": spec["overhead"]}), &path.child("overhead"), errors);
+    }
+    let policies = ["Never", "PreemptLowerPriority"];
+    check::one_of(&spec["preemptionPolicy"], &policies, &path.child("preemptionPolicy"), errors);
     check::not_negative(&spec["terminationGracePeriodSeconds"], &path.child("terminationGracePeriodSeconds"), errors);
     let deadline = &spec["activeDeadlineSeconds"];
     if deadline.as_i64().is_some_and(|seconds| !(1..=i64::from(i32::MAX)).contains(&seconds)) {
@@ -52,40 +69,13 @@ pub(super) fn of_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
         }
     }
     meta::validate_labels(&spec["nodeSelector"], &path.child("nodeSelector"), errors);
-    let aliases = path.child("hostAliases");
-    for (index, alias) in items(&spec["hostAliases"]) {
-        let path = aliases.index(index);
-        if text(&alias["ip"]).parse::<std::net::IpAddr>().is_err() {
-            errors.push(Error::invalid(
-                &path.child("ip"),
-                alias["ip"].clone(),
-                "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-            ));
-        }
-        let hostnames = path.child("hostnames");
-        for (index, hostname) in items(&alias["hostnames"]) {
-            check::name(text(hostname), names::dns1123_subdomain, &hostnames.index(index), errors);
-        }
-    }
     scheduling::validate(spec, path, errors);
 }
 
-fn validate_dns(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
-    check::one_of(
-        &spec["dnsPolicy"],
-        &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
-        &path.child("dnsPolicy"),
-        errors,
-    );
-    if text(&spec["dnsPolicy"]) == "None" {
-        let config = path.child("dnsConfig");
-        if !spec["dnsConfig"].is_object() {
-            errors.push(Error::required(&config, "must provide `dnsConfig` when `dnsPolicy` is None"));
-        } else if items(&spec["dnsConfig"]["nameservers"]).next().is_none() {
-            errors.push(Error::required(
-                &config.child("nameservers"),
-                "must provide at least one DNS nameserver when `dnsPolicy` is None",
-            ));
-        }
+/// What a pod's own spec may say when it is made, beside what it may say at any time.
+pub(super) fn of_new_pod(spec: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    if items(&spec["schedulingGates"]).next().is_some() && !text(&spec["nodeName"]).is_empty() {
+        let why = "cannot be set until all schedulingGates have been cleared";
+        errors.push(Error::forbidden(&path.child("nodeName"), why));
     }
 }

@@ -1,22 +1,32 @@
-//! Containers: names, images, ports, environment, mounts, resources.
+//! Containers: names, images, ports, mounts, resources.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::probes;
+use super::{claims, environment, mounts, probes, security};
 use crate::field::{Error, Path};
-use crate::json::{entries, items, text};
+use crate::json::{items, text};
 use crate::kinds::{check, resources};
 use crate::names;
 
-/// Validates every container of the pod; `volumes` are the names that mounts may use.
-pub(super) fn validate(spec: &Value, volumes: &HashSet<&str>, path: &Path<'_>, errors: &mut Vec<Error>) {
+const RESTART_RULES_MAX: usize = 20;
+const EXIT_CODES_MAX: usize = 255;
+
+/// What the pod has that its containers name.
+pub(super) struct Around<'a> {
+    pub volumes: HashMap<&'a str, &'a Value>,
+    pub claims: BTreeSet<&'a str>,
+}
+
+/// Validates every container of the pod.
+pub(super) fn validate(spec: &Value, around: &Around<'_>, path: &Path<'_>, errors: &mut Vec<Error>) {
     if items(&spec["containers"]).next().is_none() {
         errors.push(Error::required(&path.child("containers"), ""));
     }
     let mut seen = HashSet::new();
     let mut host_ports = HashSet::new();
+    let host_users = spec["hostUsers"] != false;
     for list in ["containers", "initContainers", "ephemeralContainers"] {
         let path = path.child(list);
         for (index, container) in items(&spec[list]) {
@@ -30,10 +40,17 @@ pub(super) fn validate(spec: &Value, volumes: &HashSet<&str>, path: &Path<'_>, e
             }
             validate_image(container, &path, errors);
             validate_ports(container, list == "containers", &mut host_ports, &path.child("ports"), errors);
-            validate_environment(container, &path, errors);
-            validate_mounts(container, volumes, &path, errors);
-            resources::validate(&container["resources"], &path.child("resources"), errors);
-            probes::validate(container, list == "initContainers", &path, errors);
+            environment::validate(container, &path, errors);
+            mounts::validate(container, &around.volumes, &path, errors);
+            let resources = path.child("resources");
+            resources::validate_container(&container["resources"], &resources, errors);
+            claims::of_container(&container["resources"]["claims"], &around.claims, &resources.child("claims"), errors);
+            security::of_container(&container["securityContext"], host_users, &path.child("securityContext"), errors);
+            let grace = spec["terminationGracePeriodSeconds"].as_i64();
+            probes::validate(container, list == "initContainers", grace, &path, errors);
+            if list != "ephemeralContainers" {
+                restart_policy(container, &path, errors);
+            }
         }
     }
 }
@@ -121,85 +138,38 @@ fn validate_ports<'a>(
             }
         }
         check::one_of(&port["protocol"], &["SCTP", "TCP", "UDP"], &path.child("protocol"), errors);
+        if !text(&port["hostIP"]).is_empty() {
+            check::address(&port["hostIP"], &path.child("hostIP"), errors);
+        }
     }
 }
 
-fn validate_environment(container: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
-    let list = path.child("env");
-    for (index, variable) in items(&container["env"]) {
-        let path = list.index(index);
-        if check::required(&variable["name"], &path.child("name"), errors) {
-            check::name(text(&variable["name"]), names::env_var, &path.child("name"), errors);
-        }
-        let source = &variable["valueFrom"];
-        if !source.is_object() {
+/// When a container is started again, whatever the pod says. Rules go with a policy, and one that always restarts needs none.
+fn restart_policy(container: &Value, path: &Path<'_>, errors: &mut Vec<Error>) {
+    let policy = path.child("restartPolicy");
+    check::one_of(&container["restartPolicy"], &["Always", "Never", "OnFailure"], &policy, errors);
+    let count = items(&container["restartPolicyRules"]).count();
+    let rules = path.child("restartPolicyRules");
+    if count > 0 && container["restartPolicy"].is_null() {
+        errors.push(Error::required(&policy, "must specify restartPolicy when restart rules are used"));
+    }
+    if count > RESTART_RULES_MAX {
+        errors.push(Error::too_many(&rules, count, RESTART_RULES_MAX));
+    }
+    for (index, rule) in items(&container["restartPolicyRules"]) {
+        let path = rules.index(index);
+        check::one_of(&rule["action"], &["Restart", "RestartAllContainers"], &path.child("action"), errors);
+        let codes = path.child("exitCodes");
+        if !rule["exitCodes"].is_object() {
+            errors.push(Error::required(&codes, "must be specified"));
             continue;
         }
-        let path = path.child("valueFrom");
-        match entries(source).count() {
-            0 => errors.push(Error::invalid(
-                &path,
-                "",
-                "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
-            )),
-            1 => {}
-            _ => errors.push(Error::invalid(&path, "", "may not have more than one field specified at a time")),
-        }
-        if !text(&variable["value"]).is_empty() {
-            errors.push(Error::invalid(&path, "", "may not be specified when `value` is not empty"));
-        }
-        for kind in ["configMapKeyRef", "secretKeyRef"] {
-            if source[kind].is_object() {
-                let path = path.child(kind);
-                check::required(&source[kind]["name"], &path.child("name"), errors);
-                if check::required(&source[kind]["key"], &path.child("key"), errors) {
-                    check::name(text(&source[kind]["key"]), names::config_map_key, &path.child("key"), errors);
-                }
-            }
-        }
-        if source["fieldRef"].is_object() {
-            let path = path.child("fieldRef");
-            check::required(&source["fieldRef"]["fieldPath"], &path.child("fieldPath"), errors);
-        }
-    }
-    let list = path.child("envFrom");
-    for (index, source) in items(&container["envFrom"]) {
-        let path = list.index(index);
-        let prefix = text(&source["prefix"]);
-        if !prefix.is_empty() {
-            check::name(prefix, names::env_var, &path.child("prefix"), errors);
-        }
-        let kinds: Vec<&str> =
-            ["configMapRef", "secretRef"].into_iter().filter(|kind| source[*kind].is_object()).collect();
-        match kinds.as_slice() {
-            [] => errors.push(Error::invalid(&path, "", "must specify one of: `configMapRef` or `secretRef`")),
-            [kind] => {
-                let path = path.child(kind);
-                check::required(&source[*kind]["name"], &path.child("name"), errors);
-            }
-            _ => errors.push(Error::invalid(&path, "", "may not have more than one field specified at a time")),
-        }
-    }
-}
-
-fn validate_mounts(container: &Value, volumes: &HashSet<&str>, path: &Path<'_>, errors: &mut Vec<Error>) {
-    let list = path.child("volumeMounts");
-    let mut seen = HashSet::new();
-    for (index, mount) in items(&container["volumeMounts"]) {
-        let path = list.index(index);
-        let (name, mount_path) = (text(&mount["name"]), text(&mount["mountPath"]));
-        if check::required(&mount["name"], &path.child("name"), errors) && !volumes.contains(name) {
-            errors.push(Error::not_found(&path.child("name"), name));
-        }
-        if check::required(&mount["mountPath"], &path.child("mountPath"), errors) && !seen.insert(mount_path) {
-            errors.push(Error::invalid(&path.child("mountPath"), mount_path, "must be unique"));
-        }
-        let sub_path = text(&mount["subPath"]);
-        if sub_path.starts_with('/') {
-            errors.push(Error::invalid(&path.child("subPath"), sub_path, "must be a relative path"));
-        }
-        if sub_path.split('/').any(|part| part == "..") {
-            errors.push(Error::invalid(&path.child("subPath"), json!(sub_path), "must not contain '..'"));
+        check::one_of(&rule["exitCodes"]["operator"], &["In", "NotIn"], &codes.child("operator"), errors);
+        let values = items(&rule["exitCodes"]["values"]).count();
+        if values == 0 {
+            errors.push(Error::required(&codes.child("values"), "must have at least one value"));
+        } else if values > EXIT_CODES_MAX {
+            errors.push(Error::too_many(&codes.child("values"), values, EXIT_CODES_MAX));
         }
     }
 }
