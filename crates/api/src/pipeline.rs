@@ -14,6 +14,7 @@ mod count;
 mod decode;
 mod definitions;
 mod events;
+mod expressions;
 mod finalize;
 mod impersonate;
 mod list;

@@ -6,6 +6,7 @@
 //! not here: `strings.quote`, `semver`, macros with two variables, and moments in other time zones than UTC.
 
 pub(crate) mod check;
+mod dialect;
 mod evaluate;
 mod functions;
 mod library;
@@ -17,7 +18,8 @@ mod types;
 mod value;
 mod weight;
 
-pub(crate) use check::{Checked, check};
+pub(crate) use check::{Checked, check, check_as};
+pub(crate) use dialect::Dialect;
 pub(crate) use evaluate::{Budget, Fault, Variables, evaluate};
 pub(crate) use parse::{Expression, names, parse};
 pub(crate) use types::{MAX_REQUEST_BYTES, Type, min_bytes};

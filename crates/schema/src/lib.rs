@@ -8,6 +8,7 @@
 mod cel;
 mod default;
 mod defaults;
+pub mod expression;
 mod facts;
 mod json;
 mod node;

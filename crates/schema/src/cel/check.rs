@@ -3,6 +3,7 @@
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr};
 
+use super::dialect::Dialect;
 use super::functions;
 use super::operators;
 use super::parse::Expression;
@@ -23,11 +24,21 @@ pub(crate) struct Checked<'a> {
 /// # Errors
 /// As CEL shows it, with the place.
 pub(crate) fn check<'a>(expression: &Expression, variables: &[(&str, Type<'a>)]) -> Result<Checked<'a>, String> {
+    check_as(Dialect::Rules, expression, variables)
+}
+
+/// The same, with what else there is where the expression stands.
+pub(crate) fn check_as<'a>(
+    dialect: Dialect,
+    expression: &Expression,
+    variables: &[(&str, Type<'a>)],
+) -> Result<Checked<'a>, String> {
     let variables = variables.iter().map(|(name, of)| ((*name).to_owned(), of.clone())).collect();
-    Checking { expression, variables }.of(&expression.root)
+    Checking { dialect, expression, variables }.of(&expression.root)
 }
 
 struct Checking<'e, 'a> {
+    dialect: Dialect,
     expression: &'e Expression,
     /// The inner ones last.
     variables: Vec<(String, Type<'a>)>,
@@ -78,6 +89,15 @@ impl<'a> Checking<'_, 'a> {
                 }
                 Ok(Checked { of: Type::Map(Box::new(keys), Box::new(values), map.entries.len() as u64), cost })
             }
+            Expr::Struct(made) if self.dialect.makes(&made.type_name) => {
+                let mut cost = CREATE_MAP;
+                for entry in &made.entries {
+                    if let EntryExpr::StructField(field) = &entry.expr {
+                        cost = cost.saturating_add(self.of(&field.value)?.cost);
+                    }
+                }
+                Ok(Checked { of: Type::Dyn(u64::MAX), cost })
+            }
             Expr::Struct(made) => {
                 Err(self.complaint(id, &format!("undeclared reference to '{}' (in container '')", made.type_name)))
             }
@@ -114,6 +134,9 @@ impl<'a> Checking<'_, 'a> {
     }
 
     fn call(&mut self, call: &CallExpr, id: u64) -> Outcome<'a> {
+        if let Some(outcome) = self.more(call) {
+            return outcome;
+        }
         if let Some(name) = self.qualified(call) {
             return self.function(&name, None, &call.args, id);
         }
@@ -137,6 +160,26 @@ impl<'a> Checking<'_, 'a> {
             };
         }
         self.function(&call.func_name, call.target.as_deref(), &call.args, id)
+    }
+
+    /// What only some dialects have: of what type it is shows when it runs.
+    fn more(&mut self, call: &CallExpr) -> Option<Outcome<'a>> {
+        let (outer, names, inner) = self.dialect.call(call)?;
+        let bound = names.len();
+        let mut cost = 1_u64;
+        let mut checked = |this: &mut Self, part: &IdedExpr| {
+            let part = this.of(part)?;
+            cost = cost.saturating_add(part.cost);
+            Ok(())
+        };
+        let mut all = |this: &mut Self, parts: &[&IdedExpr]| parts.iter().try_for_each(|part| checked(this, part));
+        let mut outcome = all(self, &outer);
+        if outcome.is_ok() {
+            self.variables.extend(names.into_iter().map(|name| (name, Type::Dyn(u64::MAX))));
+            outcome = all(self, &inner);
+            self.variables.truncate(self.variables.len() - bound);
+        }
+        Some(outcome.map(|()| Checked { of: Type::Dyn(u64::MAX), cost }))
     }
 
     /// A function whose name has a dot, such as `optional.of`, stands in the tree as a call of `of` on `optional`.
