@@ -15,6 +15,9 @@ pub const SYSTEM_NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public
 /// Of these, the ones that may not be deleted, as in Kubernetes.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
 
+/// The account of pods that name none.
+const DEFAULT_ACCOUNT: &str = "default";
+
 impl Planner<'_> {
     /// The namespace of a new object must exist and stay: the write is guarded by it.
     pub(super) fn admit_namespace(&self, target: &Target, name: &str) -> Result<Option<Guard>, Status> {
@@ -82,7 +85,8 @@ impl Planner<'_> {
         Ok(Some(Guard::unmodified(key, revision)))
     }
 
-    /// Checks the schemas of a definition, but those that did not change: what was good once stays so.
+    /// Checks the schemas of a definition and the expressions of other kinds, but those that did not change: what was good once
+    /// stays so.
     pub(super) fn check_definition(
         &self,
         kind: &'static Kind,
@@ -93,6 +97,9 @@ impl Planner<'_> {
         if std::ptr::eq(kind, self.kinds.definitions) {
             custom::check(new, old, errors);
         }
+        if !kind.is_custom() {
+            super::expressions::check(kind, new, old, errors);
+        }
     }
 
     /// Fills in what depends on the cluster.
@@ -102,6 +109,8 @@ impl Planner<'_> {
     pub(super) fn admit_create(&self, target: &Target, object: &mut Value) -> Result<(), Status> {
         if std::ptr::eq(target.kind, self.kinds.pods) {
             self.admit_priority(target, object)?;
+            self.admit_runtime_class(target, object)?;
+            self.admit_account(target, object)?;
             self.admit_pod(object);
         }
         match target.kind.kind {
@@ -161,6 +170,74 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// The class of the runtime that runs a pod must be there, and says what the pod costs beside its containers and where it
+    /// can run.
+    ///
+    /// # Errors
+    /// Forbidden for a class that is not there, and for a pod that contradicts it.
+    fn admit_runtime_class(&self, target: &Target, pod: &mut Value) -> Result<(), Status> {
+        let kind = target.kind;
+        let own = value::metadata_text(pod, "name").to_owned();
+        let refused = |why: &str| Err(Status::forbidden(kind.group, kind.plural, &own, why));
+        let name = pod["spec"]["runtimeClassName"].as_str().unwrap_or_default().to_owned();
+        let class = if name.is_empty() {
+            Value::Null
+        } else {
+            match self.cached(self.kinds.runtime_classes, "", &name).map(|found| found.value()) {
+                Ok(Ok(class)) => class,
+                _ => return refused(&format!("pod rejected: RuntimeClass {name:?} not found")),
+            }
+        };
+        let (given, fixed) = (&pod["spec"]["overhead"], &class["overhead"]["podFixed"]);
+        let some = |amounts: &Value| amounts.as_object().is_some_and(|amounts| !amounts.is_empty());
+        match (some(given), some(fixed)) {
+            (true, false) => {
+                let why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead";
+                return refused(why);
+            }
+            (true, true) if given != fixed => {
+                return refused("pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead");
+            }
+            _ => {}
+        }
+        let Some(spec) = value::map(pod, "spec").filter(|_| class.is_object()) else { return Ok(()) };
+        if some(fixed) {
+            spec.insert("overhead".to_owned(), fixed.clone());
+        }
+        for (label, wanted) in class["scheduling"]["nodeSelector"].as_object().into_iter().flatten() {
+            let selector = spec.entry("nodeSelector").or_insert_with(|| json!({}));
+            let Some(selector) = selector.as_object_mut() else { continue };
+            if selector.get(label).is_some_and(|own| own != wanted) {
+                return refused("conflict: runtimeClass.scheduling.nodeSelector and pod.spec.nodeSelector differ");
+            }
+            selector.insert(label.clone(), wanted.clone());
+        }
+        for toleration in class["scheduling"]["tolerations"].as_array().into_iter().flatten() {
+            let own = spec.entry("tolerations").or_insert_with(|| json!([]));
+            if let Some(own) = own.as_array_mut().filter(|own| !own.contains(toleration)) {
+                own.push(toleration.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// The account that a pod names must be there. The default one is made for each namespace, and may come after its pods.
+    ///
+    /// # Errors
+    /// Forbidden.
+    fn admit_account(&self, target: &Target, pod: &Value) -> Result<(), Status> {
+        let kind = target.kind;
+        let named = |field: &str| pod["spec"][field].as_str().filter(|name| !name.is_empty());
+        let name = named("serviceAccountName").or_else(|| named("serviceAccount")).unwrap_or(DEFAULT_ACCOUNT);
+        let is_static = pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_string();
+        let namespace = &target.namespace;
+        if name == DEFAULT_ACCOUNT || is_static || self.cached(self.kinds.accounts, namespace, name).is_ok() {
+            return Ok(());
+        }
+        let why = format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+        Err(Status::forbidden(kind.group, kind.plural, value::metadata_text(pod, "name"), &why))
+    }
+
     /// A claim that leaves its class open gets the default one. An empty name is a choice.
     fn admit_storage_class(&self, claim: &mut Value) {
         let annotated = !claim["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].is_null();
@@ -204,7 +281,7 @@ impl Planner<'_> {
     fn admit_pod(&self, pod: &mut Value) {
         let Some(spec) = value::map(pod, "spec") else { return };
         let account = spec.get("serviceAccountName").or_else(|| spec.get("serviceAccount")).and_then(Value::as_str);
-        let account = account.filter(|account| !account.is_empty()).unwrap_or("default").to_owned();
+        let account = account.filter(|account| !account.is_empty()).unwrap_or(DEFAULT_ACCOUNT).to_owned();
         spec.insert("serviceAccountName".to_owned(), account.clone().into());
         spec.insert("serviceAccount".to_owned(), account.into());
         let Some(seconds) = self.settings.default_toleration_seconds else { return };

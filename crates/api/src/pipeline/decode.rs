@@ -60,7 +60,11 @@ pub fn patched(
         let error = field::Error::invalid(&field::Path::new("patch"), patch, why);
         Status::invalid("", "", "", &[error])
     };
-    let decoded = kind.decode_value(patched).map_err(|error| refuse(error.to_string()))?;
+    let mut decoded = kind.decode_value(patched).map_err(|error| refuse(error.to_string()))?;
+    // What occurs twice shows in the patch alone. A list of operations names no fields.
+    if validation != FieldValidation::Ignore && patch.trim_ascii_start().starts_with(b"{") {
+        decoded.duplicate_fields.extend(keelson_types::decode::duplicate_fields(patch));
+    }
     let strict = decoded.strict_error();
     let (mut object, warnings) = checked(decoded, validation);
     if validation == FieldValidation::Strict

@@ -37,6 +37,8 @@ pub struct Kinds {
     pub storage_classes: &'static Kind,
     pub priority_classes: &'static Kind,
     pub ingress_classes: &'static Kind,
+    pub runtime_classes: &'static Kind,
+    pub accounts: &'static Kind,
     pub definitions: &'static Kind,
 }
 
@@ -56,6 +58,8 @@ impl Kinds {
             storage_classes: of("storage.k8s.io", "storageclasses")?,
             priority_classes: of("scheduling.k8s.io", "priorityclasses")?,
             ingress_classes: of("networking.k8s.io", "ingressclasses")?,
+            runtime_classes: of("node.k8s.io", "runtimeclasses")?,
+            accounts: kind("serviceaccounts")?,
             definitions: &keelson_types::kinds::custom_resource_definition::KIND,
         })
     }
@@ -64,7 +68,15 @@ impl Kinds {
 impl Kinds {
     /// Whether other requests are decided by objects of this kind without being guarded by them.
     pub fn decide_requests(&self, kind: &'static Kind) -> bool {
-        let own = [self.budgets, self.storage_classes, self.priority_classes, self.ingress_classes, self.definitions];
+        let own = [
+            self.budgets,
+            self.storage_classes,
+            self.priority_classes,
+            self.ingress_classes,
+            self.runtime_classes,
+            self.accounts,
+            self.definitions,
+        ];
         kind.group == crate::rbac::GROUP || own.iter().any(|known| std::ptr::eq(*known, kind))
     }
 }

@@ -51,9 +51,11 @@ impl Planner<'_> {
         let held = old.map(held).unwrap_or_default();
         if let Some(old) = old {
             carry_over(service, old);
+            drop_what_went(service, old);
         }
         self.allocate_address(service, &held, errors)?;
         self.allocate_ports(service, &held, errors)?;
+        self.allocate_health_port(service, &held, errors)?;
         let wanted = self::held(service);
         let changes = Changes {
             taken: wanted.difference(&held).cloned().collect(),
@@ -167,6 +169,32 @@ impl Planner<'_> {
         Ok(())
     }
 
+    /// Where a load balancer asks each node whether it has pods of the Service: only when it must choose among nodes by that.
+    fn allocate_health_port(
+        &self,
+        service: &mut Value,
+        held: &BTreeSet<String>,
+        errors: &mut Vec<field::Error>,
+    ) -> Result<(), Status> {
+        let (needed, own) = (is_health_checked(&service["spec"]), self::held(service));
+        let Some(spec) = value::map(service, "spec").filter(|_| needed) else { return Ok(()) };
+        if let Some(asked) = spec.get("healthCheckNodePort").and_then(Value::as_u64).filter(|&asked| asked != 0) {
+            if let Some(why) = self.refuse_port(asked, held, true) {
+                let path = Path::new("spec");
+                errors.push(field::Error::invalid(&path.child("healthCheckNodePort"), asked, why));
+            }
+            return Ok(());
+        }
+        let draw = || NODE_PORTS.start() + rand::random::<u16>() % (NODE_PORTS.end() - NODE_PORTS.start() + 1);
+        let port = std::iter::repeat_with(draw).take(DRAWS_MAX).chain(NODE_PORTS).find(|port| {
+            let key = keys::node_port(*port);
+            !own.contains(&key) && self.is_free(&key, held)
+        });
+        let port = port.ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?;
+        spec.insert("healthCheckNodePort".to_owned(), port.into());
+        Ok(())
+    }
+
     /// `first` is false when the same Service names the same port and protocol twice.
     fn refuse_port(&self, asked: u64, held: &BTreeSet<String>, first: bool) -> Option<String> {
         let Some(port) = u16::try_from(asked).ok().filter(|port| NODE_PORTS.contains(port)) else {
@@ -194,14 +222,47 @@ fn offset(address: Ipv4Addr) -> Option<u32> {
 fn held(service: &Value) -> BTreeSet<String> {
     let spec = &service["spec"];
     let address = spec["clusterIP"].as_str().and_then(|address| address.parse::<Ipv4Addr>().ok());
-    let ports = spec["ports"].as_array().into_iter().flatten();
-    let ports = ports.filter_map(|port| u16::try_from(port["nodePort"].as_u64()?).ok()).filter(|&port| port != 0);
+    let ports = spec["ports"].as_array().into_iter().flatten().map(|port| &port["nodePort"]);
+    let ports = ports.chain([&spec["healthCheckNodePort"]]);
+    let ports = ports.filter_map(|port| u16::try_from(port.as_u64()?).ok()).filter(|&port| port != 0);
     address
         .filter(|address| offset(*address).is_some())
         .map(keys::cluster_ip)
         .into_iter()
         .chain(ports.map(keys::node_port))
         .collect()
+}
+
+fn is_health_checked(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+}
+
+/// Whether a Service may say a field at all, by its type.
+fn may_say(spec: &Value, field: &str) -> bool {
+    let balanced = spec["type"] == "LoadBalancer";
+    match field {
+        "healthCheckNodePort" => is_health_checked(spec),
+        "externalTrafficPolicy" => {
+            balanced || spec["type"] == "NodePort" || spec["externalIPs"].as_array().is_some_and(|ips| !ips.is_empty())
+        }
+        _ => balanced,
+    }
+}
+
+/// A Service that changes its type loses what only the old type had, unless it is said anew.
+fn drop_what_went(service: &mut Value, old: &Value) {
+    for field in ["externalTrafficPolicy", "healthCheckNodePort", "allocateLoadBalancerNodePorts", "loadBalancerClass"]
+    {
+        let (spec, old) = (&service["spec"], &old["spec"]);
+        let went = may_say(old, field) && !may_say(spec, field);
+        // The port goes with the policy, which is looked at before it.
+        if went
+            && spec[field] == old[field]
+            && let Some(spec) = value::map(service, "spec")
+        {
+            spec.remove(field);
+        }
+    }
 }
 
 /// What an update leaves open stays as it was, so that a client that never saw the allocations does not lose them.
@@ -213,6 +274,13 @@ fn carry_over(service: &mut Value, old: &Value) {
         && let Some(address) = old["spec"].get("clusterIP")
     {
         spec.insert("clusterIP".to_owned(), address.clone());
+    }
+    if spec.get("healthCheckNodePort").and_then(Value::as_u64).unwrap_or(0) == 0
+        && let Some(port) = old["spec"].get("healthCheckNodePort")
+        && spec.get("type") == Some(&json!("LoadBalancer"))
+        && spec.get("externalTrafficPolicy") == Some(&json!("Local"))
+    {
+        spec.insert("healthCheckNodePort".to_owned(), port.clone());
     }
     let empty = Vec::new();
     let old_ports = old["spec"]["ports"].as_array().unwrap_or(&empty);

@@ -1,5 +1,7 @@
 //! Plans, executed against caches alone: what each operation writes, answers and guards.
 
+mod admission;
+
 use keelson_proto::mvccpb::{Event, KeyValue, event::EventType};
 use serde_json::json;
 
