@@ -48,7 +48,7 @@ mod tests {
             ("device.attributes['a.b'].version.isGreaterThan(semver('1.0.0'))", Gives::Truth),
             ("device.capacity['a.b'].memory.compareTo(quantity('1Gi')) >= 0", Gives::Truth),
             ("'replicas: ' + string(object.spec.replicas)", Gives::Text),
-            ("object.a ? 'b' : null", Gives::Anything),
+            ("object.a ? dyn('b') : null", Gives::Text),
             (
                 "[JSONPatch{op: 'add', path: '/a/' + jsonpatch.escapeKey('b'), value: Object{spec: Object.spec{a: 1}}}]",
                 Gives::Anything,
