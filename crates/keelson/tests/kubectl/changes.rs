@@ -108,6 +108,7 @@ impl Kubectl<'_> {
         self.says("set resources deployment d --limits=cpu=1,memory=64Mi --requests=cpu=100m", updated);
         let resources = "jsonpath={.spec.template.spec.containers[0].resources.limits.memory}";
         self.says(&format!("get deployment d -o {resources}"), "64Mi");
+        self.run(&["create", "serviceaccount", "robot"]);
         self.says("set serviceaccount deployment d robot", "deployment.apps/d serviceaccount updated");
         self.says("get deployment d -o jsonpath={.spec.template.spec.serviceAccountName}", "robot");
         self.run(&["create", "service", "clusterip", "s", "--tcp=80:80"]);
