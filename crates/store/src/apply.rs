@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use keelson_proto::keelson::store::v1::{ClusterChanged, Command, Refusal, Reply, command, refusal, reply};
 
+use crate::metrics::StateFigures;
 use crate::state::generation::{Effects, Generation};
 use crate::state::{Applied, Entry, Error, Payload};
 use crate::watch::hub::Revision;
@@ -59,6 +60,7 @@ type Checked<T> = Result<Result<T, refusal::Reason>, Error>;
 /// them; a membership entry changes it. `prev_kv` asks for the replaced pair in each event.
 pub(crate) fn entries(
     generation: &Generation,
+    figures: &StateFigures,
     prev_kv: bool,
     entries: Vec<Entry>,
     applied: &mut Applied,
@@ -85,11 +87,21 @@ pub(crate) fn entries(
             Payload::Batch(batch) => batch
                 .commands
                 .into_iter()
-                .map(|command| one(&mut context, entry.index, command))
+                .map(|command| measured(&mut context, figures, entry.index, command))
                 .collect::<Result<_, _>>()?,
         });
     }
     Ok(context.finish(replies, membership_changed))
+}
+
+/// Applies one command, and measures how long that takes; nothing that it does depends on it.
+fn measured(context: &mut Context<'_>, figures: &StateFigures, index: u64, command: Command) -> Result<Reply, Error> {
+    let applying = command.command.as_ref().map(|command| figures.applying(command));
+    let reply = one(context, index, command)?;
+    if let Some(applying) = applying {
+        figures.one_applied(&applying, !matches!(reply.reply, Some(reply::Reply::Refusal(_))));
+    }
+    Ok(reply)
 }
 
 /// Applies one command, which becomes at most one revision (a lease's expiry: one for each lease).

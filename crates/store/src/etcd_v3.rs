@@ -33,5 +33,5 @@ pub use server::{Error, Server};
 pub use tls::Error as TlsError;
 
 /// The version of etcd whose API this is. Clients switch features on by it: kube-apiserver asks for watch progress from
-/// 3.5.13 on.
-pub const ETCD_VERSION: &str = "3.6.0";
+/// 3.5.13 on, and RangeStream is there from 3.7 on.
+pub const ETCD_VERSION: &str = "3.7.0";

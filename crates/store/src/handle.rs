@@ -351,6 +351,7 @@ impl Handle {
     /// `Compacted`, `FutureRevision`, `Stopped`, `Storage`.
     pub async fn hash_kv(&self, revision: i64) -> Result<HashKvResponse, Error> {
         let reader = self.member.reader.clone();
+        let _measured = self.member.metrics.hash_rev_seconds.start_timer();
         read::blocking(move || reader.hash_kv(revision)).await
     }
 

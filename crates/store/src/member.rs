@@ -30,6 +30,9 @@ use crate::state::Reader;
 use crate::status::Status;
 use crate::{Error, Options};
 
+/// A leader that takes longer to confirm a read is slow, as in etcd.
+const SLOW_READ_INDEX: Duration = Duration::from_millis(500);
+
 /// One member. Everything in it is shared; there is one for each [`crate::Handle`] family.
 pub(crate) struct Member {
     pub(crate) options: Options,
@@ -104,7 +107,11 @@ impl Member {
     /// # Errors
     /// [`Error::NoLeader`] or [`Error::Timeout`] at the deadline, [`Error::Stopped`].
     pub(crate) async fn barrier(&self, deadline: Instant) -> Result<(), Error> {
+        let asked = Instant::now();
         let position = self.read_index.position(deadline).await;
+        if asked.elapsed() > SLOW_READ_INDEX {
+            self.metrics.read_indexes_slow.inc();
+        }
         let position = position.inspect_err(|_| self.metrics.read_indexes_failed.inc())?;
         self.wait_applied(position, deadline).await
     }
@@ -150,6 +157,7 @@ impl Member {
             compacted: self.reader.compacted(),
             watchers,
             slow_watchers,
+            auth_revision: self.reader.auth().table().revision(),
         }
     }
 

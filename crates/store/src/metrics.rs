@@ -10,7 +10,7 @@ mod now;
 mod parts;
 
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{Encoder as _, IntCounter, IntGauge, Registry, TextEncoder};
+use prometheus::{Encoder as _, Histogram, IntCounter, IntGauge, Registry, TextEncoder, exponential_buckets};
 
 pub(crate) use now::Scrape;
 pub(crate) use parts::{LeaseFigures, LogFigures, OnePeer, PeerFigures, StateFigures};
@@ -31,6 +31,10 @@ pub(crate) struct Metrics {
     pub(crate) proposals_pending: IntGauge,
     pub(crate) proposals_failed: IntCounter,
     pub(crate) read_indexes_failed: IntCounter,
+    pub(crate) read_indexes_slow: IntCounter,
+    pub(crate) hash_seconds: Histogram,
+    pub(crate) hash_rev_seconds: Histogram,
+    pub(crate) promotions: IntCounter,
     pub(crate) ranges: IntCounter,
     pub(crate) watch_streams: IntGauge,
     pub(crate) watch_events: IntCounter,
@@ -60,6 +64,20 @@ impl Metrics {
                 "etcd_server_read_indexes_failed_total",
                 "Linearizable reads that no leader confirmed in time.",
             ),
+            read_indexes_slow: counter(
+                "etcd_server_slow_read_indexes_total",
+                "Linearizable reads that a leader took more than half a second to confirm.",
+            ),
+            hash_seconds: parts::histogram("etcd_mvcc_hash_duration_seconds", "How long Hash takes.", hash_buckets()),
+            hash_rev_seconds: parts::histogram(
+                "etcd_mvcc_hash_rev_duration_seconds",
+                "How long HashKV takes.",
+                hash_buckets(),
+            ),
+            promotions: counter(
+                "etcd_server_learner_promote_successes",
+                "Learners that were promoted by this member at a client's wish.",
+            ),
             ranges: counter("etcd_mvcc_range_total", "Ranges that this member has read."),
             watch_streams: gauge("etcd_debugging_mvcc_watch_stream_total", "Watch streams that are open."),
             watch_events: counter("etcd_debugging_mvcc_events_total", "Events sent to watchers of the etcd port."),
@@ -81,6 +99,8 @@ impl Metrics {
             &self.leader_changes,
             &self.proposals_failed,
             &self.read_indexes_failed,
+            &self.read_indexes_slow,
+            &self.promotions,
             &self.ranges,
             &self.watch_events,
             &self.health_successes,
@@ -89,6 +109,8 @@ impl Metrics {
             register(registry, own);
         }
         register(registry, &self.proposals_pending);
+        register(registry, &self.hash_seconds);
+        register(registry, &self.hash_rev_seconds);
         register(registry, &self.watch_streams);
         registry.register(Box::new(ProcessCollector::for_self())).expect("every name is given once");
     }
@@ -119,6 +141,11 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.dec();
     }
+}
+
+/// A hash reads everything: from 10 ms, each twice the one before.
+fn hash_buckets() -> Vec<f64> {
+    exponential_buckets(0.01, 2.0, 15).expect("they ascend")
 }
 
 fn counter(name: &str, help: &str) -> IntCounter {

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use sha2::Sha256;
 
 use crate::raft::log;
-use crate::{auth, corruption, etcd_v3};
+use crate::{auth, corruption, etcd_v3, propose};
 
 #[doc(hidden)]
 pub use stall::Stall;
@@ -106,6 +106,10 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// The largest number of operations in one transaction, nested ones included.
     pub max_txn_ops: usize,
+    /// Writes that may wait to be proposed; more are refused with "too many requests". Some more may be under way.
+    pub queued_writes_max: usize,
+    /// Bytes of writes that may wait or be under way, likewise. A larger one alone is taken.
+    pub queued_bytes_max: usize,
     /// A leader whose disk has not finished a sync for so long hands leadership to a follower; zero for never.
     pub sync_stall_limit: Duration,
     /// Read all files of the state at the start and check them against their checksums. What is read later is always checked.
@@ -161,6 +165,8 @@ impl Options {
             etcd: etcd_v3::Limits::default(),
             max_request_bytes: 3 << 19, // 1.5 MiB
             max_txn_ops: 128,
+            queued_writes_max: propose::QUEUE_MAX,
+            queued_bytes_max: propose::QUEUE_BYTES_MAX,
             sync_stall_limit: Duration::from_secs(1),
             verify_state: true,
             corruption: corruption::Options::default(),
@@ -188,7 +194,8 @@ impl Options {
         if !self.insecure_store && self.store_tls.is_none() {
             return Err(Invalid::NoStoreTls);
         }
-        if self.max_request_bytes == 0 || self.max_txn_ops == 0 || self.snapshot_every_entries == 0 {
+        let limits = [self.max_request_bytes, self.max_txn_ops, self.queued_writes_max, self.queued_bytes_max];
+        if limits.contains(&0) || self.snapshot_every_entries == 0 {
             return Err(Invalid::ZeroLimit);
         }
         if self.max_request_bytes > REQUEST_BYTES_MAX {

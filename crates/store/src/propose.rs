@@ -31,10 +31,10 @@ use crate::peers::Peers;
 use answers::{Answers, Over};
 use appends::Appender;
 
-/// Commands that may wait, as many as etcd lets wait to be applied.
-const QUEUE_MAX: usize = 5000;
-/// Bytes of commands that may wait or be under way.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Commands that may wait, if nothing else is configured: as many as etcd lets wait to be applied.
+pub(crate) const QUEUE_MAX: usize = 5000;
+/// Bytes of commands that may wait or be under way, likewise.
+pub(crate) const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// A batch is proposed when it has grown to this; a single command may be larger.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Commands in one batch: apply answers them all at once, so larger ones would delay the first.
@@ -65,18 +65,24 @@ struct Queued {
 pub(crate) struct Proposer {
     queue: mpsc::Sender<Queued>,
     bytes: Arc<Semaphore>,
+    bytes_max: usize,
 }
 
 /// Takes commands from the queue and proposes them.
 pub(crate) struct Proposals {
     queue: mpsc::Receiver<Queued>,
     answers: Answers,
+    /// Commands that are taken from the queue before they can be proposed.
+    gathered_max: usize,
 }
 
-/// `answers` is told of everything that is applied here.
-pub(crate) fn new(answers: Answers) -> (Proposer, Proposals) {
-    let (sender, queue) = mpsc::channel(QUEUE_MAX);
-    (Proposer { queue: sender, bytes: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)) }, Proposals { queue, answers })
+/// For so many commands, and so many bytes of them, as may wait. `answers` is told of everything that is applied here.
+pub(crate) fn new(answers: Answers, queue_max: usize, bytes_max: usize) -> (Proposer, Proposals) {
+    let (sender, queue) = mpsc::channel(queue_max);
+    // A command's weight is told to the semaphore as 32 bits.
+    let bytes_max = bytes_max.min(Semaphore::MAX_PERMITS).min(u32::MAX as usize);
+    let proposer = Proposer { queue: sender, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max };
+    (proposer, Proposals { queue, answers, gathered_max: BATCH_COMMANDS_MAX.min(queue_max) })
 }
 
 impl Proposer {
@@ -87,7 +93,7 @@ impl Proposer {
     /// [`Error::Unknown`] when that is not known.
     pub(crate) async fn propose(&self, command: Command, deadline: Instant) -> Answer {
         let bytes = command.encoded_len();
-        let weight = u32::try_from(bytes.clamp(1, QUEUE_BYTES_MAX)).unwrap_or(u32::MAX);
+        let weight = u32::try_from(bytes.clamp(1, self.bytes_max)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.bytes).try_acquire_many_owned(weight).map_err(|_| Error::TooManyRequests)?;
         let (answer, answered) = oneshot::channel();
         let queued = Queued { command, bytes, deadline, answer, _permit: permit };
@@ -135,8 +141,7 @@ impl Proposals {
                         waiting.splice(0..0, batch);
                     }
                 }
-                received = self.queue.recv_many(&mut waiting, BATCH_COMMANDS_MAX),
-                    if waiting.len() < BATCH_COMMANDS_MAX =>
+                received = self.queue.recv_many(&mut waiting, self.gathered_max), if waiting.len() < self.gathered_max =>
                 {
                     if received == 0 {
                         return;

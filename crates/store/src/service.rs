@@ -95,7 +95,7 @@ impl Store {
 
         let (leadership_sender, leadership) = watch::channel(Leadership::default());
         let (reclaimed_sender, reclaimed) = watch::channel(Reclaimed::default());
-        let (proposer, proposals) = propose::new(answers);
+        let (proposer, proposals) = propose::new(answers, options.queued_writes_max, options.queued_bytes_max);
         let (appender, appends) = propose::appends::new();
         let (read_index, rounds) = read_index::new();
         let member = Arc::new(Member {

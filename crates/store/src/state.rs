@@ -129,7 +129,8 @@ impl State {
         figures.count_entries(&entries);
         let mut applied = self.generation.applied();
         (applied.index, applied.term, applied.log_id) = (last.index, last.term, last.log_id.clone());
-        let outcome = apply::entries(&self.generation, self.shared.hub().wants_prev_kv(), entries, &mut applied)?;
+        let outcome =
+            apply::entries(&self.generation, figures, self.shared.hub().wants_prev_kv(), entries, &mut applied)?;
         figures.count_revisions(&outcome.revisions);
         let commit = Instant::now();
         self.generation.commit(outcome.effects, applied, &self.options)?;

@@ -33,6 +33,8 @@ use super::{gateway, http, range, status_code, watch};
 use crate::Error;
 use crate::health::{self, HealthServer};
 
+/// Metadata by which a client says which version of the API it was made for.
+const CLIENT_API_VERSION: &str = "client-api-version";
 /// WebSockets at one time: each may hold a few messages of its client.
 const WEBSOCKETS_MAX: usize = 1000;
 
@@ -130,8 +132,8 @@ impl Dispatch {
     /// Answers a request of a connection or of the gateway, and counts it when it is a call.
     pub(super) fn counted(&self, request: Request<Source>) -> Counted {
         let metrics = self.front.handle.metrics();
-        let call = metrics.grpc.start(request.uri().path());
-        let answer = self.guarded(request.map(|body| Received::new(body, call.is_some().then_some(metrics))));
+        let call = metrics.grpc.start(request.uri().path(), request.headers().get(CLIENT_API_VERSION));
+        let answer = self.guarded(request.map(|body| Received::new(body, call.as_ref().map(|call| (metrics, call)))));
         Counted::new(metrics, call, answer)
     }
 
@@ -192,7 +194,7 @@ impl Dispatch {
                 let status = Status::unimplemented(format!("unknown service {service}"));
                 Box::pin(ready(Ok(status.into_http())))
             }
-            _ if path.starts_with(gateway::PREFIX) => {
+            _ if gateway::PREFIXES.iter().any(|prefix| path.starts_with(prefix)) => {
                 let dispatch = self.clone();
                 Box::pin(async move { Ok(gateway::answer(dispatch, request).await) })
             }

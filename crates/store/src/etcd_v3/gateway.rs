@@ -12,7 +12,7 @@ mod routes;
 mod status;
 mod websocket;
 
-use http::header::AUTHORIZATION;
+use http::header::{ALLOW, AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use tonic::Status;
 use tonic::body::Body;
@@ -24,8 +24,8 @@ use super::dispatch::Dispatch;
 use super::http::{method_not_allowed, text};
 use super::measure::{Received, Source};
 
-/// What the paths of the gateway begin with.
-pub(super) const PREFIX: &str = "/v3/";
+/// What the paths of the gateway begin with; the second is etcd 3.4's and 3.5's, too.
+pub(super) const PREFIXES: [&str; 2] = ["/v3/", "/v3beta/"];
 /// JSON writes bytes in base64, and names its fields.
 const JSON_OVERHEAD_FACTOR: usize = 2;
 /// Headers that begin so are metadata of the call, without it.
@@ -33,13 +33,17 @@ const METADATA_PREFIX: &str = "grpc-metadata-";
 /// Where the services look for the token of a user.
 const TOKEN: HeaderName = HeaderName::from_static("token");
 
-/// Answers a request of which the path begins with [`PREFIX`].
+/// Answers a request of which the path begins with one of [`PREFIXES`].
 pub(super) async fn answer(dispatch: Dispatch, request: Request<Received>) -> Response<Body> {
     let Some(route) = dispatch.gateway().find(request.uri().path()).cloned() else {
         return text(StatusCode::NOT_FOUND, "Not Found\n");
     };
     if websocket::is_asked(request.headers()) {
         return websocket::answer(dispatch, route, request);
+    }
+    if request.method() == Method::OPTIONS {
+        // A browser that asks is told nothing that would let pages of other origins in.
+        return options();
     }
     if request.method() != Method::POST {
         return method_not_allowed("POST");
@@ -49,6 +53,12 @@ pub(super) async fn answer(dispatch: Dispatch, request: Request<Received>) -> Re
         Ok(response) => response,
         Err(status) => status::response(&status),
     }
+}
+
+fn options() -> Response<Body> {
+    let mut response = text(StatusCode::OK, "");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("OPTIONS, POST"));
+    response
 }
 
 /// The largest request as JSON.

@@ -24,7 +24,8 @@ pub(super) async fn answer(front: &Front, request: &Request<()>) -> Response<Bod
     if !known {
         return text(StatusCode::NOT_FOUND, "404 page not found\n");
     }
-    if request.method() != Method::GET {
+    // Some scrapers post, which etcd passes over.
+    if request.method() != Method::GET && path != "/metrics" {
         return method_not_allowed("GET");
     }
     match path {

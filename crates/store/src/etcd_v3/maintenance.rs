@@ -78,8 +78,8 @@ impl Maintenance for Front {
             db_size_in_use: status.database_bytes_in_use,
             is_learner: self.handle.is_learner(),
             storage_version: ETCD_VERSION.to_owned(),
-            // 0 = no quota: the disk is the limit.
-            db_size_quota: i64::try_from(self.handle.quota_bytes()).unwrap_or(i64::MAX),
+            // As the metric has it.
+            db_size_quota: i64::try_from(self.handle.scrape().quota_bytes).unwrap_or(i64::MAX),
             downgrade_info: Some(DowngradeInfo {
                 enabled: downgrade.is_some(),
                 target_version: downgrade.map_or_else(String::new, |wanted| wanted.target_version.clone()),

@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 
 use super::dispatch::Answer;
 use crate::metrics::Metrics;
-use crate::metrics::grpc::Call;
+use crate::metrics::grpc::{Call, Method};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -21,6 +21,46 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 struct Count {
     metrics: Arc<Metrics>,
     call: Call,
+    sent: Messages,
+}
+
+/// Counts the messages of a body, however it is cut into pieces: each has a head of five bytes, of which the last four are
+/// its length.
+#[derive(Default)]
+struct Messages {
+    head: [u8; HEAD_BYTES],
+    /// How much of the head has come.
+    known: usize,
+    /// What is still to come of the message after it.
+    left: usize,
+}
+
+const HEAD_BYTES: usize = 5;
+
+impl Messages {
+    /// How many messages end in `piece`.
+    fn ended(&mut self, mut piece: &[u8]) -> u64 {
+        let mut ended = 0;
+        while !piece.is_empty() {
+            if self.known < HEAD_BYTES {
+                let (head, rest) = piece.split_at(piece.len().min(HEAD_BYTES - self.known));
+                self.head[self.known..self.known + head.len()].copy_from_slice(head);
+                self.known += head.len();
+                piece = rest;
+                let [_, length @ ..] = self.head;
+                self.left = u32::from_be_bytes(length) as usize;
+            } else {
+                let taken = piece.len().min(self.left);
+                self.left -= taken;
+                piece = &piece[taken..];
+            }
+            if self.known == HEAD_BYTES && self.left == 0 {
+                ended += 1;
+                self.known = 0;
+            }
+        }
+        ended
+    }
 }
 
 /// An answer that is counted when it comes.
@@ -32,7 +72,7 @@ pub(super) struct Counted {
 impl Counted {
     /// `call` is None for what is not a call.
     pub(super) fn new(metrics: &Arc<Metrics>, call: Option<Call>, answer: Answer) -> Self {
-        Self { answer, count: call.map(|call| Count { metrics: Arc::clone(metrics), call }) }
+        Self { answer, count: call.map(|call| Count { metrics: Arc::clone(metrics), call, sent: Messages::default() }) }
     }
 }
 
@@ -64,6 +104,7 @@ impl Body for CountedBody {
         if let (Some(count), Some(Ok(frame))) = (&mut self.count, &frame) {
             if let Some(data) = frame.data_ref() {
                 count.metrics.grpc.sent_bytes.inc_by(data.len() as u64);
+                count.call.method().messages_sent.inc_by(count.sent.ended(data));
             } else if let Some(code) = frame.trailers_ref().and_then(code) {
                 count.call.end(code);
             }
@@ -89,13 +130,17 @@ pub(super) enum Source {
 /// The body of a request, counted.
 pub(super) struct Received {
     source: Source,
-    metrics: Option<Arc<Metrics>>,
+    count: Option<(Arc<Metrics>, Arc<Method>, Messages)>,
 }
 
 impl Received {
-    /// `metrics` count the bytes of a call, and not those of other requests.
-    pub(super) fn new(source: Source, metrics: Option<&Arc<Metrics>>) -> Self {
-        Self { source, metrics: metrics.cloned() }
+    /// The bytes of a call are counted, and not those of other requests.
+    pub(super) fn new(source: Source, call: Option<(&Arc<Metrics>, &Call)>) -> Self {
+        let of = |(metrics, call): (&Arc<Metrics>, &Call)| {
+            (Arc::clone(metrics), Arc::clone(call.method()), Messages::default())
+        };
+        let count = call.map(of);
+        Self { source, count }
     }
 }
 
@@ -110,10 +155,11 @@ impl Body for Received {
             }
             Source::Gateway(body) => ready!(Pin::new(body).poll_frame(context)).map(|frame| frame.map_err(Into::into)),
         };
-        if let (Some(metrics), Some(Ok(frame))) = (&self.metrics, &frame)
+        if let (Some((metrics, method, messages)), Some(Ok(frame))) = (&mut self.count, &frame)
             && let Some(data) = frame.data_ref()
         {
             metrics.grpc.received_bytes.inc_by(data.len() as u64);
+            method.messages_received.inc_by(messages.ended(data));
         }
         Poll::Ready(frame)
     }
@@ -136,4 +182,21 @@ impl Body for Received {
 /// The code that headers or trailers carry.
 fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_however_they_are_cut() {
+        let body = b"\0\0\0\0\x03abc\0\0\0\0\0\0\0\0\0\x01d";
+        for piece in 1..=body.len() {
+            let mut messages = Messages::default();
+            let ended: u64 = body.chunks(piece).map(|piece| messages.ended(piece)).sum();
+            assert_eq!(ended, 3, "in pieces of {piece}");
+        }
+        assert_eq!(Messages::default().ended(&body[..9]), 1);
+        assert_eq!(Messages::default().ended(&body[..7]), 0);
+    }
 }

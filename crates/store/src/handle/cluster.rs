@@ -73,6 +73,7 @@ impl Handle {
     /// `Storage`.
     pub async fn hash(&self) -> Result<(u32, i64), Error> {
         let reader = self.member.reader.clone();
+        let _measured = self.member.metrics.hash_seconds.start_timer();
         read::blocking(move || Ok(reader.hash_all()?)).await
     }
 

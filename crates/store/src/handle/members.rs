@@ -47,7 +47,9 @@ impl Handle {
     /// # Errors
     /// `MemberNotFound`, `NotALearner`, `LearnerNotReady`, `NotEnoughStarted`, and those of every write.
     pub async fn member_promote(&self, id: u64) -> Result<Vec<Member>, Error> {
-        self.change(Change::Promote(MemberPromote { id, strict: true })).await
+        let members = self.change(Change::Promote(MemberPromote { id, strict: true })).await?;
+        self.member.metrics.promotions.inc();
+        Ok(members)
     }
 
     /// Whether this member is a learner: without a vote, and serving only what it can by itself.

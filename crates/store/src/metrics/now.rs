@@ -21,6 +21,7 @@ pub(crate) struct Scrape {
     pub(crate) compacted: i64,
     pub(crate) watchers: usize,
     pub(crate) slow_watchers: usize,
+    pub(crate) auth_revision: u64,
 }
 
 macro_rules! gauges {
@@ -52,6 +53,7 @@ gauges! {
     revision: "etcd_debugging_mvcc_current_revision", "The newest revision that this member has applied.";
     compacted: "etcd_debugging_mvcc_compact_revision", "The revision before which history is gone.";
     watchers: "etcd_debugging_mvcc_watcher_total", "Watchers, those of this member's own API included.";
+    auth_revision: "etcd_debugging_auth_revision", "How often it was changed who may do what.";
     slow_watchers: "etcd_debugging_mvcc_slow_watcher_total", "Watchers that have to catch up from history.";
 }
 
@@ -83,6 +85,7 @@ impl Now {
         self.compacted.set(scrape.compacted);
         self.watchers.set(signed(scrape.watchers as u64));
         self.slow_watchers.set(signed(scrape.slow_watchers as u64));
+        self.auth_revision.set(signed(scrape.auth_revision));
     }
 }
 

@@ -65,7 +65,13 @@ impl Factory {
     }
 
     fn network(&self, target: u64, purpose: Purpose) -> Network {
-        Network { peers: self.peers.clone(), log: self.log.clone(), target, purpose, figures: self.figures.of(target) }
+        Network {
+            peers: self.peers.clone(),
+            log: self.log.clone(),
+            target,
+            purpose,
+            figures: self.figures.of(self.peers.own_id(), target),
+        }
     }
 }
 

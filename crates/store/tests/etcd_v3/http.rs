@@ -46,7 +46,10 @@ async fn a_healthy_member_says_so_on_every_page() {
 async fn pages_are_read_only_and_others_are_not_there() {
     let cluster = Cluster::shared();
     let web = Web::new(cluster.members[0].address);
-    for path in ["/health", "/version", "/metrics", "/livez", "/readyz/non_learner", "/debug/vars"] {
+    assert_eq!(web.send("POST", "/metrics", "").await.status, StatusCode::OK);
+    let health = web.send("GET", "/health", "").await;
+    assert_eq!(health.content_type, "text/plain; charset=utf-8");
+    for path in ["/health", "/version", "/livez", "/readyz/non_learner", "/debug/vars"] {
         assert_eq!(web.send("POST", path, "").await.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
     }
     for path in ["/nothing", "/livez/non_learner", "/readyz/", "/v2/keys"] {

@@ -5,7 +5,44 @@ use tonic::Code;
 
 use crate::cluster::Cluster;
 use crate::kv::{put_request, range_request};
-use crate::{PATIENCE, refusal};
+use crate::{PATIENCE, eventually, refusal};
+
+/// Far more than may wait by the test's bounds, with all batches that may be under way.
+const WRITES: usize = 64;
+
+#[tokio::test]
+async fn writes_that_find_the_queue_full_are_refused_and_the_others_are_not() {
+    for by_bytes in [false, true] {
+        let cluster = Cluster::start_with(false, move |options| {
+            if by_bytes {
+                options.queued_bytes_max = 8 << 10;
+            } else {
+                options.queued_writes_max = 2;
+            }
+        });
+        let kv = cluster.kv(0).await;
+        let put = |i: usize| PutRequest { value: vec![0; 1 << 10].into(), ..put_request(&format!("queue/{i}"), "") };
+        kv.clone().put(put(0)).await.expect("there is a leader");
+        for member in &cluster.members[1..] {
+            member.stop.cancel();
+        }
+        let web = crate::web::Web::new(cluster.members[0].address);
+        eventually("the loss of the leader", || async {
+            web.get("/health").await.1.contains("RAFT NO LEADER").then_some(())
+        })
+        .await;
+        // Nothing leaves the queue without a leader.
+        let puts = (0..WRITES).map(|i| {
+            let mut kv = kv.clone();
+            async move { refusal(kv.put(put(i)).await) }
+        });
+        let outcomes = futures::future::join_all(puts).await;
+        let full = (Code::ResourceExhausted, "etcdserver: too many requests".to_owned());
+        let refused = outcomes.iter().filter(|outcome| **outcome == full).count();
+        assert!(refused > 0 && refused < WRITES, "{refused} of {WRITES} were refused: {outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| *outcome == full || outcome.0 == Code::Unavailable), "{outcomes:?}");
+    }
+}
 
 #[tokio::test]
 async fn requests_above_the_limit_are_refused_by_the_store_and_further_above_by_grpc() {

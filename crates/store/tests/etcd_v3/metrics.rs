@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use keelson_proto::etcdserverpb::{
-    DeleteRangeRequest, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, MoveLeaderRequest, TxnRequest,
+    CompactionRequest, DeleteRangeRequest, HashKvRequest, HashRequest, LeaseGrantRequest, LeaseKeepAliveRequest,
+    LeaseRevokeRequest, MoveLeaderRequest, TxnRequest,
 };
 
 use crate::cluster::Cluster;
@@ -30,6 +31,10 @@ async fn figures(web: &Web) -> Figures {
 
 fn call(counter: &str, service: &str, method: &str, kind: &str) -> String {
     format!(r#"{counter}{{grpc_method="{method}",grpc_service="etcdserverpb.{service}",grpc_type="{kind}"}}"#)
+}
+
+fn applied(operation: &str, success: &str) -> String {
+    format!(r#"etcd_server_apply_duration_seconds_count{{op="{operation}",success="{success}",version="v3"}}"#)
 }
 
 fn handled(code: &str, service: &str, method: &str) -> String {
@@ -63,6 +68,11 @@ async fn what_clients_do_is_counted() {
     kept.message().await.expect("an answer").expect("a renewal");
     lease.lease_revoke(LeaseRevokeRequest { id: granted.id }).await.expect("a revocation");
 
+    refusal(kv.compact(CompactionRequest { revision: 1 << 40, physical: true }).await);
+    let mut maintenance = cluster.maintenance(leader).await;
+    maintenance.hash_kv(HashKvRequest::default()).await.expect("a checksum");
+    maintenance.hash(HashRequest {}).await.expect("a checksum");
+
     let after = figures(&web).await;
     let grown = |name: &str| after.get(name).unwrap_or_else(|| panic!("{name} is not there")) - before[name];
     for (name, expected) in [
@@ -79,6 +89,20 @@ async fn what_clients_do_is_counted() {
         (&call("grpc_server_started_total", "KV", "Put", "unary"), 3.0),
         (&call("grpc_server_handling_seconds_count", "KV", "Put", "unary"), 3.0),
         (&call("grpc_server_started_total", "Lease", "LeaseKeepAlive", "bidi_stream"), 1.0),
+        (&call("grpc_server_msg_received_total", "KV", "Put", "unary"), 3.0),
+        (&call("grpc_server_msg_sent_total", "KV", "Put", "unary"), 3.0),
+        (&call("grpc_server_msg_received_total", "KV", "Range", "unary"), 2.0),
+        (&call("grpc_server_msg_sent_total", "KV", "Range", "unary"), 1.0),
+        (&call("grpc_server_msg_sent_total", "Lease", "LeaseKeepAlive", "bidi_stream"), 1.0),
+        (&applied("Put", "true"), 3.0),
+        (&applied("DeleteRange", "true"), 1.0),
+        (&applied("Txn", "true"), 1.0),
+        (&applied("LeaseGrant", "true"), 1.0),
+        (&applied("Compaction", "false"), 1.0),
+        ("etcd_debugging_lease_ttl_total_count", 1.0),
+        ("etcd_debugging_lease_ttl_total_sum", 60.0),
+        ("etcd_mvcc_hash_rev_duration_seconds_count", 1.0),
+        ("etcd_mvcc_hash_duration_seconds_count", 1.0),
         (&handled("OK", "KV", "Put"), 3.0),
         (&handled("OK", "KV", "Range"), 1.0),
         (&handled("InvalidArgument", "KV", "Range"), 1.0),
@@ -112,6 +136,31 @@ async fn what_clients_do_is_counted() {
         .iter()
         .filter(|(name, count)| name.starts_with("etcd_network_peer_round_trip_time_seconds_count") && **count > 0.0);
     assert_eq!(peers.count(), 2);
+    let active = after.iter().filter(|(name, up)| name.starts_with("etcd_network_active_peers{") && **up == 1.0);
+    assert_eq!(active.count(), 2);
+    for name in ["etcd_debugging_auth_revision", "etcd_server_slow_read_indexes_total"] {
+        assert!(after.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn clients_are_told_apart_by_the_version_that_they_tell() {
+    let cluster = Cluster::start(false);
+    let web = Web::new(cluster.members[0].address);
+    let mut kv = cluster.kv(0).await;
+    let mut ask = async |version: &[u8]| {
+        let mut request = tonic::Request::new(range_request("v", ""));
+        request.metadata_mut().insert("client-api-version", version.try_into().expect("a header's value"));
+        kv.range(request).await
+    };
+    ask(b"3.5.21").await.expect("a range");
+    ask(b"made up").await.expect("a range");
+    let figures = figures(&web).await;
+    let of = |version: &str| {
+        figures[&format!(r#"etcd_server_client_requests_total{{client_api_version="{version}",type="unary"}}"#)]
+    };
+    assert_eq!(of("3.5.21"), 1.0);
+    assert!(of("unknown") >= 1.0);
 }
 
 #[tokio::test]

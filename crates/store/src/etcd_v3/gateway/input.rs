@@ -128,7 +128,12 @@ fn first(json: &[u8]) -> First<'_> {
 /// A message as gRPC frames it. serde_json bounds the depth.
 fn frame(message: &MessageDescriptor, json: &str) -> Result<Bytes, String> {
     let mut json: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+    if json.is_null() {
+        // As etcd reads it: nothing was said.
+        json = Value::Object(serde_json::Map::new());
+    }
     drop_unknown(message, &mut json);
+    refuse_fractions(message, &json)?;
     let message = DynamicMessage::deserialize(message.clone(), json).map_err(|error| error.to_string())?;
     let length = message.encoded_len();
     let mut framed = BytesMut::with_capacity(FRAME_HEAD_BYTES + length);
@@ -154,6 +159,26 @@ fn drop_unknown(message: &MessageDescriptor, json: &mut Value) {
         }
         true
     });
+}
+
+/// Refuses `1e3` where a whole number belongs, as etcd does, whatever its value. The library would take it.
+fn refuse_fractions(message: &MessageDescriptor, json: &Value) -> Result<(), String> {
+    let Value::Object(fields) = json else { return Ok(()) };
+    for (name, value) in fields {
+        let Some(field) = message.get_field_by_json_name(name).or_else(|| message.get_field_by_name(name)) else {
+            continue;
+        };
+        let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        match field.kind() {
+            Kind::Message(inner) => items.iter().try_for_each(|item| refuse_fractions(&inner, item))?,
+            _ => {
+                if let Some(Value::Number(number)) = items.iter().find(|item| item.is_f64()) {
+                    return Err(format!("{name} is a whole number, not {number}"));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn too_large(bytes_max: usize) -> Status {
@@ -188,7 +213,16 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_refused() {
-        for json in [r#"{"key":"!!"}"#, r#"{"key":5}"#, "[]", r#"{"limit":"x"}"#, r#"{"sort_order":"BOGUS"}"#] {
+        assert_eq!(range("null").expect("an empty request"), range("{}").expect("an empty request"));
+        for json in [
+            r#"{"limit":1e3}"#,
+            r#"{"limit":1.0}"#,
+            r#"{"key":"!!"}"#,
+            r#"{"key":5}"#,
+            "[]",
+            r#"{"limit":"x"}"#,
+            r#"{"sort_order":"BOGUS"}"#,
+        ] {
             assert!(range(json).is_err(), "{json}");
         }
     }

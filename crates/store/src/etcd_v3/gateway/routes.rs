@@ -71,7 +71,7 @@ pub(in crate::etcd_v3) struct Route {
     pub(super) outlives_requests: bool,
 }
 
-/// All of them, by what follows `/v3/`.
+/// All of them, by what follows `/v3/` or `/v3beta/`.
 pub(in crate::etcd_v3) struct Routes(HashMap<&'static str, Route>);
 
 impl Routes {
@@ -88,7 +88,7 @@ impl Routes {
 
     /// By the whole path of a request.
     pub(super) fn find(&self, path: &str) -> Option<&Route> {
-        self.0.get(path.strip_prefix(super::PREFIX)?)
+        self.0.get(super::PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))?)
     }
 }
 
@@ -115,6 +115,7 @@ mod tests {
             .collect();
         assert_eq!(missing, ["etcdserverpb.KV/RangeStream"]);
         assert!(Routes::new().find("/v3/kv/range").is_some());
+        assert!(Routes::new().find("/v3beta/kv/range").is_some());
         assert!(Routes::new().find("/v3/kv/rangestream").is_none());
     }
 }
