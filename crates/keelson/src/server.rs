@@ -156,6 +156,8 @@ impl Arguments {
             // A batch of the API is one transaction; the etcd port keeps etcd's own limits.
             max_txn_ops: keelson_api::pipeline::STORE_TXN_OPS_MAX,
             max_request_bytes: keelson_api::pipeline::STORE_REQUEST_BYTES_MAX,
+            queued_writes_max: self.store_limits.max_queued_writes as usize,
+            queued_bytes_max: self.store_limits.queued_bytes_max(),
             auth: keelson_store::auth::Options {
                 token: self.auth_token.clone(),
                 token_ttl: Duration::from_secs(self.auth_token_ttl_seconds),
