@@ -11,7 +11,7 @@ use crate::works::{self, Watch};
 use crate::{failover, idle};
 
 /// Everything, as one would type it; the parameters are each work's defaults.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     "put",
     "read",
     "read --serializable",
@@ -24,6 +24,7 @@ pub const ALL: [&str; 16] = [
     "versions",
     "compaction",
     "large",
+    "unary",
     "check-perf --load=l",
     "check-perf --load=xl",
     "idle",
@@ -94,6 +95,7 @@ pub enum Command {
     Versions(works::Versions),
     Compaction(works::Compaction),
     Large(works::Large),
+    Unary(works::Unary),
     CheckPerf(works::CheckPerf),
     ApiMemory(works::api::Memory),
     ApiList(works::api::List),
@@ -165,6 +167,7 @@ impl Command {
             Self::Versions(versions) => one(Box::new(versions)),
             Self::Compaction(compaction) => one(Box::new(compaction)),
             Self::Large(large) => one(Box::new(large)),
+            Self::Unary(unary) => one(Box::new(unary)),
             Self::CheckPerf(check) => one(Box::new(check)),
             Self::ApiMemory(memory) => one(Box::new(memory)),
             Self::ApiList(list) => one(Box::new(list)),

@@ -3,9 +3,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use keelson_proto::etcdserverpb::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse};
+use keelson_proto::etcdserverpb::{
+    CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, StatusRequest, StatusResponse,
+};
 
 use super::keys::{self, Walk};
 use super::put::Putting;
@@ -19,10 +21,15 @@ use crate::wire::{Connection, Endpoint, Method};
 
 /// Puts in flight while the history is made.
 const IN_FLIGHT: usize = 1_000;
+/// How often it is asked whether the bytes are gone.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// The bytes of the history are gone when a member uses less than this part of what it used: what remains is of the keys
+/// themselves, and what was put meanwhile.
+const LEFT_PART: i64 = 2;
 /// The history is one of so many keys.
 const HISTORY_KEYS: usize = 10_000;
-/// The measurement before has so many parts. The one during the compaction has more, because a store may answer before the space
-/// is free; its worst stretch of the same length counts.
+/// The measurement before has so many parts. The one during the compaction lasts until its bytes are gone from every member, and
+/// at least three times as long as the one before; its worst stretch of the same length counts.
 const PARTS: usize = 5;
 const PARTS_DURING: usize = 3 * PARTS;
 /// After so long a compaction counts as failed.
@@ -72,13 +79,13 @@ impl Work for Compaction {
         while before.len() < PARTS {
             before.push(load.measure(part).await?);
         }
-        let compacting = tokio::task::spawn_local(compact(side.leader_first().await?.remove(0)));
+        let compacting = tokio::task::spawn_local(compact(side.leader_first().await?));
         let mut during = Vec::new();
         while during.len() < PARTS_DURING || !compacting.is_finished() {
             during.push(load.measure(part).await?);
         }
         load.stop().await?;
-        let took = compacting.await.context("the compaction panicked")??;
+        let given_back = compacting.await.context("the compaction panicked")??;
         let dips = Dips::of(&before, &during)?;
         Ok(vec![
             Figure::higher("rate before", "/s", dips.rate_before),
@@ -87,7 +94,10 @@ impl Work for Compaction {
             Figure::lower("p99 before", "ms", dips.p99_before),
             Figure::lower("p99 during", "ms", dips.p99_during),
             Figure::lower("p99 by that before", "×", dips.p99_during / dips.p99_before),
-            Figure::lower("compaction", "s", took.as_secs_f64()),
+            Figure::lower("compaction answered", "s", given_back.answered.as_secs_f64()),
+            Figure::lower("bytes gone everywhere", "s", given_back.gone.as_secs_f64()),
+            Figure::lower("in use before", "MiB", mebibytes(given_back.bytes_before)),
+            Figure::lower("in use after", "MiB", mebibytes(given_back.bytes_after)),
             Figure::lower(ERRORS, "", before.iter().chain(&during).map(|part| part.errors).sum::<u64>() as f64),
         ])
     }
@@ -120,17 +130,64 @@ impl Dips {
     }
 }
 
-/// Compacts everything up to now, and waits until the space is free.
-async fn compact(leader: Endpoint) -> anyhow::Result<Duration> {
+/// What a compaction came to.
+struct GivenBack {
+    /// After how long its answer came.
+    answered: Duration,
+    /// After how long every member used less than a part of the bytes that it had used.
+    gone: Duration,
+    /// Of the member that used most.
+    bytes_before: i64,
+    bytes_after: i64,
+}
+
+fn mebibytes(bytes: i64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Compacts everything up to now, and waits until the bytes of the history are gone from all members; those that a server
+/// without work does not have are gone.
+async fn compact(members: Vec<Endpoint>) -> anyhow::Result<GivenBack> {
+    let mut connections = Vec::new();
+    for member in &members {
+        connections.push(Connection::open(member).await?);
+    }
+    let bytes_before = in_use(&mut connections).await?;
     let started = Instant::now();
-    let mut connection = Connection::open(&leader).await?;
+    compact_at(&members[0]).await?;
+    let answered = started.elapsed();
+    loop {
+        let now = in_use(&mut connections).await?;
+        if now.iter().zip(&bytes_before).all(|(now, before)| *now <= before / LEFT_PART) {
+            let most = |bytes: &[i64]| bytes.iter().copied().max().unwrap_or(0);
+            let (bytes_before, bytes_after) = (most(&bytes_before), most(&now));
+            return Ok(GivenBack { answered, gone: started.elapsed(), bytes_before, bytes_after });
+        }
+        ensure!(started.elapsed() < COMPACT_WITHIN, "of {bytes_before:?} bytes, {now:?} are still there");
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// Bytes that each member says to use.
+async fn in_use(members: &mut [Connection]) -> anyhow::Result<Vec<i64>> {
+    let mut bytes = Vec::new();
+    for member in members {
+        let status: StatusResponse = member.ask(Method::Status, &StatusRequest::default()).await?;
+        bytes.push(status.db_size_in_use);
+    }
+    Ok(bytes)
+}
+
+/// Has the member compact everything up to now, physically.
+async fn compact_at(leader: &Endpoint) -> anyhow::Result<()> {
+    let mut connection = Connection::open(leader).await?;
     let read = RangeRequest { key: "/bench".into(), ..RangeRequest::default() };
     let newest: RangeResponse = connection.ask(Method::Range, &read).await?;
     let revision = newest.header.context("an answer without a header")?.revision;
     let request = CompactionRequest { revision, physical: true };
     let compacting = connection.ask::<CompactionResponse>(Method::Compact, &request);
     tokio::time::timeout(COMPACT_WITHIN, compacting).await.context("the compaction does not end")??;
-    Ok(started.elapsed())
+    Ok(())
 }
 
 #[cfg(test)]

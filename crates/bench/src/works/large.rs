@@ -179,7 +179,7 @@ async fn is_streamed(mut connection: Connection) -> anyhow::Result<bool> {
 }
 
 /// Notes the most memory that any member has, until it is dropped.
-async fn sample(side: &Side, peak: &Cell<u64>) {
+pub(super) async fn sample(side: &Side, peak: &Cell<u64>) {
     loop {
         let most = side.resident_bytes().into_iter().max().unwrap_or(0);
         peak.set(peak.get().max(most));
