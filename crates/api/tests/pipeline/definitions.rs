@@ -159,11 +159,13 @@ async fn kinds_that_users_define_are_served_over_grpc() {
             async move { client.patch(patch).await.expect("patches") }
         }
     };
+    // How many objects of which kind are told of.
+    type Counts = [(String, i64)];
     let one = [("things.example.com".to_owned(), 1_i64)];
     for served in [false, true] {
         serve(served).await;
         assert_eq!(told_of("thing", false).await.expect("lists").len(), usize::from(served));
-        let cases: [(&[&str], &str, &[(String, i64)]); 5] = [
+        let cases: [(&[&str], &str, &Counts); 5] = [
             (&[], "", &one),
             (&["things.example.com"], "default", &one),
             (&["things.example.com"], "other", &[]),
