@@ -8,6 +8,7 @@ mod custom;
 mod grpc;
 mod keys;
 pub mod managed;
+pub(crate) mod metrics;
 mod node_tunnel;
 pub mod options;
 pub mod patch;

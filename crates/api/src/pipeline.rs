@@ -19,6 +19,7 @@ mod finalize;
 mod impersonate;
 mod list;
 mod logs;
+pub(crate) mod offer;
 mod plan;
 mod read;
 pub mod request;
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Caches, Size};
 use crate::custom::Served;
+use crate::metrics::Metrics;
 use crate::node_tunnel::Tunnels;
 use crate::rbac::Live;
 
@@ -71,6 +73,8 @@ const CLUSTER_IPS_MAX: u32 = (1 << 20) - 1;
 const CLUSTER_IPS_RESERVED: u32 = 256;
 /// Sessions with containers and connections to pods' ports at once. Each holds buffers of half a MiB at most.
 const SESSIONS_MAX: usize = 1024;
+/// What memory for transactions is counted in.
+const WRITE_UNIT_BYTES: usize = 1 << 10;
 /// Services' node ports.
 const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
 
@@ -79,14 +83,24 @@ const NODE_PORTS: RangeInclusive<u16> = 30_000..=32_767;
 pub struct Settings {
     /// How long a pod stays on a node that is not ready or unreachable, unless it says; None leaves pods without.
     pub default_toleration_seconds: Option<u32>,
+    /// What the transactions of writes in flight may hold in memory.
+    pub in_flight_bytes_max: usize,
     /// The port at which the API is reached from outside.
     pub advertised_port: u16,
+    /// Where the members' APIs are reached, host:port; the Service `kubernetes` leads there. Empty when that is not known.
+    pub api_addresses: Vec<String>,
     pub clock: fn() -> Timestamp,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { default_toleration_seconds: Some(300), advertised_port: 6443, clock: Timestamp::now }
+        Settings {
+            default_toleration_seconds: Some(300),
+            in_flight_bytes_max: 256 << 20,
+            advertised_port: 6443,
+            api_addresses: Vec::new(),
+            clock: Timestamp::now,
+        }
     }
 }
 
@@ -101,6 +115,9 @@ pub struct Pipeline {
     tunnels: Arc<Tunnels>,
     /// Places for sessions with containers.
     sessions: Arc<Semaphore>,
+    /// Memory for transactions, in units of [`WRITE_UNIT_BYTES`].
+    writes: Semaphore,
+    metrics: Arc<Metrics>,
     shutdown: CancellationToken,
 }
 
@@ -120,7 +137,22 @@ impl Pipeline {
         let event_leases = EventLeases::default();
         let roles = Live::new()?;
         let sessions = Arc::new(Semaphore::new(SESSIONS_MAX));
-        Ok(Pipeline { store, caches, kinds, settings, event_leases, roles, tunnels, sessions, shutdown })
+        let units = (settings.in_flight_bytes_max / WRITE_UNIT_BYTES).clamp(1, Semaphore::MAX_PERMITS);
+        let writes = Semaphore::new(units);
+        let metrics = Metrics::new();
+        Ok(Pipeline {
+            store,
+            caches,
+            kinds,
+            settings,
+            event_leases,
+            roles,
+            tunnels,
+            sessions,
+            writes,
+            metrics,
+            shutdown,
+        })
     }
 
     /// Whether the caches are filled: this member can serve.
@@ -136,6 +168,16 @@ impl Pipeline {
     /// What the cached objects of each kind take, by the resource's name.
     pub fn cache_sizes(&self) -> Vec<(String, Size)> {
         self.caches.sizes()
+    }
+
+    /// What is counted of requests and watches.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Everything up to here is in the caches; 0 until they were filled.
+    pub(crate) fn cached_revision(&self) -> i64 {
+        self.caches.revision()
     }
 
     /// The kind by which to answer who asked for `kind`. A kind that users define may have been defined anew since the request

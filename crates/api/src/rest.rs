@@ -32,7 +32,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::ACCEPT;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use keelson_types::registry::Registry;
 use keelson_types::status::Status;
@@ -40,6 +40,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::custom::Served;
+use crate::metrics::About;
 use crate::pipeline::{Peer, Pipeline, Target, User, Verb};
 use path::Route;
 use single::Single;
@@ -95,6 +96,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let zipped = gzip::is_accepted(request.headers());
     let failure = negotiate::failure(accept(request.headers()));
+    let running = front.pipeline.metrics().begin(front.about(&request));
     let response = match front.route(request).await {
         Ok(response) => response,
         Err(status) => {
@@ -105,7 +107,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
         }
     };
     let response = if zipped { gzip::compress(response).await } else { response };
-    respond::finish(response, &audit_id)
+    running.answer(respond::finish(response, &audit_id))
 }
 
 impl Front {
@@ -115,6 +117,10 @@ impl Front {
         if let Some(Route::Health(probe)) = route {
             get_only(request.method())?;
             return health::probe(probe, self.pipeline.is_ready(), &parameters::Parameters::parse(request.uri())?);
+        }
+        if let Some(Route::HealthCheck(probe, check)) = &route {
+            get_only(request.method())?;
+            return health::check(*probe, check, self.pipeline.is_ready());
         }
         // Who nobody is learns nothing, not even which paths there are.
         let user = self.authenticate(&request)?;
@@ -179,6 +185,48 @@ impl Front {
         made
     }
 
+    /// What is counted of a request.
+    fn about(&self, request: &Request) -> About {
+        let route = path::route(&self.pipeline.served().registry, request.uri().path());
+        let query = request.uri().query().unwrap_or_default();
+        let applies = request.headers().get(CONTENT_TYPE).is_some_and(|value| value == body::APPLY_PATCH);
+        let verb = match (request.method().as_str(), &route) {
+            (_, Some(Route::Session { .. })) => "CONNECT",
+            ("GET", Some(Route::Collection(_) | Route::Object(_))) if crate::service::is_watch(query) => "WATCH",
+            ("GET", Some(Route::Collection(_))) => "LIST",
+            ("DELETE", Some(Route::Collection(_))) => "DELETECOLLECTION",
+            ("GET", _) => "GET",
+            ("POST", _) => "POST",
+            ("PUT", _) => "PUT",
+            ("PATCH", _) if applies => "APPLY",
+            ("PATCH", _) => "PATCH",
+            ("DELETE", _) => "DELETE",
+            _ => "other",
+        };
+        let dry_run = query.split('&').any(|pair| pair == "dryRun=All");
+        let about = About { verb, dry_run, component: "apiserver", ..About::default() };
+        let pod = |subresource| About {
+            kind: self.pipeline.served().registry.by_versioned_resource("", "v1", "pods"),
+            subresource,
+            scope: "resource",
+            ..about
+        };
+        match route {
+            Some(Route::Collection(target)) => {
+                let scope = if target.namespace.is_empty() { "cluster" } else { "namespace" };
+                About { kind: Some(target.kind), scope, ..about }
+            }
+            Some(Route::Object(target)) => {
+                About { kind: Some(target.kind), subresource: target.subresource.as_str(), scope: "resource", ..about }
+            }
+            Some(Route::Log { .. }) => pod("log"),
+            Some(Route::Session { what: path::Session::Exec, .. }) => pod("exec"),
+            Some(Route::Session { what: path::Session::Attach, .. }) => pod("attach"),
+            Some(Route::Session { what: path::Session::PortForward, .. }) => pod("portforward"),
+            _ => about,
+        }
+    }
+
     fn authenticate(&self, request: &Request) -> Result<Arc<User>, Status> {
         match request.extensions().get::<Peer>() {
             Some(peer) => {
@@ -226,13 +274,14 @@ impl Front {
             Route::Groups => Some(documents.discovery.groups(negotiate::discovery(accept)?)),
             Route::Group(group) => documents.discovery.group(group),
             Route::Resources { group, version } => documents.discovery.resources(group, version),
-            Route::Metrics => return Ok(metrics::text(&self.pipeline.cache_sizes())),
+            Route::Metrics => return Ok(metrics::text(&self.pipeline)),
             Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
             Route::OpenApi
             | Route::OpenApiGroupVersion { .. }
             | Route::OpenApiV2
             | Route::Health(_)
+            | Route::HealthCheck(..)
             | Route::Collection(_)
             | Route::Object(_)
             | Route::Log { .. }

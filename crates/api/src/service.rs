@@ -1,9 +1,11 @@
 //! One TLS port for both fronts: gRPC by content type, everything else REST.
 //!
 //! This is the one place that starts the API's tasks. **Invariant**: connections, requests and streams are bounded before
-//! any work is done for them, and every request carries the [`Peer`] that its connection proved to be.
+//! any work is done for them, what they hold in memory is counted, and every request carries the [`Peer`] that its connection proved to be.
 
 mod limit;
+mod pool;
+mod received;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use tower::ServiceExt as _;
 use tracing::{debug, info, warn};
 
 use crate::cache::Caches;
+use crate::metrics::Metrics;
 use crate::node_tunnel::Tunnels;
 use crate::options::{Invalid, Options};
 use crate::pipeline::{Peer, Pipeline, Settings};
@@ -34,6 +37,9 @@ use crate::tls::{self, Tls};
 use crate::{cache, grpc, rest};
 
 use limit::Limits;
+pub(crate) use limit::is_watch;
+use pool::{Pool, Who};
+pub(crate) use received::Refused;
 
 /// A client that does not finish its handshake in this time is gone or hostile.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -93,6 +99,8 @@ impl Service {
         let settings = Settings {
             default_toleration_seconds: options.default_toleration_seconds,
             advertised_port: address.port(),
+            api_addresses: options.api_addresses.values().cloned().collect(),
+            in_flight_bytes_max: options.in_flight_bytes_max,
             ..Settings::default()
         };
         let tunnels = Arc::new(Tunnels::default());
@@ -122,9 +130,11 @@ impl Service {
         let fronts = Fronts {
             rest: rest::router(pipeline.clone()),
             grpc: grpc::router(&pipeline, &options, health),
-            limits: Limits::new(options.requests_max, options.streams_max, options.request_timeout),
+            limits: Limits::new(&options, tasks.clone()),
+            metrics: pipeline.metrics().clone(),
         };
         let connections = Arc::new(Semaphore::new(options.connections_max));
+        let known = Pool::new(options.connections_max);
         info!(%address, "the API serves");
         loop {
             let accepted = tokio::select! {
@@ -137,6 +147,7 @@ impl Service {
                 acceptor: TlsAcceptor::from(tls.config.clone()),
                 tls,
                 fronts: fronts.clone(),
+                known: known.clone(),
                 stopping: stopping.clone(),
             };
             tasks.spawn(async move {
@@ -175,23 +186,33 @@ struct Fronts {
     rest: Router,
     grpc: Router,
     limits: Limits,
+    metrics: Arc<Metrics>,
 }
 
 impl Fronts {
-    async fn call(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn call(&self, who: &Who, request: Request<Incoming>) -> Response<Body> {
         let is_grpc = is_grpc(&request);
         let front = if is_grpc { self.grpc.clone() } else { self.rest.clone() };
-        let stream = if is_grpc { limit::is_grpc_stream(&request) } else { limit::is_rest_stream(&request) };
-        let work = front.oneshot(request.map(Body::new));
-        let outcome = self.limits.run(stream, async move {
-            match work.await {
-                Ok(response) => response,
+        let class = if is_grpc { limit::grpc_class(&request) } else { limit::rest_class(&request) };
+        // The other front knows more of its requests, and counts them itself.
+        let about = is_grpc.then(|| limit::grpc_about(&request));
+        let metrics = &self.metrics;
+        let outcome = self.limits.run(who, class, request.map(Body::new), |request| async move {
+            let running = about.map(|about| metrics.begin(about));
+            match front.oneshot(request).await {
+                Ok(response) => match running {
+                    Some(running) => running.answer(response),
+                    None => response,
+                },
                 Err(never) => match never {},
             }
         });
         match outcome.await {
             Ok(response) => response,
-            Err(status) => refusal(is_grpc, &status),
+            Err(status) => {
+                self.metrics.terminated(status.code, if is_grpc { "grpc" } else { "apiserver" });
+                refusal(is_grpc, &status)
+            }
         }
     }
 }
@@ -220,6 +241,8 @@ struct Connection {
     acceptor: TlsAcceptor,
     tls: Tls,
     fronts: Fronts,
+    /// The connections of whom we know, so that one user cannot have them all.
+    known: Pool,
     stopping: CancellationToken,
 }
 
@@ -243,12 +266,17 @@ impl Connection {
             }
         };
         let identity = self.tls.identify(stream.get_ref().1.peer_certificates());
+        let who = Who::new(&identity);
+        let Some(_place) = self.known.take(&who, 1) else {
+            debug!(%address, ?who, "a user has too many connections");
+            return;
+        };
         let peer = Peer { address, identity };
         let fronts = self.fronts;
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let fronts = fronts.clone();
+            let (fronts, who) = (fronts.clone(), who.clone());
             request.extensions_mut().insert(peer.clone());
-            async move { Ok::<_, std::convert::Infallible>(fronts.call(request).await) }
+            async move { Ok::<_, std::convert::Infallible>(fronts.call(&who, request).await) }
         });
         let builder = builder();
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);

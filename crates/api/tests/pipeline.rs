@@ -3,12 +3,22 @@
 
 #[path = "pipeline/applies.rs"]
 mod applies;
+#[path = "pipeline/budget.rs"]
+mod budget;
 #[path = "pipeline/definitions.rs"]
 mod definitions;
+#[path = "pipeline/figures.rs"]
+mod figures;
 #[path = "pipeline/grpc.rs"]
 mod grpc;
+#[path = "pipeline/https.rs"]
+mod https;
+#[path = "pipeline/kept.rs"]
+mod kept;
 #[path = "pipeline/member.rs"]
 mod member;
+#[path = "pipeline/offered.rs"]
+mod offered;
 #[path = "pipeline/pki.rs"]
 mod pki;
 #[path = "pipeline/reads.rs"]

@@ -1,5 +1,6 @@
 //! `keelson server`: one member. Wires the store, the API and the loops together, and ends them in the opposite order.
 
+mod api_limits;
 mod corruption;
 mod limits;
 
@@ -14,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::api_limits::ApiLimits;
 use self::corruption::CorruptionChecks;
 use self::limits::StoreLimits;
 use crate::dev::ready::tls;
@@ -93,6 +95,8 @@ pub struct Arguments {
     /// Log entries that are kept behind a snapshot point, so that a short lag never costs a snapshot.
     #[arg(long, default_value_t = 10_000)]
     log_entries_to_keep: u64,
+    #[command(flatten)]
+    api_limits: ApiLimits,
     #[command(flatten)]
     store_limits: StoreLimits,
     #[command(flatten)]
@@ -261,11 +265,13 @@ impl Arguments {
             certificate: self.pki("api-server.crt"),
             key: self.pki("api-server.key"),
         };
-        Ok(keelson_api::Options {
+        let mut options = keelson_api::Options {
             api_addresses: self.api_addresses.iter().cloned().map(|peer| (peer.name, peer.address)).collect(),
             default_toleration_seconds: Some(self.pod_eviction_seconds),
             ..keelson_api::Options::new(self.listen_api, tls)
-        })
+        };
+        self.api_limits.apply_to(&mut options);
+        Ok(options)
     }
 
     fn controller_options(

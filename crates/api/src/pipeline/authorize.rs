@@ -4,6 +4,7 @@ use keelson_types::selector::FieldSelector;
 use keelson_types::status::{Details, Status};
 
 use super::Pipeline;
+use super::offer;
 use super::plan::{Answer, Plan, Prepared, Write};
 use super::request::{Outcome, Subresource, Target, User};
 use crate::rbac::{self, ADMINISTRATORS, Action, Decision, escalation};
@@ -63,14 +64,15 @@ impl User {
     }
 
     /// Whom no role needs to allow anything: who could change the roles, and without whom nothing runs.
-    pub(super) fn may_do_all(&self) -> bool {
+    pub(crate) fn may_do_all(&self) -> bool {
         self.is_in(ADMINISTRATORS) || self.is_component()
     }
 }
 
 impl Pipeline {
     /// # Errors
-    /// Forbidden, in Kubernetes' words.
+    /// Forbidden, in Kubernetes' words; then MethodNotAllowed for what is not offered, and NotFound for a subresource that the kind
+    /// has not.
     pub fn authorize(&self, user: &User, verb: Verb, target: &Target) -> Result<(), Status> {
         let kind = target.kind;
         // What is done with a namespace is done within it, so that its own roles count. One that is made has no roles yet.
@@ -88,7 +90,8 @@ impl Pipeline {
                 name: &target.name,
                 namespace,
             },
-        )
+        )?;
+        offer::check(verb, kind, target.subresource)
     }
 
     /// The same for what is about many objects. Rules about single names count for a selection of that one name.
@@ -96,7 +99,7 @@ impl Pipeline {
     /// **Invariant**: the name that is asked about is one that the selection requires, so that nothing else is shown.
     ///
     /// # Errors
-    /// Forbidden, in Kubernetes' words; BadRequest for a target that is no collection.
+    /// Forbidden, in Kubernetes' words; BadRequest for a target that is no collection; MethodNotAllowed for what is not offered.
     pub(super) fn authorize_collection(
         &self,
         user: &User,
@@ -120,7 +123,7 @@ impl Pipeline {
                 namespace: &target.namespace,
             },
         )?;
-        if target.kind.is_answered() { Err(Status::method_not_allowed()) } else { Ok(()) }
+        offer::check(verb, target.kind, Subresource::None)
     }
 
     /// What has no object, such as the version of the server.

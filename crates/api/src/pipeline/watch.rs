@@ -71,6 +71,8 @@ pub struct Watch {
     bookmark_due: bool,
     deadline: Option<Instant>,
     shutdown: CancellationToken,
+    /// Counts what is handed out.
+    events: prometheus::IntCounter,
 }
 
 enum Phase {
@@ -120,6 +122,7 @@ impl Pipeline {
             bookmark_due: false,
             deadline: options.timeout.map(|timeout| now + timeout),
             shutdown: self.shutdown.clone(),
+            events: self.metrics.watch_events(kind),
         })
     }
 }
@@ -166,7 +169,14 @@ impl Watch {
                 }
             };
             match step {
-                Step::Give(item) => return Some(Ok(item)),
+                Step::Give(item) => {
+                    let events = match &item {
+                        WatchItem::Changes { changes, .. } => changes.len(),
+                        WatchItem::Bookmark { .. } => 1,
+                    };
+                    self.events.inc_by(events as u64);
+                    return Some(Ok(item));
+                }
                 Step::Again => {}
                 Step::End(outcome) => {
                     self.phase = Phase::Ended;

@@ -13,6 +13,7 @@ use keelson_proto::etcdserverpb::{
 };
 use keelson_types::status::Status;
 use parking_lot::Mutex;
+use tokio::sync::SemaphorePermit;
 
 use super::authorize::Verb;
 use super::plan::{Answer, Guard, Plan, Planner, Prepared, Write, evict, prepare};
@@ -20,7 +21,7 @@ use super::request::{
     DeleteOptions, ListOptions, Operation, Outcome, PatchType, ReadVersion, Subresource, Target, User, WriteOptions,
     Written,
 };
-use super::{Pipeline, TXN_BYTES_MAX, scale};
+use super::{Pipeline, TXN_BYTES_MAX, WRITE_UNIT_BYTES, scale};
 use crate::cache::Object;
 use crate::{keys, status_code};
 
@@ -272,7 +273,13 @@ impl Pipeline {
             if silent {
                 return answers(prepared, plans, self.caches.revision(), true);
             }
-            let response = match self.store.txn(transaction(&plans)?, options.fence_term).await {
+            let transaction = transaction(&plans)?;
+            let _memory = match user {
+                Some(_) => Some(self.memory_for(&plans)?),
+                // The server's own writes are few.
+                None => None,
+            };
+            let response = match self.store.txn(transaction, options.fence_term).await {
                 Ok(response) => response,
                 Err(keelson_store::Error::LeaseNotFound) if event_lease != 0 => {
                     self.event_leases.forget(event_lease).await;
@@ -294,6 +301,15 @@ impl Pipeline {
         }
         let status = Status::too_many_requests("too many writers contend for the object, please try again", 1);
         Err(status.into())
+    }
+
+    /// Memory for what is written, while the store has it.
+    fn memory_for(&self, plans: &[Plan]) -> Result<SemaphorePermit<'_>, Status> {
+        let bytes: usize = plans.iter().flat_map(|plan| plan.writes.values()).map(Write::size_bytes).sum();
+        let units = u32::try_from(bytes / WRITE_UNIT_BYTES + 1).unwrap_or(u32::MAX);
+        self.writes.try_acquire_many(units).map_err(|_| {
+            Status::too_many_requests("the memory for writes in flight is spent, please try again later", 1)
+        })
     }
 
     fn plan(

@@ -13,6 +13,7 @@ use keelson_types::status::{Reason, Status};
 use super::media::{JSON, PROTOBUF, YAML};
 use crate::pipeline::{PatchType, Subresource, Target};
 use crate::protobuf;
+use crate::service::Refused;
 
 pub(super) use delete_options::delete_options;
 
@@ -57,12 +58,15 @@ pub(super) fn expected(target: &Target) -> Expected {
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 when it is too large, 400 when the client breaks off.
+/// 413 when it is too large, 429 when there is no memory for it, 408 when it takes too long, 400 when the client breaks off.
 pub(super) async fn read(body: Body) -> Result<Bytes, Status> {
     match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Status::request_entity_too_large(BODY_BYTES_MAX)),
-        Err(error) => Err(Status::bad_request(format!("the body of the request could not be read: {error}"))),
+        Err(error) => Err(match Refused::find(error.as_ref()) {
+            Some(refused) => refused.clone(),
+            None => Status::bad_request(format!("the body of the request could not be read: {error}")),
+        }),
     }
 }
 
@@ -102,7 +106,7 @@ fn plain(headers: &HeaderMap) -> Result<(), Status> {
     }
 }
 
-const APPLY_PATCH: &str = "application/apply-patch+yaml";
+pub(super) const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// A PATCH's body.
 pub(super) enum Patch {

@@ -150,61 +150,6 @@ fn versions_of(registry: &Registry, group: &str) -> Vec<&'static str> {
     group_versions(registry).into_iter().filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
 }
 
-/// What can be done with a kind.
-pub(super) fn verbs(kind: &Kind) -> &'static [&'static str] {
-    // Namespaces go one by one, since each takes its content with it.
-    if kind.is_answered() {
-        &["create"]
-    } else if kind.group.is_empty() && kind.plural == "namespaces" {
-        &["create", "delete", "get", "list", "patch", "update", "watch"]
-    } else {
-        &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-    }
-}
-
-/// A subresource as discovery shows it.
-pub(super) struct Subresource {
-    pub name: &'static str,
-    pub group: &'static str,
-    pub version: &'static str,
-    pub kind: &'static str,
-    pub verbs: &'static [&'static str],
-}
-
-pub(super) fn subresources(kind: &'static Kind) -> Vec<Subresource> {
-    let own = |name, verbs| Subresource { name, group: kind.group, version: kind.version, kind: kind.kind, verbs };
-    let mut found = Vec::new();
-    if kind.group.is_empty() && kind.plural == "pods" {
-        found.push(Subresource { kind: "Binding", ..own("binding", &["create"]) });
-        found.push(Subresource { group: "policy", version: "v1", kind: "Eviction", ..own("eviction", &["create"]) });
-        found.push(own("ephemeralcontainers", &["get", "patch", "update"]));
-        found.push(own("resize", &["get", "patch", "update"]));
-        found.push(own("log", &["get"]));
-        found.push(Subresource { kind: "PodAttachOptions", ..own("attach", &["create", "get"]) });
-        found.push(Subresource { kind: "PodExecOptions", ..own("exec", &["create", "get"]) });
-        found.push(Subresource { kind: "PodPortForwardOptions", ..own("portforward", &["create", "get"]) });
-    }
-    if kind.approval {
-        found.push(own("approval", &["get", "patch", "update"]));
-    }
-    if kind.group.is_empty() && kind.plural == "namespaces" {
-        found.push(own("finalize", &["update"]));
-    }
-    if kind.scale {
-        found.push(Subresource {
-            name: "scale",
-            group: "autoscaling",
-            version: "v1",
-            kind: "Scale",
-            verbs: &["get", "patch", "update"],
-        });
-    }
-    if kind.status {
-        found.push(own("status", &["get", "patch", "update"]));
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use keelson_types::registry::built_in;

@@ -15,6 +15,28 @@ struct Check {
     failure: Option<&'static str>,
 }
 
+/// What a probe looks at.
+fn checks(probe: Probe, ready: bool) -> Vec<Check> {
+    let mut checks = vec![Check { name: "ping", failure: None }];
+    if probe != Probe::Livez {
+        let failure = (!ready).then_some("the caches are not filled yet");
+        checks.push(Check { name: "caches", failure });
+    }
+    checks
+}
+
+/// One check of a probe alone.
+///
+/// # Errors
+/// NotFound for one that the probe has not.
+pub(super) fn check(probe: Probe, name: &str, ready: bool) -> Result<Response, Status> {
+    let check = checks(probe, ready).into_iter().find(|check| check.name == name).ok_or_else(Status::no_such_path)?;
+    Ok(match check.failure {
+        None => respond::text(StatusCode::OK, "ok"),
+        Some(why) => respond::text(StatusCode::SERVICE_UNAVAILABLE, format!("{name} failed: {why}\n")),
+    })
+}
+
 /// `ok`, or with `?verbose` (and always on failure) a line for each check, as kube-apiserver prints them.
 ///
 /// # Errors
@@ -26,11 +48,7 @@ pub(super) fn probe(probe: Probe, ready: bool, parameters: &Parameters) -> Resul
         Probe::Livez => "livez",
         Probe::Readyz => "readyz",
     };
-    let mut checks = vec![Check { name: "ping", failure: None }];
-    if probe != Probe::Livez {
-        let failure = (!ready).then_some("the caches are not filled yet");
-        checks.push(Check { name: "caches", failure });
-    }
+    let checks = checks(probe, ready);
     let healthy = checks.iter().all(|check| check.failure.is_none());
     if healthy && !verbose {
         return Ok(respond::text(StatusCode::OK, "ok"));

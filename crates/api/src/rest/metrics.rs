@@ -1,4 +1,4 @@
-//! What this member's API tells Prometheus: the objects it serves, under Kubernetes' name, and what they take in memory.
+//! What this member's API tells Prometheus: its requests and watches, the objects it serves, and what they take in memory.
 
 use std::fmt::Write as _;
 
@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::respond;
 use crate::cache::Size;
+use crate::pipeline::Pipeline;
 
 /// Prometheus' text format.
 const CONTENT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -21,14 +22,16 @@ const FIGURES: [Figure; 3] = [
     ("keelson_cache_text_bytes", "Their JSON text alone, as it is sent to clients.", |size| size.text_bytes),
 ];
 
-/// All figures, of resources that have objects.
-pub(super) fn text(sizes: &[(String, Size)]) -> Response {
-    let mut response = respond::text(StatusCode::OK, lines(sizes));
+/// All figures; of resources, those that have objects.
+pub(super) fn text(pipeline: &Pipeline) -> Response {
+    let mut text = pipeline.metrics().text();
+    text.push_str(&lines(&pipeline.cache_sizes(), pipeline.cached_revision()));
+    let mut response = respond::text(StatusCode::OK, text);
     response.headers_mut().insert(CONTENT_TYPE, CONTENT);
     response
 }
 
-fn lines(sizes: &[(String, Size)]) -> String {
+fn lines(sizes: &[(String, Size)], revision: i64) -> String {
     let mut text = String::new();
     for (name, help, figure) in FIGURES {
         // Writing to a string cannot fail. Resources' names need no escapes.
@@ -36,6 +39,12 @@ fn lines(sizes: &[(String, Size)]) -> String {
         for (resource, size) in sizes.iter().filter(|(_, size)| size.objects > 0) {
             let _ = writeln!(text, "{name}{{resource=\"{resource}\"}} {}", figure(size));
         }
+    }
+    let name = "apiserver_watch_cache_resource_version";
+    let _ = writeln!(text, "# HELP {name} How far the cache is, by resource.\n# TYPE {name} gauge");
+    for (resource, _) in sizes.iter().filter(|(_, size)| size.objects > 0) {
+        // One feed fills all of them.
+        let _ = writeln!(text, "{name}{{resource=\"{resource}\"}} {revision}");
     }
     text
 }
@@ -48,12 +57,13 @@ mod tests {
     fn each_figure_is_told_of_each_resource_that_has_objects() {
         let size = Size { objects: 2, bytes: 900, text_bytes: 600 };
         let sizes = [("pods".to_owned(), Size::default()), ("leases.coordination.k8s.io".to_owned(), size)];
-        let text = lines(&sizes);
+        let text = lines(&sizes, 7);
         let values: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let expected = [
             "apiserver_storage_objects{resource=\"leases.coordination.k8s.io\"} 2",
             "keelson_cache_bytes{resource=\"leases.coordination.k8s.io\"} 900",
             "keelson_cache_text_bytes{resource=\"leases.coordination.k8s.io\"} 600",
+            "apiserver_watch_cache_resource_version{resource=\"leases.coordination.k8s.io\"} 7",
         ];
         assert_eq!(values, expected);
     }

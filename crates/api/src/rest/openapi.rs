@@ -24,6 +24,7 @@ use tokio::task::JoinError;
 
 use super::discovery::{self, Document};
 use super::single::Single;
+use crate::pipeline::offer;
 
 const JSON: &str = "application/json";
 
@@ -159,7 +160,7 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &'static Kind) {
         "post": with_body(operation(kind, "post", WRITE), kind),
         "parameters": scope,
     });
-    if discovery::verbs(kind).contains(&"deletecollection") {
+    if offer::verbs(kind).contains(&"deletecollection") {
         operations["delete"] = operation(kind, "deletecollection", LIST);
     }
     paths.insert(collection.clone(), operations);

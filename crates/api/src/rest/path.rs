@@ -21,6 +21,8 @@ pub(super) enum Route {
     /// `/version`
     Version,
     Health(Probe),
+    /// `/livez/ping` and the like: one check of a probe.
+    HealthCheck(Probe, String),
     /// `/metrics`
     Metrics,
     /// `/api`
@@ -86,6 +88,9 @@ pub(super) fn route(registry: &Registry, path: &str) -> Option<Route> {
         ["healthz"] => Some(Route::Health(Probe::Healthz)),
         ["livez"] => Some(Route::Health(Probe::Livez)),
         ["readyz"] => Some(Route::Health(Probe::Readyz)),
+        ["healthz", check] => Some(Route::HealthCheck(Probe::Healthz, (*check).to_owned())),
+        ["livez", check] => Some(Route::HealthCheck(Probe::Livez, (*check).to_owned())),
+        ["readyz", check] => Some(Route::HealthCheck(Probe::Readyz, (*check).to_owned())),
         ["metrics"] => Some(Route::Metrics),
         ["openapi", "v2"] => Some(Route::OpenApiV2),
         ["openapi", "v3"] => Some(Route::OpenApi),
@@ -198,6 +203,7 @@ mod tests {
             ("/version", "Version"),
             ("/version/", "Version"),
             ("/readyz", "Health(Readyz)"),
+            ("/livez/ping", "HealthCheck(Livez, \"ping\")"),
             ("/metrics", "Metrics"),
             ("/api", "CoreVersions"),
             ("/apis", "Groups"),

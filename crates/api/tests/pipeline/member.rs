@@ -43,6 +43,11 @@ fn free_port() -> SocketAddr {
 
 impl Member {
     pub async fn start() -> Member {
+        Member::start_with(|_| {}).await
+    }
+
+    /// A member whose API has other options.
+    pub async fn start_with(change: impl FnOnce(&mut Options)) -> Member {
         let folder = tempfile::tempdir().expect("makes a folder");
         let authority = pki::Authority::new("test CA");
         let files = authority.server_files(folder.path());
@@ -65,6 +70,7 @@ impl Member {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut options = Options::new(any, api_files);
         options.history.batches_max = 8;
+        change(&mut options);
         let service = Service::bind(options, handle).await.expect("the API binds");
         let (pipeline, address) = (service.pipeline().clone(), service.address());
         let stop = shutdown.clone();
@@ -135,6 +141,10 @@ impl Member {
             timeout: None,
         };
         self.pipeline.watch(&admin(), &target(resource, "default", ""), options).await.expect("watches")
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub async fn dial(&self, identity: Option<Identity>) -> Channel {

@@ -46,8 +46,13 @@ impl Authority {
     }
 
     pub fn client(&self, name: &str, groups: &[&str]) -> Identity {
-        let (certificate, key) = self.sign(name, groups);
+        let (certificate, key) = self.client_pem(name, groups);
         Identity::from_pem(certificate, key)
+    }
+
+    /// A client's certificate and its key.
+    pub fn client_pem(&self, name: &str, groups: &[&str]) -> (String, String) {
+        self.sign(name, groups)
     }
 
     pub fn server_files(&self, folder: &Path) -> Files {

@@ -4,7 +4,8 @@ use keelson_types::Kind;
 use keelson_types::registry::Registry;
 use serde_json::{Value, json};
 
-use super::{groups, kinds_of, subresources, verbs, versions_of};
+use super::{groups, kinds_of, versions_of};
+use crate::pipeline::offer::{subresources, verbs};
 
 pub(super) const V2: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 pub(super) const V2_BETA1: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";

@@ -5,7 +5,8 @@ use keelson_types::Kind;
 use keelson_types::registry::Registry;
 use serde_json::{Value, json};
 
-use super::{kinds_of, subresources, verbs, versions_of};
+use super::{kinds_of, versions_of};
+use crate::pipeline::offer::{subresources, verbs};
 
 /// `/api`. No address is recommended: every member serves everything, and the client has reached one already.
 pub(super) fn core_versions(registry: &Registry) -> Value {
