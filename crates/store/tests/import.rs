@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Cluster, eventually};
+use common::{Cluster, eventually, ports};
 use etcd_process::{Etcd, V34, V35};
 use futures::FutureExt as _;
 use keelson_proto::etcdserverpb::auth_client::AuthClient;

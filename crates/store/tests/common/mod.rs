@@ -4,7 +4,10 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+#[path = "../etcd_v3/ports.rs"]
+pub mod ports;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,6 +15,8 @@ use keelson_store::{Handle, Options, Peer, Store, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+
+pub use ports::free_address;
 
 /// Far longer than anything here takes, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -29,12 +34,6 @@ pub struct Cluster {
     folder: tempfile::TempDir,
     options: Vec<Options>,
     members: Vec<Option<Running>>,
-}
-
-/// An address that nobody listens on at the moment.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
 }
 
 /// Makes an authority, and a certificate of it that may serve on the loopback and act as a client.

@@ -16,6 +16,8 @@ mod differences;
 mod etcd_process;
 #[path = "../etcd_v3/eventually.rs"]
 mod eventually;
+#[path = "../etcd_v3/ports.rs"]
+mod ports;
 mod run;
 mod servers;
 mod show;

@@ -1,6 +1,6 @@
 //! The servers, each a single member in a folder of its own, which end with the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use keelson_store::{Options, Peer, Store};
 use tempfile::TempDir;
@@ -10,6 +10,7 @@ use tonic::transport::{Channel, Endpoint};
 use crate::certificates::Authority;
 use crate::etcd_process::Etcd;
 use crate::eventually::eventually;
+use crate::ports::free_addresses;
 
 pub struct Running {
     pub address: SocketAddr,
@@ -22,11 +23,6 @@ impl Running {
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
-}
-
-fn free_addresses() -> [SocketAddr; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound"))
 }
 
 async fn connect(address: SocketAddr) -> Channel {

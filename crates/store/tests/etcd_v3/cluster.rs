@@ -1,6 +1,6 @@
 //! Three members in this process, on ports of their own, with a runtime of their own, so that tests can share them.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use keelson_proto::etcdserverpb::cluster_client::ClusterClient;
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::certificates::Authority;
+use crate::ports::free_addresses;
 use crate::{PATIENCE, eventually};
 
 const MEMBERS: usize = 3;
@@ -222,10 +223,4 @@ pub fn client_config(tls: &Tls) -> ClientTlsConfig {
         .ca_certificate(Certificate::from_pem(read(&tls.ca)))
         .identity(Identity::from_pem(read(&tls.certificate), read(&tls.key)))
         .domain_name("localhost")
-}
-
-/// Ports that were free a moment ago, all held at the same time so that they differ.
-fn free_addresses<const COUNT: usize>() -> [SocketAddr; COUNT] {
-    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("it is bound"))
 }

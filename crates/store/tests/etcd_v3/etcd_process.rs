@@ -1,6 +1,6 @@
 //! etcd itself, one member, which ends with the test.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::Stdio;
 
 use tempfile::TempDir;
@@ -8,6 +8,7 @@ use tokio::process::{Child, Command};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::eventually::eventually;
+use crate::ports::free_addresses;
 
 /// The variable with the path of etcd 3.4.
 pub const V34: &str = "KEELSON_TEST_ETCD_34";
@@ -26,8 +27,7 @@ impl Etcd {
     pub async fn start(variable: &str) -> Self {
         let program = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} must be the path of that etcd"));
         let folder = TempDir::new().expect("a folder");
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let [client, peer] = listeners.map(|listener| listener.local_addr().expect("it is bound"));
+        let [client, peer] = free_addresses();
         let child = Command::new(program)
             .args(["--name=one", "--log-level=error", &format!("--data-dir={}", folder.path().join("data").display())])
             .args([format!("--listen-client-urls=http://{client}"), format!("--advertise-client-urls=http://{client}")])

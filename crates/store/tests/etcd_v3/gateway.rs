@@ -11,6 +11,7 @@ use http::{StatusCode, Version};
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
+use crate::ports::free_addresses;
 use crate::web::Web;
 use crate::{PATIENCE, eventually};
 
@@ -110,7 +111,7 @@ impl Etcd {
         let variable = "KEELSON_TEST_ETCD_35";
         let program = std::env::var_os(variable).unwrap_or_else(|| panic!("{variable} must be the path of that etcd"));
         let folder = tempfile::tempdir().expect("a folder");
-        let [client, peer] = free_ports();
+        let [client, peer] = free_addresses();
         let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
         let child = tokio::process::Command::new(program)
             .arg("--data-dir")
@@ -132,11 +133,6 @@ impl Etcd {
         .await;
         etcd
     }
-}
-
-fn free_ports() -> [SocketAddr; 2] {
-    let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    [bind(), bind()].map(|listener| listener.local_addr().expect("it is bound"))
 }
 
 /// Without what differs between any two clusters.

@@ -23,6 +23,7 @@ mod limits;
 mod lock;
 mod maintenance;
 mod metrics;
+mod ports;
 mod range;
 mod watch;
 mod watch_stream;
