@@ -95,34 +95,31 @@ pub(crate) async fn change_here(member: &Member, change: Change) -> Result<Resul
         }
         return Err(Error::NotLeader);
     }
-    let (command, done): (_, Option<Condition>) = match change.clone() {
+    let command = match change.clone() {
         Change::Add(mut add) => {
             add.strict = strict;
-            (command::Command::MemberAdd(add), None)
+            command::Command::MemberAdd(add)
         }
         Change::Remove(mut remove) => {
             remove.strict = strict;
-            (command::Command::MemberRemove(remove), Some(is_out))
+            command::Command::MemberRemove(remove)
         }
-        Change::Update(update) => (command::Command::MemberUpdate(update), None),
+        Change::Update(update) => command::Command::MemberUpdate(update),
         Change::Promote(mut promote) => {
             promote.strict = strict;
-            (command::Command::MemberPromote(promote), Some(votes))
+            command::Command::MemberPromote(promote)
         }
     };
     let cluster = match handle::cluster::change(member, command).await {
         Ok(cluster) => cluster,
         Err(error) => return reason_of(&error).map(Err).ok_or(error),
     };
-    if let Some(done) = done {
-        let id = id_of(&change);
-        while !done(member, id) {
-            if Instant::now() >= deadline {
-                // The list has changed, and consensus goes on following it.
-                return Err(Error::Unknown);
-            }
-            tokio::time::sleep(PAUSE).await;
+    while !is_followed(member, &change).await {
+        if Instant::now() >= deadline {
+            // The list has changed, and consensus goes on following it.
+            return Err(Error::Unknown);
         }
+        tokio::time::sleep(PAUSE).await;
     }
     Ok(Ok(cluster))
 }
@@ -145,8 +142,15 @@ fn goes_by_another(listed: &[MemberRecord], id: u64, voters: usize, strict: bool
     voters > 1 && (!strict || quorum::allows_without(listed, id))
 }
 
-/// Whether consensus has followed the list, as far as this member knows.
-type Condition = fn(&Member, u64) -> bool;
+/// Whether consensus has followed a change of the list as far as who asked for it relies on that.
+async fn is_followed(member: &Member, change: &Change) -> bool {
+    match change {
+        Change::Remove(remove) => is_out(member, remove.id).await,
+        Change::Promote(promote) => votes(member, promote.id),
+        // A member that was added votes once it has come and caught up.
+        Change::Add(_) | Change::Update(_) => true,
+    }
+}
 
 fn id_of(change: &Change) -> u64 {
     match change {
@@ -157,11 +161,11 @@ fn id_of(change: &Change) -> u64 {
     }
 }
 
-/// Whether consensus does without `id`; this member may be the one that is out, and then hears no more than that another
-/// one leads.
-fn is_out(member: &Member, id: u64) -> bool {
+/// Whether consensus does without `id`. Who is out itself hears that from others: the next leader needs its vote until it has
+/// changed consensus, and who were told before could take that vote away.
+async fn is_out(member: &Member, id: u64) -> bool {
     if id == member.own_id() {
-        return !member.leads();
+        return !member.leads() && super::removed(member).await;
     }
     let metrics = member.raft.metrics();
     let metrics = metrics.borrow_watched();
