@@ -173,7 +173,8 @@ async fn pods_are_debugged_and_resized() {
     assert_eq!(resized.metadata.generation, Some(2));
     let has = |found: Option<&Pod>| {
         let statuses = found.and_then(|pod| pod.status.as_ref()).and_then(|status| status.container_statuses.as_ref());
-        let mut amounts = statuses.into_iter().flatten().filter_map(|status| status.resources.as_ref()?.requests.as_ref());
+        let mut amounts =
+            statuses.into_iter().flatten().filter_map(|status| status.resources.as_ref()?.requests.as_ref());
         amounts.any(|requests| requests.get("cpu").is_some_and(|cpu| cpu.0 == "200m"))
     };
     until_it("its container has what it asks for", cluster.pods(0), "sized", has).await;
