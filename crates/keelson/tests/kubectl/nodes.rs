@@ -46,6 +46,8 @@ impl Kubectl<'_> {
         };
         allows(0);
         self.shows("rollout status deployment moved --timeout=120s", &["successfully rolled out"]);
+        // A pod that does not run yet has no budget to violate.
+        self.run(&["wait", "--for=condition=Ready", "--timeout=120s", "pod/alone", "pod/kept"]);
         self.fails(&format!("drain {node}"), "cannot delete");
 
         let mut draining = self.start(&["drain", node, "--force", "--ignore-daemonsets", "--timeout=120s"]);
