@@ -27,6 +27,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::custom::{Definitions, Served};
 use crate::keys;
+use crate::status_code::RETRY_SECONDS;
 
 pub use feed::run;
 #[cfg(test)]
@@ -179,10 +180,11 @@ impl Caches {
         };
         match tokio::time::timeout(WAIT_MAX, reached).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(Status::timeout(format_args!(
-                "Too large resource version: {revision}, current: {}",
-                self.revision()
-            ))),
+            Err(_) => {
+                let current = self.revision();
+                let why = format_args!("Too large resource version: {revision}, current: {current}");
+                Err(Status::timeout(why).with_retry_after(RETRY_SECONDS))
+            }
         }
     }
 

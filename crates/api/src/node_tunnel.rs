@@ -4,8 +4,10 @@
 //! on the node. Taking a message of an agent never waits, so a session that nobody reads holds up no other.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use keelson_proto::keelson::api::v1::LogsRequest;
@@ -16,17 +18,21 @@ use keelson_proto::keelson::node::v1::{
 use keelson_sessions::{Frame, Outcome, Receiver, SESSIONS_MAX, Sender, Sessions};
 use keelson_types::status::Status;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Nodes that one agent may host.
 pub const NODES_MAX: usize = 10_000;
 /// Messages towards an agent that it has not read yet.
 const QUEUE_MAX: usize = 256;
+/// An agent opens a stream that broke again at once; so long it may take.
+const REOPENED_WITHIN: Duration = Duration::from_secs(10);
 
 /// All the streams.
 #[derive(Debug, Default)]
 pub struct Tunnels {
     nodes: Mutex<HashMap<String, Arc<Tunnel>>>,
+    /// Told of each announcement.
+    announced: Notify,
 }
 
 /// One agent's stream.
@@ -75,6 +81,8 @@ impl Tunnels {
                 let mut nodes = self.nodes.lock();
                 nodes.retain(|_, other| !Arc::ptr_eq(other, tunnel));
                 nodes.extend(announce.nodes.into_iter().map(|node| (node, tunnel.clone())));
+                drop(nodes);
+                self.announced.notify_waiters();
                 Ok(())
             }
             Some(tunnel_request::Message::Frame(frame)) => {
@@ -89,6 +97,24 @@ impl Tunnels {
     pub fn close(&self, tunnel: &Arc<Tunnel>) {
         self.nodes.lock().retain(|_, other| !Arc::ptr_eq(other, tunnel));
         tunnel.sessions.close();
+    }
+
+    /// Waits until the node has a stream here: it may be about to open one, at the start of either side or after a break.
+    ///
+    /// # Errors
+    /// ServiceUnavailable when it does not open one.
+    pub async fn reach(&self, node: &str) -> Result<(), Status> {
+        let reached = async {
+            loop {
+                let mut announced = pin!(self.announced.notified());
+                announced.as_mut().enable();
+                if self.nodes.lock().contains_key(node) {
+                    return;
+                }
+                announced.await;
+            }
+        };
+        tokio::time::timeout(REOPENED_WITHIN, reached).await.map_err(|_| unreachable(node))
     }
 
     /// Opens a session with a container or a pod of the node.
@@ -236,6 +262,24 @@ mod tests {
         tunnels.receive(&tunnel, announce(&["b"])).expect("announces");
         assert!(tunnels.logs("a", LogsRequest::default()).is_err(), "it is not announced any more");
         tunnels.logs("b", LogsRequest::default()).expect("is announced");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_opens_its_stream_again_is_waited_for_and_another_is_not_for_ever() {
+        let tunnels = Arc::new(Tunnels::default());
+        let waiting = tokio::spawn({
+            let tunnels = tunnels.clone();
+            async move { tunnels.reach("a").await }
+        });
+        tokio::task::yield_now().await;
+        let (tunnel, _outgoing) = tunnels.open();
+        tunnels.receive(&tunnel, announce(&["b"])).expect("announces");
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished(), "that was another node");
+        tunnels.receive(&tunnel, announce(&["a"])).expect("announces");
+        assert_eq!(waiting.await.expect("no panic"), Ok(()));
+        assert_eq!(tunnels.reach("a").await, Ok(()), "it is there");
+        assert_eq!(tunnels.reach("b").await.expect_err("it is announced no more").code, 503);
     }
 
     #[tokio::test]

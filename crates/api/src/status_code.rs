@@ -13,6 +13,9 @@ use tonic::Code;
 /// `type_url` of the one detail that every gRPC error of ours carries.
 pub const STATUS_TYPE_URL: &str = "type.googleapis.com/keelson.api.v1.Status";
 
+/// When to ask again, where nothing was done.
+pub const RETRY_SECONDS: u32 = 1;
+
 /// google.rpc.Status, which `grpc-status-details-bin` holds.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
@@ -39,8 +42,9 @@ pub fn of_read(error: Error) -> Status {
         Error::Compacted { requested, compacted } => Status::too_old_resource_version(requested, compacted),
         Error::FutureRevision { requested, current } => {
             Status::timeout(format_args!("Too large resource version: {requested}, current: {current}"))
+                .with_retry_after(RETRY_SECONDS)
         }
-        Error::Unknown => Status::timeout("the store did not answer in time"),
+        Error::Unknown => Status::timeout("the store did not answer in time").with_retry_after(RETRY_SECONDS),
         error => of_write(error, 0),
     }
 }
@@ -58,7 +62,8 @@ pub fn of_write(error: Error, fence_term: u64) -> Status {
             Status::new(Reason::InternalError, "the store is out of disk space; free some, then try again")
         }
         Error::NoLeader | Error::LeaderChanged | Error::NotLeader => {
-            Status::unavailable("the cluster has no leader right now; nothing was written, try again")
+            let why = "the cluster has no leader right now; nothing was written, try again";
+            Status::unavailable(why).with_retry_after(RETRY_SECONDS)
         }
         Error::Stopped => Status::unavailable("this member is stopping; nothing was written, try another"),
         error => {

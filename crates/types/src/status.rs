@@ -376,6 +376,13 @@ impl Status {
         Self::new(Reason::ServiceUnavailable, message)
     }
 
+    /// The same for whoever asks again after so many seconds, as clients of Kubernetes do by themselves. Nothing was done.
+    #[must_use]
+    pub fn with_retry_after(mut self, seconds: u32) -> Self {
+        self.details.get_or_insert_default().retry_after_seconds = seconds;
+        self
+    }
+
     pub fn internal(why: impl fmt::Display) -> Self {
         let mut status = Self::new(Reason::InternalError, format!("Internal error occurred: {why}"));
         status.details = Some(Box::new(Details {

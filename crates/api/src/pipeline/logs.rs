@@ -51,6 +51,7 @@ impl Pipeline {
             return Err(Status::bad_request(format!("pod {} does not have a host assigned", request.pod)));
         }
         check_started(&pod, &request)?;
+        self.tunnels.reach(node).await?;
         let reply = self.tunnels.logs(node, request)?;
         Ok(LogStream { reply, shutdown: self.shutdown.clone() })
     }

@@ -52,7 +52,8 @@ impl Pipeline {
         check_command(&command)?;
         let found = self.find(user, &request, Subresource::Session("exec")).await?;
         let Found { node, container } = found;
-        self.open(&node, What::Exec(Exec { container: Some(container), command, streams: Some(streams(&request)) }))
+        let exec = Exec { container: Some(container), command, streams: Some(streams(&request)) };
+        self.open(&node, What::Exec(exec)).await
     }
 
     /// The input and output of a container's own process.
@@ -61,7 +62,8 @@ impl Pipeline {
     /// As [`Pipeline::exec`].
     pub async fn attach(&self, user: &User, request: ExecRequest) -> Result<PodSession, Status> {
         let Found { node, container } = self.find(user, &request, Subresource::Session("attach")).await?;
-        self.open(&node, What::Attach(Attach { container: Some(container), streams: Some(streams(&request)) }))
+        let attach = Attach { container: Some(container), streams: Some(streams(&request)) };
+        self.open(&node, What::Attach(attach)).await
     }
 
     /// A place for a client that wants connections to the pod's ports, before there is one.
@@ -93,7 +95,7 @@ impl Pipeline {
             pod_uid: text(&pod["metadata"]["uid"]),
             port: port.into(),
         };
-        self.open(&text(&pod["spec"]["nodeName"]), What::PortForward(forward))
+        self.open(&text(&pod["spec"]["nodeName"]), What::PortForward(forward)).await
     }
 
     async fn running_pod(
@@ -153,8 +155,9 @@ impl Pipeline {
         Ok(Found { node: text(&pod["spec"]["nodeName"]), container })
     }
 
-    fn open(&self, node: &str, what: What) -> Result<PodSession, Status> {
+    async fn open(&self, node: &str, what: What) -> Result<PodSession, Status> {
         let place = self.place()?;
+        self.tunnels.reach(node).await?;
         Ok(PodSession { session: self.tunnels.session(node, what)?, shutdown: self.shutdown.clone(), place })
     }
 
