@@ -99,15 +99,27 @@ pub async fn a_deployment_is_available(api: &Client, name: &str, replicas: i32) 
     .await
 }
 
+/// What the API lists, asked again while it does not answer.
+async fn listed(api: &Client, namespace: &str, selector: &ListOptions) -> anyhow::Result<Vec<Pod>> {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        match api.list::<Pod>(namespace, selector).await {
+            Ok(pods) => return Ok(pods.items),
+            Err(error) if Instant::now() > deadline => return Err(error.into()),
+            Err(_) => tokio::time::sleep(LOOK_INTERVAL).await,
+        }
+    }
+}
+
 /// The names and UIDs of the deployment's pods.
 ///
 /// # Errors
 /// When the API does not answer.
 pub async fn pods(api: &Client, deployment: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let selector = ListOptions::default().labels(format!("app={deployment}"));
-    let pods = api.list::<Pod>(NAMESPACE, &selector).await?;
+    let pods = listed(api, NAMESPACE, &selector).await?;
     let identity = |pod: Pod| (pod.metadata.name.unwrap_or_default(), pod.metadata.uid.unwrap_or_default());
-    Ok(pods.items.into_iter().map(identity).collect())
+    Ok(pods.into_iter().map(identity).collect())
 }
 
 /// Waits until a node is Ready.
@@ -130,7 +142,7 @@ pub async fn a_node_is_ready(api: &Client, name: &str) -> anyhow::Result<()> {
 /// When the API does not answer.
 pub async fn pods_on(api: &Client, node: &str) -> anyhow::Result<usize> {
     let selector = ListOptions::default().fields(format!("spec.nodeName={node}"));
-    Ok(api.list::<Pod>("", &selector).await?.items.len())
+    Ok(listed(api, "", &selector).await?.len())
 }
 
 /// Waits until `replicas` pods of the deployment are ready on nodes other than `node`.

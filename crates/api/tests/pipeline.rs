@@ -21,6 +21,9 @@ mod member;
 mod offered;
 #[path = "pipeline/pki.rs"]
 mod pki;
+#[path = "../../store/tests/etcd_v3/ports.rs"]
+#[expect(dead_code, reason = "the store's own tests use more of it")]
+mod ports;
 #[path = "pipeline/reads.rs"]
 mod reads;
 #[path = "pipeline/refusals.rs"]

@@ -30,6 +30,9 @@ mod names;
 mod objects;
 #[path = "rest/pod_parts.rs"]
 mod pod_parts;
+#[path = "../../store/tests/etcd_v3/ports.rs"]
+#[expect(dead_code, reason = "the store's own tests use more of it")]
+mod ports;
 #[path = "rest/refusals.rs"]
 mod refusals;
 #[path = "rest/roles.rs"]

@@ -168,10 +168,10 @@ fn now() -> Instant {
 mod tests {
     use super::*;
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_delayed_key_comes_when_it_is_due() {
         let queue = WorkQueue::new();
-        let started = Instant::now();
+        let started = tokio::time::Instant::now();
         queue.add_after("late", Duration::from_millis(60));
         queue.add_after("early", Duration::from_millis(20));
         assert_eq!(queue.next().await, Some("early"));

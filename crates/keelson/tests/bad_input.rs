@@ -23,6 +23,8 @@ fn run(cluster: &Cluster, program: &Path, arguments: &[&str], input: &str) -> Sa
         .args(arguments)
         .envs(variables)
         .env("KUBECACHEDIR", cluster.layout().home().join("kubectl-cache"))
+        // A few seconds by itself, which may be too little on a busy machine.
+        .envs([("ETCDCTL_DIAL_TIMEOUT", "60s"), ("ETCDCTL_COMMAND_TIMEOUT", "60s")])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -55,7 +57,7 @@ fn deployment(change: impl Fn(String) -> String) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_input_is_told_clearly_and_leaves_nothing() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
     objects(&cluster).await;
     stale_updates(&cluster);
     compacted_revisions(&cluster);
@@ -93,7 +95,7 @@ async fn objects(cluster: &Scratch) {
             }
         }
     }
-    let api = ready::client(cluster).expect("a client");
+    let api = ready::patient_client(cluster).expect("a client");
     let everything = ListOptions::default();
     let maps = api.list::<ConfigMap>("default", &everything).await.expect("a list").items;
     assert!(maps.iter().all(|map| map.metadata.name.as_deref() != Some("bad")), "something was left: {maps:?}");

@@ -10,8 +10,9 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use keelson::dev::{Scratch, Spec, ready, scratch};
 use keelson_client::{Client, Event, ListOptions, WatchOptions};
+use tokio::sync::oneshot::Sender;
 
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The objects that a file makes, as the clients name them, and how many pods run in the end.
@@ -26,8 +27,8 @@ const FILES: [(&str, &[&str], usize); 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manifests_work_as_they_are_by_every_client() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
-    let api = ready::client(&cluster).expect("a client");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
+    let api = ready::patient_client(&cluster).expect("a client");
     let tools = tools();
     let clients = [
         ("kubectl-1-32", tools.join("kubectl-1.32")),
@@ -132,7 +133,9 @@ impl Tool<'_> {
         let edited = folder.join("edited.yaml");
         std::fs::write(&edited, text.replace("springboot-kotlin-app:latest", "springboot-kotlin-app:2.0"))
             .expect("written");
-        let watched = tokio::spawn(fewest_ready(api.clone(), self.namespace.clone()));
+        let (begun, begins) = tokio::sync::oneshot::channel();
+        let watched = tokio::spawn(fewest_ready(api.clone(), self.namespace.clone(), begun));
+        tokio::time::timeout(WITHIN, begins).await.expect("the pods are listed").expect("no panic");
         let printed = self.apply(&edited);
         assert_eq!(
             printed,
@@ -147,30 +150,35 @@ impl Tool<'_> {
 }
 
 /// Watches the pods until both of the new image are ready and no old one is left; the fewest that were ready at once, and
-/// how many states of them were seen.
-async fn fewest_ready(api: Client, namespace: String) -> (usize, usize) {
+/// how many states of them were seen. Tells when it has seen what there is.
+async fn fewest_ready(api: Client, namespace: String, begun: Sender<()>) -> (usize, usize) {
     let options = WatchOptions::default().labels("app=springboot-kotlin-app");
     let mut changes = api.watch::<Pod>(&namespace, &options).await.expect("a watch");
-    let (mut pods, mut fewest, mut looks, mut complete) = (BTreeMap::new(), usize::MAX, 0, false);
+    let (mut pods, mut fewest, mut looks, mut begun) = (BTreeMap::new(), usize::MAX, 0, Some(begun));
     loop {
         let batch = changes.next().await.expect("changes").expect("the watch goes on");
+        // However many come at once, each is a state of its own.
         for event in batch.events {
             let name = event.object().metadata.name.clone();
             match event {
                 Event::Added(pod) | Event::Modified(pod) => drop(pods.insert(name, pod)),
                 Event::Deleted(_) => drop(pods.remove(&name)),
             }
+            if begun.is_some() {
+                continue;
+            }
+            let ready: Vec<&Pod> = pods.values().filter(|pod| is_ready(pod)).collect();
+            fewest = fewest.min(ready.len());
+            looks += 1;
+            let new = ready.iter().filter(|pod| image(pod) == Some("springboot-kotlin-app:2.0")).count();
+            if new == 2 && pods.len() == 2 {
+                return (fewest, looks);
+            }
         }
-        complete |= batch.initial_events_end;
-        if !complete {
-            continue;
-        }
-        let ready: Vec<&Pod> = pods.values().filter(|pod| is_ready(pod)).collect();
-        fewest = fewest.min(ready.len());
-        looks += 1;
-        let new = ready.iter().filter(|pod| image(pod) == Some("springboot-kotlin-app:2.0")).count();
-        if new == 2 && pods.len() == 2 {
-            return (fewest, looks);
+        if batch.initial_events_end
+            && let Some(begun) = begun.take()
+        {
+            begun.send(()).expect("the test goes on");
         }
     }
 }

@@ -15,12 +15,13 @@ const MUCH: usize = 3 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_work_by_every_kubectl() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
     let newest = Kubectl { program: tools().join("kubectl-1.37"), cluster: &cluster, context: "keelson", spdy: false };
     newest.run(&["run", "p", "--image=nginx:1", "--port=80", "--env=COLOR=blue"]);
     newest.run(&["run", "broken", "--image=nginx:does-not-exist"]);
     newest.run(&["run", "debugged", "--image=nginx:1"]);
-    newest.run(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/p", "pod/debugged"]);
+    newest.run(&["wait", "--for=condition=Ready", "--timeout=120s", "pod/p", "pod/debugged"]);
+    newest.run(&["wait", "--for=condition=PodScheduled", "--timeout=120s", "pod/broken"]);
     for (name, context) in [("kubectl-1.32", "keelson"), ("kubectl-1.35", "keelson-m2"), ("kubectl-1.37", "keelson-m3")]
     {
         for spdy in [false, true] {
@@ -220,8 +221,9 @@ impl Kubectl<'_> {
         read_until(&mut output, "/ # ");
         stdin.write_all(b"echo $COLOR-$COLOR\r").expect("is read");
         read_until(&mut output, "blue-blue\r\n/ # ");
-        stdin.write_all(b"sleep 1000\r").expect("is read");
-        read_until(&mut output, "sleep 1000\r\n");
+        // What is typed is shown before it is begun.
+        stdin.write_all(b"echo begun; sleep 1000\r").expect("is read");
+        read_until(&mut output, "begun\r\n");
         stdin.write_all(&[3]).expect("is read");
         read_until(&mut output, "^C\r\n/ # ");
         stdin.write_all(b"exit 5\r").expect("is read");
@@ -242,7 +244,7 @@ impl Kubectl<'_> {
 
     fn loses_its_pod(&self) {
         self.run(&["run", "short", "--image=nginx:1"]);
-        self.run(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/short"]);
+        self.run(&["wait", "--for=condition=Ready", "--timeout=120s", "pod/short"]);
         let mut session = self.start(&["exec", "short", "--", "sh", "-c", "echo begun; sleep 1000"]);
         wait_for(session.0.stdout.take().expect("is piped"), "begun").expect("begins");
         self.run(&["delete", "pod", "short", "--now"]);

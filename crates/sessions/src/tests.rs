@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{Channel, DATA_BYTES_MAX, Frame, Full, Outcome, Sessions, WINDOW_BYTES};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(120);
 
 /// Two ends, each fed by what the other sends.
 fn pair() -> (Sessions<SessionFrame>, Sessions<SessionFrame>) {

@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
+use crate::ports::free_address;
 use crate::{pki, stored};
 
 /// Whatever is waited for comes within this, or the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running member. Stops when dropped.
 pub struct Member {
@@ -36,11 +37,6 @@ pub struct Member {
     _folder: tempfile::TempDir,
 }
 
-fn free_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("binds");
-    listener.local_addr().expect("has an address")
-}
-
 impl Member {
     pub async fn start() -> Member {
         Member::start_with(|_| {}).await
@@ -52,7 +48,7 @@ impl Member {
         let authority = pki::Authority::new("test CA");
         let files = authority.server_files(folder.path());
         let store_tls = Tls { ca: files.ca.clone(), certificate: files.certificate.clone(), key: files.key.clone() };
-        let (peer, store) = (free_port(), free_port());
+        let (peer, store) = (free_address(), free_address());
         let peers = vec![Peer { name: "m1".to_owned(), address: peer.to_string() }];
         let mut options =
             keelson_store::Options::new("m1", folder.path().join("data"), peers, peer, store, store_tls.clone());

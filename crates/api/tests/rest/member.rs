@@ -18,10 +18,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::ports::free_address;
 use crate::stored;
 
 /// How long anything may take before the test fails.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Member {
     router: Router,
@@ -116,7 +117,7 @@ impl Member {
     async fn bind() -> (Member, Service) {
         let folder = tempfile::tempdir().expect("a folder");
         let files = certificates(folder.path());
-        let peer_address = free_port();
+        let peer_address = free_address();
         let store_options = keelson_store::Options {
             insecure_store: true,
             min_free_disk_bytes: 0,
@@ -127,7 +128,7 @@ impl Member {
                 folder.path().join("data"),
                 vec![keelson_store::Peer { name: "m1".to_owned(), address: peer_address.to_string() }],
                 peer_address,
-                free_port(),
+                free_address(),
                 keelson_store::Tls {
                     ca: files.ca.clone(),
                     certificate: files.certificate.clone(),
@@ -259,11 +260,6 @@ impl Lines {
             }
         }
     }
-}
-
-fn free_port() -> SocketAddr {
-    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-    listener.local_addr().expect("an address")
 }
 
 /// A CA that signed one certificate for everything.

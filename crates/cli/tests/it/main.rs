@@ -44,7 +44,7 @@ async fn keelctl_with(api: Option<SocketAddr>, arguments: &[&str], input: &str, 
     // A command that reads nothing closes its end.
     let _unread = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let output = tokio::time::timeout(Duration::from_secs(30), child.wait_with_output()).await;
+    let output = tokio::time::timeout(Duration::from_secs(120), child.wait_with_output()).await;
     let output = output.expect("keelctl ends").expect("its output is read");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("it is text");
     Run { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

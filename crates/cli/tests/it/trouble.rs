@@ -1,14 +1,15 @@
 //! Errors say what to do next, and how bad it is by the exit code.
 
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::keelctl;
 
 #[tokio::test]
 async fn nobody_there() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    drop(listener);
+    // Bound, so that nobody else gets the port, and not listened on.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("it is bound");
     let run = keelctl(Some(address), &["get", "pods"], "").await;
     assert_eq!(run.code, Some(1));
     assert!(run.err.contains(&format!("no member of the control plane is available at {address}")), "{}", run.err);

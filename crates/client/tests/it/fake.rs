@@ -13,7 +13,7 @@ use keelson_client::{Client, Options, proto};
 use parking_lot::Mutex;
 use prost::Message;
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, watch};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -21,7 +21,7 @@ use tonic::transport::server::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 /// How long a test waits for what must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The answer to one unary call.
 pub enum Answer {
@@ -146,13 +146,17 @@ pub async fn freezable(member: SocketAddr) -> (SocketAddr, watch::Sender<bool>) 
 
 /// A port that nobody listens on.
 pub async fn dead_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    listener.local_addr().expect("the listener is bound")
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = socket.local_addr().expect("the socket is bound");
+    // As long as the process has it, nobody else gets the port.
+    std::mem::forget(socket);
+    address
 }
 
 pub fn client(addresses: &[SocketAddr]) -> Client {
     let options = Options {
-        request_timeout: Duration::from_secs(5),
+        request_timeout: PATIENCE,
         unreachable_timeout: Duration::from_millis(300),
         ..Options::new(addresses.iter().map(ToString::to_string))
     };

@@ -81,6 +81,14 @@ pub enum SpecError {
 }
 
 impl Spec {
+    /// For tests in which nobody is to be lost: a machine that is too busy to renew the leases of nodes for some seconds moves no
+    /// pods.
+    #[must_use]
+    pub fn undisturbed() -> Self {
+        let server_arguments = ["--node-monitor-grace-seconds", "600"].map(str::to_owned).into();
+        Self { server_arguments, ..Self::default() }
+    }
+
     /// Checks the bounds.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ use super::layout::ProcessLayout;
 /// How long a process has to end after SIGTERM before it is killed: a leader hands over within a heartbeat or two, and a
 /// flush of full memtables takes about a second.
 const TERMINATION_GRACE: Duration = Duration::from_secs(10);
+/// A killed process ends when the kernel has written what it was about to write, which a busy disk may hold up.
+const KILLED_WITHIN: Duration = Duration::from_secs(120);
 /// How often a process is looked at while its end is awaited.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// What the kernel counts processor time in for programs: a hundredth of a second, whatever it was built with.
@@ -184,7 +186,7 @@ impl Process {
     /// When it does not run, or does not end.
     pub fn kill(&self) -> Result<(), Error> {
         self.signal(Signal::KILL)?;
-        self.wait_for_end(TERMINATION_GRACE)
+        self.wait_for_end(KILLED_WITHIN)
     }
 
     /// Asks it to end and kills it when it does not. Does nothing when it does not run.

@@ -14,15 +14,29 @@ use super::cluster::Cluster;
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// How long one question may take; short, because during start-up the answer is often that nobody is there.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// The same when nobody asks again.
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// A client of the cluster's API as the administrator, over all members.
+/// A client of the cluster's API as the administrator, over all members, for questions that are asked again.
 ///
 /// # Errors
 /// When a certificate cannot be read.
 pub fn client(cluster: &Cluster) -> anyhow::Result<Client> {
+    client_within(cluster, QUESTION_TIMEOUT)
+}
+
+/// The same for those that are asked once, on a machine that is busy with other tests.
+///
+/// # Errors
+/// When a certificate cannot be read.
+pub fn patient_client(cluster: &Cluster) -> anyhow::Result<Client> {
+    client_within(cluster, PATIENT_TIMEOUT)
+}
+
+fn client_within(cluster: &Cluster, timeout: Duration) -> anyhow::Result<Client> {
     let options = Options {
-        request_timeout: QUESTION_TIMEOUT,
-        unreachable_timeout: QUESTION_TIMEOUT,
+        request_timeout: timeout,
+        unreachable_timeout: timeout,
         tls: Some(tls(&cluster.api_certificate("admin"))?),
         ..Options::new(cluster.spec().api_endpoints())
     };

@@ -10,9 +10,11 @@ use anyhow::Context;
 use super::{Cluster, Spec, ready};
 
 /// How long a scratch cluster may take to become ready, on a machine that is busy with other tests.
-pub const READY_WITHIN: Duration = Duration::from_secs(90);
+pub const READY_WITHIN: Duration = Duration::from_secs(180);
 /// Ports of one member are ten apart from the next one's.
 const PORTS_PER_MEMBER: u16 = 10;
+/// How many places are looked at for free ports.
+const PLACES: usize = 200;
 
 /// A cluster that is ended and erased when dropped.
 pub struct Scratch {
@@ -139,10 +141,10 @@ pub fn folder() -> anyhow::Result<PathBuf> {
 /// When there are none.
 pub fn free_ports(count: u16) -> anyhow::Result<u16> {
     static HANDED_OUT: AtomicU16 = AtomicU16::new(0);
-    let before = HANDED_OUT.fetch_add(count, Ordering::Relaxed) % 2_000;
-    let first = 20_000 + u16::try_from(std::process::id() % 80).unwrap_or(0) * 100 + before;
-    (first..32_000 - count)
-        .step_by(usize::from(count))
+    let first = 20_000 + u16::try_from(std::process::id() % 80).unwrap_or(0) * 100;
+    // What is passed over, because somebody has it, is handed out as well: the next thread must not find the same ports behind it.
+    (0..PLACES)
+        .map(|_| first + HANDED_OUT.fetch_add(count, Ordering::Relaxed) % 2_000)
         .find(|base| (*base..base + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()))
-        .context("no free ports between 20000 and 32000")
+        .context("no free ports between 20000 and 30000")
 }

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -13,6 +14,8 @@ use crate::{MEMBERS, Program, beside, cluster, text, tool};
 
 /// What may take so long on a busy machine at most.
 const PATIENCE: &str = "120s";
+/// The same for what is looked at until it is so.
+const WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn charts_live_their_life_by_helm_3_and_helm_4() {
@@ -108,6 +111,14 @@ impl Helm<'_> {
         self.kubectl.run(&["--namespace", self.namespace, "get", object, "-o", &format!("jsonpath={{{path}}}")])
     }
 
+    /// What a controller writes behind what helm waits for.
+    #[track_caller]
+    fn comes_to_say(&self, object: &str, path: &str, expected: &str) {
+        let deadline = Instant::now() + WITHIN;
+        while Instant::now() < deadline && self.get(object, path) != expected {}
+        self.says(object, path, expected);
+    }
+
     #[track_caller]
     fn says(&self, object: &str, path: &str, expected: &str) {
         assert_eq!(self.get(object, path), expected, "{}: {object} {path}", self.namespace);
@@ -122,7 +133,7 @@ impl Helm<'_> {
     fn lives_and_goes(&self) {
         let installed = self.waits("install g CHART --create-namespace");
         assert!(installed.contains("STATUS: deployed") && installed.contains("greets with hello"), "{installed}");
-        self.says("deployment/g", ".status.readyReplicas", "2");
+        self.comes_to_say("deployment/g", ".status.readyReplicas", "2");
         self.says("pod/g-pre-install", ".status.phase", "Succeeded");
         self.says("configmap/g", ".data.api", "true");
         self.says(&self.greeting("g"), ".spec.text", "hello");
@@ -132,7 +143,7 @@ impl Helm<'_> {
 
         let upgraded = self.waits("upgrade g CHART --set replicas=3,greeting=ahoy");
         assert!(upgraded.contains("REVISION: 2") && upgraded.contains("greets with ahoy"), "{upgraded}");
-        self.says("deployment/g", ".status.readyReplicas", "3");
+        self.comes_to_say("deployment/g", ".status.readyReplicas", "3");
         self.says("configmap/g", ".data.greeting", "ahoy");
         self.says(&self.greeting("g"), ".spec.text", "ahoy");
         self.says("pod/g-post-upgrade", ".status.phase", "Succeeded");
@@ -143,7 +154,7 @@ impl Helm<'_> {
 
         self.waits("rollback g 1");
         assert_eq!(self.history("g"), ["superseded", "superseded", "deployed"]);
-        self.says("deployment/g", ".status.readyReplicas", "2");
+        self.comes_to_say("deployment/g", ".status.readyReplicas", "2");
         self.says("configmap/g", ".data.greeting", "hello");
         self.says(&self.greeting("g"), ".spec.text", "hello");
 
@@ -161,8 +172,11 @@ impl Helm<'_> {
         assert_eq!(self.json("list"), serde_json::json!([]));
         let kinds = format!("{KINDS},greetings.{}", group(self.namespace));
         let left =
-            self.kubectl.run(&["--namespace", self.namespace, "get", "-l", "app.kubernetes.io/instance=g", &kinds]);
-        assert_eq!(left, "", "only the pods of its hooks stay, which are nobody's");
+            || self.kubectl.run(&["--namespace", self.namespace, "get", "-l", "app.kubernetes.io/instance=g", &kinds]);
+        // What nobody has made but a controller goes behind its owner.
+        let deadline = Instant::now() + WITHIN;
+        while Instant::now() < deadline && !left().is_empty() {}
+        assert_eq!(left(), "", "only the pods of its hooks stay, which are nobody's");
     }
 
     fn refuses(&self) {

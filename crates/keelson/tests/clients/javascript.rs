@@ -10,7 +10,7 @@ async fn usual_programs_run_by_the_client_of_javascript() {
         ["objects.test.mjs", "watches.test.mjs", "sessions.test.mjs"].map(|name| beside("javascript").join(name));
     let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
     // What does not end has failed.
-    let mut arguments = vec!["--test", "--test-concurrency=1", "--test-timeout=240000", "--test-reporter=spec"];
+    let mut arguments = vec!["--test", "--test-concurrency=1", "--test-timeout=600000", "--test-reporter=spec"];
     arguments.extend(files.iter().map(AsRef::as_ref));
     let output = node.output(&arguments);
     let told = text(&output.stdout) + &text(&output.stderr);

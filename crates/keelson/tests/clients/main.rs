@@ -15,7 +15,7 @@ use keelson::dev::{Scratch, Spec};
 const MEMBERS: [&str; 3] = ["keelson", "keelson-m2", "keelson-m3"];
 
 async fn cluster() -> Scratch {
-    Scratch::start(Spec::default()).await.expect("the cluster becomes ready")
+    Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready")
 }
 
 /// What `scripts/install test` has installed under this path.
@@ -51,6 +51,8 @@ impl Program<'_> {
         ] {
             command.env(variable, home.join(folder));
         }
+        // A few seconds by itself, which may be too little on a busy machine.
+        command.envs([("ETCDCTL_DIAL_TIMEOUT", "60s"), ("ETCDCTL_COMMAND_TIMEOUT", "60s")]);
         command
     }
 

@@ -8,14 +8,16 @@ mod running;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keelson::dev::{Scratch, Spec};
 use running::{PATIENCE, Running};
 
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn everyday_commands_work_by_every_kubectl() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
     for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
         let kubectl = Kubectl::new(tools().join(name), &cluster, name.replace('.', "-"));
         kubectl.everyday();
@@ -29,7 +31,7 @@ async fn everyday_commands_work_by_every_kubectl() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn custom_kinds_work_by_every_kubectl() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
     for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
         let kubectl = Kubectl::new(tools().join(name), &cluster, name.replace('.', "-"));
         kubectl.custom_kinds();
@@ -39,7 +41,7 @@ async fn custom_kinds_work_by_every_kubectl() {
 /// Every other command, each kubectl by another member and with a node of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_verb_works_by_every_kubectl() {
-    let cluster = Scratch::start(Spec::default()).await.expect("the cluster becomes ready");
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
     for (name, context, node) in [
         ("kubectl-1.32", "keelson", "node-1"),
         ("kubectl-1.35", "keelson-m2", "node-2"),
@@ -95,7 +97,7 @@ impl Kubectl<'_> {
         let mut command = self.command(arguments);
         let output =
             command.output().unwrap_or_else(|error| panic!("{} does not run: {error}", self.program.display()));
-        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned() + &without_notes(&output.stderr);
         (output.status.success(), printed)
     }
 
@@ -145,7 +147,14 @@ impl Kubectl<'_> {
                 return;
             }
             assert!(Instant::now() < deadline, "{} {line} still prints {printed}", self.program.display());
+            pause();
         }
+    }
+
+    /// Runs a command line until it prints exactly this.
+    #[track_caller]
+    fn comes_to_say(&self, line: &str, expected: &str) {
+        self.comes_to(line, |printed| printed.trim_end() == expected);
     }
 
     /// Writes a file for it.
@@ -183,13 +192,15 @@ impl Kubectl<'_> {
         self.says("annotate configmap m why=so", "configmap/m annotated");
         self.says("label configmap m is=here", "configmap/m labeled");
         self.says("get configmap m -o jsonpath={.metadata.annotations.why}{.metadata.labels.is}", "sohere");
+        // What was never rolled out is no revision, to which one could go back.
+        self.shows("rollout status deployment d --timeout=120s", &["successfully rolled out"]);
         self.says("set image deployment d nginx=nginx:2", "deployment.apps/d image updated");
         let rolled = self.run(&["rollout", "status", "deployment", "d"]);
         assert!(rolled.contains("successfully rolled out"), "{rolled}");
         let history = self.run(&["rollout", "history", "deployment", "d"]);
         assert!(history.contains("REVISION"), "{history}");
         self.says("rollout undo deployment d", "deployment.apps/d rolled back");
-        self.says("wait --for=condition=Available --timeout=60s deployment d", "deployment.apps/d condition met");
+        self.says("wait --for=condition=Available --timeout=120s deployment d", "deployment.apps/d condition met");
         let described = self.run(&["describe", "deployment", "d"]);
         assert!(described.contains("nginx:1") && described.contains("1 desired"), "{described}");
         let described = self.run(&["describe", "configmap", "m"]);
@@ -272,7 +283,7 @@ impl Kubectl<'_> {
         let container = format!(r#"{{"name":"p","image":"i:1","resources":{resources},"resizePolicy":{policy}}}"#);
         let spec = format!(r#"--overrides={{"spec":{{"containers":[{container}]}}}}"#);
         kubectl.run(&["run", "p", "--image=i:1", &spec]);
-        kubectl.says("wait --for=condition=Ready --timeout=60s pod/p", "pod/p condition met");
+        kubectl.says("wait --for=condition=Ready --timeout=120s pod/p", "pod/p condition met");
         let resize = |requests: &str| {
             let patch =
                 format!(r#"{{"spec":{{"containers":[{{"name":"p","resources":{{"requests":{requests}}}}}]}}}}"#);
@@ -280,28 +291,28 @@ impl Kubectl<'_> {
         };
         resize(r#"{"cpu":"200m"}"#);
         kubectl.says(
-            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=200m --timeout=60s pod/p",
+            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=200m --timeout=120s pod/p",
             "pod/p condition met",
         );
         kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].restartCount}", "0");
         resize(r#"{"memory":"128Mi"}"#);
         kubectl.says(
-            "wait --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=60s pod/p",
+            "wait --for=jsonpath={.status.containerStatuses[0].restartCount}=1 --timeout=120s pod/p",
             "pod/p condition met",
         );
-        kubectl.says("wait --for=condition=Ready --timeout=60s pod/p", "pod/p condition met");
-        kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].allocatedResources.memory}", "128Mi");
+        kubectl.says("wait --for=condition=Ready --timeout=120s pod/p", "pod/p condition met");
+        kubectl.comes_to_say("get pod p -o jsonpath={.status.containerStatuses[0].allocatedResources.memory}", "128Mi");
         // More than the node has.
         resize(r#"{"cpu":"1000"}"#);
-        kubectl.says("wait --for=condition=PodResizePending --timeout=60s pod/p", "pod/p condition met");
-        kubectl.says("get pod p -o jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}", "Infeasible");
+        kubectl.says("wait --for=condition=PodResizePending --timeout=120s pod/p", "pod/p condition met");
+        kubectl.comes_to_say(&format!("get pod p -o {PENDING}"), "Infeasible");
         kubectl.says("get pod p -o jsonpath={.status.containerStatuses[0].resources.requests.cpu}", "200m");
         resize(r#"{"cpu":"100m"}"#);
         kubectl.says(
-            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=100m --timeout=60s pod/p",
+            "wait --for=jsonpath={.status.containerStatuses[0].resources.requests.cpu}=100m --timeout=120s pod/p",
             "pod/p condition met",
         );
-        kubectl.says("get pod p -o jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}", "");
+        kubectl.comes_to_say(&format!("get pod p -o {PENDING}"), "");
         kubectl.says("get pod p --subresource=resize -o jsonpath={.spec.containers[0].resources.requests.cpu}", "100m");
         let removed = r#"{"spec":{"containers":[{"name":"p","resources":{"requests":{"cpu":null}}}]}}"#;
         let (well, told) = kubectl.try_run(&["patch", "pod", "p", "--subresource=resize", "--patch", removed]);
@@ -422,7 +433,8 @@ impl Kubectl<'_> {
         let own = format!("crontab.{group}/a");
 
         kubectl.says(&format!("apply -f {definition}"), &format!("{crd} created"));
-        kubectl.says(&format!("wait --for=condition=Established --timeout=60s {crd}"), &format!("{crd} condition met"));
+        kubectl
+            .says(&format!("wait --for=condition=Established --timeout=120s {crd}"), &format!("{crd} condition met"));
         kubectl.says(&format!("apply -f {object}"), &format!("{own} created"));
         kubectl.says(&format!("apply -f {object}"), &format!("{own} unchanged"));
         kubectl.says(&format!("apply -f {definition}"), &format!("{crd} unchanged"));
@@ -457,7 +469,7 @@ impl Kubectl<'_> {
         kubectl.says(&format!("apply -f {object}"), &format!("{own} created"));
         kubectl.custom_owners(&group, write);
         kubectl.says(&format!("apply -f {object}"), &format!("{own} created"));
-        kubectl.run(&["delete", "--timeout=60s", &crd]);
+        kubectl.run(&["delete", "--timeout=120s", &crd]);
         let (well, unknown) = kubectl.try_run(&["get", &format!("crontabs.{group}")]);
         // By what it remembers of discovery, or by asking again.
         let words = ["the server doesn't have a resource type", "the server could not find the requested resource"];
@@ -488,7 +500,7 @@ impl Kubectl<'_> {
             &format!("crontabs.{group}/a"),
         );
         owned("below.yaml", &CRON_TAB.replace("GROUP", group), "below", "configmap/owned");
-        self.run(&["delete", "crontab", "a", "--cascade=foreground", "--timeout=60s"]);
+        self.run(&["delete", "crontab", "a", "--cascade=foreground", "--timeout=120s"]);
         for gone in ["crontab/a", "configmap/owned", "crontab/below"] {
             let (well, told) = self.try_run(&["get", gone]);
             assert!(!well && told.contains("not found"), "{gone} went before its owner: {told}");
@@ -502,7 +514,7 @@ impl Kubectl<'_> {
             &format!("crontabs.{group}/a"),
         );
         self.run(&["delete", "crontab", "a"]);
-        self.run(&["wait", "--for=delete", "configmap/owned", "--timeout=60s"]);
+        self.run(&["wait", "--for=delete", "configmap/owned", "--timeout=120s"]);
     }
 
     fn access(&self) {
@@ -552,6 +564,23 @@ impl Kubectl<'_> {
         if is_before(&self.program, "1.34") { String::new() } else { format!(" from {} namespace", self.namespace) }
     }
 }
+
+/// What kubectl's own libraries note of their work, such as that they have waited, and no command prints.
+fn without_notes(stderr: &[u8]) -> String {
+    let is_note = |line: &str| {
+        line.strip_prefix('I').is_some_and(|rest| rest.len() > 5 && rest.as_bytes()[..4].iter().all(u8::is_ascii_digit))
+    };
+    String::from_utf8_lossy(stderr).split_inclusive('\n').filter(|line| !is_note(line)).collect()
+}
+
+/// Between two looks: each is a process of its own, and what is waited for needs the processors, too.
+#[expect(clippy::disallowed_methods, reason = "the test's own thread runs no tasks, and waits on a condition")]
+fn pause() {
+    std::thread::sleep(LOOK_INTERVAL);
+}
+
+/// Why a resize waits.
+const PENDING: &str = "jsonpath={.status.conditions[?(@.type=='PodResizePending')].reason}";
 
 const CRON_TABS: &str = r#"
 apiVersion: apiextensions.k8s.io/v1

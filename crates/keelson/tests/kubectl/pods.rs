@@ -96,10 +96,12 @@ impl Kubectl<'_> {
     fn describes(&self) {
         let node = self.run(&["get", "pod", "p", "-o", "jsonpath={.spec.nodeName}"]);
         let own = &self.namespace;
-        // Events are written behind what they tell of.
-        self.comes_to("describe pod p", |printed| printed.contains("Started container p"));
-        let host = format!("Node: {node}/");
+        // Events are written behind what they tell of, by whom they come from.
         let assigned = format!("Successfully assigned {own}/p to {node}");
+        self.comes_to("describe pod p", |printed| {
+            [&*assigned, "Started container p"].iter().all(|words| printed.contains(words))
+        });
+        let host = format!("Node: {node}/");
         let lines = [
             &*host,
             "Status: Running",

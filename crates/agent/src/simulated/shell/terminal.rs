@@ -148,6 +148,6 @@ mod tests {
                 () = interrupt.notified() => {}
             }
         };
-        tokio::time::timeout(std::time::Duration::from_secs(10), interrupted).await.expect("is interrupted");
+        tokio::time::timeout(std::time::Duration::from_secs(120), interrupted).await.expect("is interrupted");
     }
 }

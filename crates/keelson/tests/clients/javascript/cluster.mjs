@@ -11,7 +11,7 @@ const require = createRequire(join(process.env.KEELSON_TOOLS, 'javascript', 'her
 export const k8s = await import(pathToFileURL(require.resolve('@kubernetes/client-node')));
 
 // What may take so long on a busy machine at most.
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 const LOOK_INTERVAL_MS = 20;
 
 export const members = ['keelson', 'keelson-m2', 'keelson-m3'].map((context) => {

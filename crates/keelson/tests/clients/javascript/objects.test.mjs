@@ -26,9 +26,16 @@ test('a deployment lives', async (t) => {
   await assert.rejects(three.apps.replaceNamespacedDeployment({ name: 'd', namespace, body: made }), (error) => {
     return error.code === 409 && told(error).reason === 'Conflict';
   });
-  const scale = await three.apps.readNamespacedDeploymentScale({ name: 'd', namespace });
-  scale.spec.replicas = 3;
-  await three.apps.replaceNamespacedDeploymentScale({ name: 'd', namespace, body: scale });
+  await until('it is scaled', async () => {
+    const scale = await three.apps.readNamespacedDeploymentScale({ name: 'd', namespace });
+    scale.spec.replicas = 3;
+    try {
+      return await three.apps.replaceNamespacedDeploymentScale({ name: 'd', namespace, body: scale });
+    } catch (refused) {
+      // The controller was faster with its status.
+      assert.equal(refused.code, 409);
+    }
+  });
   await until('three replicas are ready', () => ready(3));
   const pods = await one.core.listNamespacedPod({ namespace, labelSelector: 'app=d' });
   assert.deepEqual(pods.items.map((pod) => pod.status.phase), ['Running', 'Running', 'Running']);

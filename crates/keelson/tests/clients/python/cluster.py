@@ -8,7 +8,7 @@ import unittest
 from kubernetes import client, config
 
 # What may take so long on a busy machine at most.
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 LOOK_INTERVAL_SECONDS = 0.02
 MEMBERS = ["keelson", "keelson-m2", "keelson-m3"]
 

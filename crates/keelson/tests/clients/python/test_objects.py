@@ -21,9 +21,17 @@ class Objects(InNamespace):
             return status.ready_replicas == replicas and status.updated_replicas == replicas
 
         until(lambda: ready(2), "two replicas are ready")
-        scale = three.apps.read_namespaced_deployment_scale("d", self.namespace)
-        scale.spec.replicas = 3
-        three.apps.replace_namespaced_deployment_scale("d", self.namespace, scale)
+
+        def scaled():
+            scale = three.apps.read_namespaced_deployment_scale("d", self.namespace)
+            scale.spec.replicas = 3
+            try:
+                return three.apps.replace_namespaced_deployment_scale("d", self.namespace, scale)
+            except client.ApiException as refused:
+                # The controller was faster with its status.
+                self.assertEqual(refused.status, 409)
+
+        until(scaled, "it is scaled")
         until(lambda: ready(3), "three replicas are ready")
 
         # One that was read before is not written over what came since.

@@ -16,7 +16,7 @@ use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 
 /// What may take so long on a busy machine at most.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 const MEMBERS: [&str; 3] = ["keelson", "keelson-m2", "keelson-m3"];
 

@@ -262,7 +262,7 @@ mod tests {
             assert_eq!(stream.read().await, Some(Bytes::from_static(b"x")));
             assert!(stream.reset.try_recv().is_err(), "the end of one way is not that of both");
             assert!(reading.take(Frame::Reset { stream: 1 }).await.expect("goes on"));
-            assert_eq!(tokio::time::timeout(Duration::from_secs(10), &mut stream.reset).await, Ok(Ok(())));
+            assert_eq!(tokio::time::timeout(Duration::from_secs(120), &mut stream.reset).await, Ok(Ok(())));
             assert_eq!(stream.read().await, None);
         }
     }
@@ -278,6 +278,6 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), broken).await.expect("is noticed");
+        tokio::time::timeout(Duration::from_secs(120), broken).await.expect("is noticed");
     }
 }
