@@ -94,7 +94,12 @@ fn a_backup_becomes_a_cluster_of_three_that_can_grow_and_lose_a_folder() {
     // Whoever comes later has no backup, and gets what was in it nevertheless: by adding, and after losing its folder.
     let place = new.prepare_joiner();
     let url = new.peer_url(place);
-    new.on(leader, handle.member_add(vec![url], false)).expect("it is added");
+    // Not before all are heard of, which may take a moment.
+    eventually("it is added", || match new.on(leader, handle.member_add(vec![url.clone()], false)) {
+        Ok(_) => Some(()),
+        Err(Error::NotEnoughStarted | Error::NoLeader | Error::Unhealthy) => None,
+        Err(error) => panic!("it is refused: {error}"),
+    });
     new.start_member(place);
     let joined = new.handle(place);
     eventually("it has everything", || (joined.revision() > revision).then_some(()));

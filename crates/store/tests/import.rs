@@ -85,7 +85,7 @@ async fn all(channel: Channel, revision: i64) -> RangeResponse {
 fn options(file: &Path, endpoints: &[String]) -> import::Options {
     let mut options = import::Options::new(file, endpoints.to_vec());
     (options.page_bytes, options.flush_bytes) = (4096, 1);
-    options.patience = Duration::from_secs(5);
+    options.patience = common::PATIENCE;
     options
 }
 

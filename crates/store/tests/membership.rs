@@ -92,6 +92,14 @@ fn add(cluster: &mut Cluster, learner: bool) -> (usize, u64) {
     (place, id)
 }
 
+/// An answer other than that too few members answered in time, which is all that may be wrong on a busy machine.
+fn unless_busy<T>(mut ask: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    eventually("an answer", || match ask() {
+        Err(Error::NoLeader | Error::Unhealthy) => None,
+        answer => Some(answer),
+    })
+}
+
 /// Waits until `asked` counts exactly these as voters, by what consensus says.
 fn await_voters(cluster: &Cluster, asked: usize, expected: usize) {
     eventually("consensus follows", || {
@@ -182,8 +190,8 @@ fn a_dead_member_is_replaced_under_writes() {
     cluster.kill(dead);
     let asked = cluster.running()[0];
     // The founders' names are known from the start, so a dead one counts as one that has started.
-    let members = cluster.on(asked, cluster.handle(asked).member_remove(dead_id)).expect("it is removed");
-    assert_eq!(members.len(), 2);
+    let members = unless_busy(|| cluster.on(asked, cluster.handle(asked).member_remove(dead_id)));
+    assert_eq!(members.expect("it is removed").len(), 2);
     writer.goes_on();
     let (place, id) = add(&mut cluster, false);
     assert_ne!(id, dead_id);
@@ -229,7 +237,8 @@ fn a_learner_follows_without_a_vote_until_it_is_promoted() {
     // Added and not started: too early.
     let place = cluster.prepare_joiner();
     let url = cluster.peer_url(place);
-    let (id, _) = cluster.on(asked, handle.member_add(vec![url.clone()], true)).expect("it is added");
+    let added = unless_busy(|| cluster.on(asked, handle.member_add(vec![url.clone()], true)));
+    let (id, _) = added.expect("it is added");
     let early = cluster.on(asked, handle.member_promote(id));
     assert!(matches!(early, Err(Error::LearnerNotReady)), "{early:?}");
     let second = cluster.on(asked, handle.member_add(vec!["https://127.0.0.1:1".to_owned()], true));
@@ -247,8 +256,10 @@ fn a_learner_follows_without_a_vote_until_it_is_promoted() {
     let learner = cluster.handle(place);
     eventually("the learner knows that it is one", || learner.is_learner().then_some(()));
     eventually("it follows", || (learner.revision() >= handle.revision()).then_some(()));
-    let statuses = cluster.on(asked, handle.member_statuses());
-    assert_eq!(statuses.iter().filter(|status| status.voter).count(), 3);
+    eventually("three voters", || {
+        let statuses = cluster.on(asked, handle.member_statuses());
+        (statuses.iter().filter(|status| status.voter).count() == 3).then_some(())
+    });
     // It cannot lead.
     let moved = cluster.on(asked, handle.move_leader(Some(id)));
     assert!(matches!(moved, Err(Error::BadTransferee)), "{moved:?}");
@@ -262,7 +273,7 @@ fn a_learner_follows_without_a_vote_until_it_is_promoted() {
     await_voters(&cluster, place, 4);
     eventually("it knows that it is none any more", || (!learner.is_learner()).then_some(()));
     drop((handle, learner));
-    cluster.on(place, cluster.handle(place).move_leader(Some(id))).expect("it can lead");
+    eventually("it can lead", || cluster.on(place, cluster.handle(place).move_leader(Some(id))).ok());
     check_content(&cluster, 0);
 }
 
@@ -340,7 +351,10 @@ fn what_would_cost_the_quorum_is_refused() {
     let leader = cluster.leader();
     let alive = cluster.running().into_iter().find(|member| *member != leader).expect("a follower");
     let id = cluster.handle(alive).member_id();
-    let refused = cluster.on(leader, cluster.handle(leader).member_remove(id));
+    let refused = eventually("an answer", || match cluster.on(leader, cluster.handle(leader).member_remove(id)) {
+        Err(Error::NoLeader) => None,
+        answer => Some(answer),
+    });
     assert!(matches!(refused, Err(Error::Unhealthy)), "{refused:?}");
 }
 
@@ -357,7 +371,7 @@ fn a_member_that_moved_is_found_at_its_new_address() {
     let taken = cluster.peer_url(leader);
     let refused = cluster.on(leader, handle.member_update(id, vec![taken]));
     assert!(matches!(refused, Err(Error::PeerUrlExists)), "{refused:?}");
-    cluster.on(leader, handle.member_update(id, vec![url.clone()])).expect("it is moved");
+    unless_busy(|| cluster.on(leader, handle.member_update(id, vec![url.clone()]))).expect("it is moved");
     let options = cluster.options(moved);
     options.listen_peer = address;
     cluster.start_member(moved);

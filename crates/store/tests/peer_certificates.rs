@@ -4,6 +4,7 @@ mod common;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::{Cluster, certify, eventually};
 use keelson_proto::etcdserverpb::PutRequest;
@@ -43,7 +44,11 @@ fn put(cluster: &Cluster, key: &str) -> i64 {
 
 #[test]
 fn members_take_up_new_certificates_for_new_connections_and_old_ones_go_on() {
-    let mut cluster = Cluster::start(3);
+    // Only lost connections may make another leader, and not a busy machine.
+    let mut cluster = Cluster::start_with(3, |options| {
+        (options.election_timeout_min, options.election_timeout_max) =
+            (Duration::from_secs(8), Duration::from_secs(10));
+    });
     let leader = cluster.leader();
     let first = put(&cluster, "before");
     for member in 0..3 {

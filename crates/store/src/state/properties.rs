@@ -23,7 +23,7 @@ use crate::validate;
 use crate::watch::{self, Item, Watcher};
 
 /// How long a watcher may take to hand out what there is.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -16,7 +16,7 @@ use super::{Entry, Error, Options, Payload, State};
 use crate::watch::{self, Item, Watcher};
 
 /// How long a watcher may take to hand out what there is.
-const WATCH_TIMEOUT: Duration = Duration::from_secs(20);
+const WATCH_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn open() -> (tempfile::TempDir, State) {
     let folder = tempfile::tempdir().expect("a folder");

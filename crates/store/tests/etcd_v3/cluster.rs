@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use keelson_proto::etcdserverpb::cluster_client::ClusterClient;
 use keelson_proto::etcdserverpb::kv_client::KvClient;
@@ -21,6 +22,9 @@ use crate::ports::free_addresses;
 use crate::{PATIENCE, eventually};
 
 const MEMBERS: usize = 3;
+/// Between these a follower waits before it stands for election. Longer than usual: on a machine that is busy with other tests, who
+/// leads stays who leads.
+const ELECTION: (Duration, Duration) = (Duration::from_millis(1500), Duration::from_millis(2000));
 
 pub struct Cluster {
     pub members: Vec<Member>,
@@ -107,6 +111,7 @@ impl Cluster {
                 );
                 options.insecure_store = !tls;
                 options.store_tls = tls.then(|| authority.issue(&format!("{name}-store")));
+                (options.election_timeout_min, options.election_timeout_max) = ELECTION;
                 change(&mut options);
                 let store_tls = options.store_tls.clone();
                 options.listen_metrics = vec![metrics_addresses[i]];
@@ -122,6 +127,12 @@ impl Cluster {
                 tokio::time::timeout(PATIENCE, led).await.expect("a leader in time").expect("the member runs");
                 // The leader is of use when it answers reads.
                 eventually("a first read", || async { member.handle.read_barrier().await.ok() }).await;
+                // A member tells of itself once it takes part. One that does not yet cannot replace another.
+                eventually("a sign of every member", || async {
+                    let members = member.handle.members();
+                    members.iter().all(|member| !member.client_urls.is_empty()).then_some(())
+                })
+                .await;
             }
             members
         });

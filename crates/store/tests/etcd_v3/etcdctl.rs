@@ -11,9 +11,9 @@ use keelson_proto::v3lockpb::{LockRequest, UnlockRequest};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::PATIENCE;
 use crate::cluster::Cluster;
 use crate::lock::{lease, queued};
+use crate::{PATIENCE, PATIENT};
 
 /// The program, from the variable that `make test` sets. A test that cannot run must not look like one that passed.
 fn program(variable: &str) -> PathBuf {
@@ -36,6 +36,7 @@ impl Etcdctl {
         let mut command = Command::new(&self.program);
         command
             .env("ETCDCTL_API", "3")
+            .envs(PATIENT)
             .arg(format!("--endpoints={endpoints}"))
             .arg(format!("--cacert={}", tls.ca.display()))
             .arg(format!("--cert={}", tls.certificate.display()))

@@ -31,6 +31,9 @@ mod web;
 
 use eventually::{PATIENCE, eventually};
 
+/// How long etcdctl tries, by its own variables; a few seconds by itself, which may be too little on a busy machine.
+const PATIENT: [(&str, &str); 2] = [("ETCDCTL_DIAL_TIMEOUT", "60s"), ("ETCDCTL_COMMAND_TIMEOUT", "60s")];
+
 /// What a call was refused with.
 fn refusal<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> (tonic::Code, String) {
     let status = result.expect_err("it must be refused");

@@ -181,14 +181,14 @@ async fn watchers_and_their_events_are_counted_while_they_are_there() {
         assert_eq!(during[name] - before[name], 1.0, "{name}");
     }
     stream.close().await;
+    let ended = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"}"#;
     eventually("the end of the watch", || async {
         let after = figures(&web).await;
         let gone = |name: &str| after[name] == before[name];
-        (gone("etcd_debugging_mvcc_watcher_total") && gone("etcd_debugging_mvcc_watch_stream_total")).then_some(())
+        let all_gone = gone("etcd_debugging_mvcc_watcher_total") && gone("etcd_debugging_mvcc_watch_stream_total");
+        (all_gone && after.get(ended) == Some(&1.0)).then_some(())
     })
     .await;
-    let ended = r#"grpc_server_handled_total{grpc_code="OK",grpc_method="Watch",grpc_service="etcdserverpb.Watch",grpc_type="bidi_stream"}"#;
-    assert_eq!(figures(&web).await[ended], 1.0);
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn another_leader_is_a_leader_change() {
     assert!(before >= 1.0);
     let target = MoveLeaderRequest { target_id: cluster.members[follower].handle.member_id() };
     cluster.maintenance(leader).await.move_leader(target).await.expect("it moves");
-    eventually("the change", || async { (figures(&web).await[name] == before + 1.0).then_some(()) }).await;
+    eventually("the change", || async { (figures(&web).await[name] > before).then_some(()) }).await;
 }
 
 #[tokio::test]

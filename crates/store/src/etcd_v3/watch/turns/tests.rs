@@ -13,7 +13,7 @@ use super::*;
 use crate::state::{Entry, Options, Payload, State};
 use crate::watch;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Knows whether it was woken.
 #[derive(Default)]
