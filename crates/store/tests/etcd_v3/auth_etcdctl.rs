@@ -17,7 +17,7 @@ impl Etcdctl {
     /// Runs a command, and answers its output, or what it said when it failed.
     async fn run(&self, user: &str, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(&self.program);
-        command.env("ETCDCTL_API", "3").envs(PATIENT).arg(format!("--endpoints={}", self.endpoints));
+        command.env("ETCDCTL_API", "3").args(PATIENT).arg(format!("--endpoints={}", self.endpoints));
         if !user.is_empty() {
             command.arg(format!("--user={user}"));
         }

@@ -36,7 +36,7 @@ impl Etcdctl {
         let mut command = Command::new(&self.program);
         command
             .env("ETCDCTL_API", "3")
-            .envs(PATIENT)
+            .args(PATIENT)
             .arg(format!("--endpoints={endpoints}"))
             .arg(format!("--cacert={}", tls.ca.display()))
             .arg(format!("--cert={}", tls.certificate.display()))

@@ -31,8 +31,8 @@ mod web;
 
 use eventually::{PATIENCE, eventually};
 
-/// How long etcdctl tries, by its own variables; a few seconds by itself, which may be too little on a busy machine.
-const PATIENT: [(&str, &str); 2] = [("ETCDCTL_DIAL_TIMEOUT", "60s"), ("ETCDCTL_COMMAND_TIMEOUT", "60s")];
+/// How long etcdctl tries; a few seconds by itself, which may be too little on a busy machine.
+const PATIENT: [&str; 2] = ["--dial-timeout=60s", "--command-timeout=60s"];
 
 /// What a call was refused with.
 fn refusal<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> (tonic::Code, String) {
