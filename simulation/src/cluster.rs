@@ -109,6 +109,7 @@ impl Cluster {
             options.min_free_disk_bytes = 0;
             options.snapshot_every_entries = tuning.number(20..=300);
             options.log_entries_to_keep = tuning.number(0..=100);
+            options.log_bytes_to_keep = 1 << tuning.number(10..=20);
             options.flush_interval = tuning.millis(1000..=30_000);
             options.log_cache_bytes = 1 << tuning.number(10..=20);
             options.log_segment_bytes = 1 << tuning.number(10..=16);

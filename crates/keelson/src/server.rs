@@ -95,6 +95,9 @@ pub struct Arguments {
     /// Log entries that are kept behind a snapshot point, so that a short lag never costs a snapshot.
     #[arg(long, default_value_t = 10_000)]
     log_entries_to_keep: u64,
+    /// Of those, no more than take so many MiB. When the log has twice as many, a snapshot point is taken early.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..))]
+    log_mib_to_keep: u32,
     #[command(flatten)]
     api_limits: ApiLimits,
     #[command(flatten)]
@@ -169,6 +172,7 @@ impl Arguments {
             },
             snapshot_every_entries: self.snapshot_every_entries,
             log_entries_to_keep: self.log_entries_to_keep,
+            log_bytes_to_keep: u64::from(self.log_mib_to_keep) << 20,
             etcd: self.store_limits.limits(),
             corruption: self.corruption_checks.options(),
             join: self.initial_cluster_state == InitialClusterState::Existing,

@@ -85,6 +85,8 @@ pub struct Options {
 
     /// Log entries that are kept behind the last snapshot, so that a short lag never costs a snapshot.
     pub log_entries_to_keep: u64,
+    /// Of those, no more than take so many bytes. A snapshot point is taken early when the log has twice as many.
+    pub log_bytes_to_keep: u64,
     /// A snapshot point is taken, and the log before it purged, each time the log grew by so many entries.
     pub snapshot_every_entries: u64,
     /// How often the state is flushed to disk, so that the log before it can go.
@@ -155,6 +157,7 @@ impl Options {
             // etcd's own: 5 s and two election timeouts of its default.
             request_timeout: Duration::from_secs(7),
             log_entries_to_keep: 10_000,
+            log_bytes_to_keep: 512 << 20,
             snapshot_every_entries: 10_000,
             flush_interval: Duration::from_secs(30),
             log_cache_bytes: 32 << 20,

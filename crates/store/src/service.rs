@@ -355,7 +355,7 @@ impl Service {
             });
         }
         {
-            let run = stalled::run(Arc::clone(&member), self.log);
+            let run = stalled::run(Arc::clone(&member), self.log.clone());
             tasks.spawn(async move {
                 ("the look at the disk", {
                     run.await;
@@ -404,7 +404,7 @@ impl Service {
             });
         }
         {
-            let run = purge::run(Arc::clone(&member));
+            let run = purge::run(Arc::clone(&member), self.log);
             tasks.spawn(async move { ("snapshot points", run.await) });
         }
         {

@@ -158,3 +158,48 @@ fn a_damaged_file_is_named_at_the_start_and_never_served() {
     cluster.start_member(0);
     assert!(holds(&cluster, 0, "key-7") && holds(&cluster, 0, "more-7"));
 }
+
+fn folder_bytes(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("the folder is there");
+    // A file may go in between.
+    entries.map(|entry| entry.expect("an entry").metadata().map_or(0, |metadata| metadata.len())).sum()
+}
+
+/// However many entries are to be kept, what they take is bounded, while all members are there and while one is not.
+#[test]
+fn the_log_is_bounded_in_bytes_and_who_missed_more_catches_up() {
+    const KEPT: u64 = 128 << 10;
+    let mut cluster = Cluster::start_with(3, |options| {
+        options.log_bytes_to_keep = KEPT;
+        options.log_segment_bytes = 32 << 10;
+        options.log_entries_to_keep = 1_000_000;
+        options.snapshot_every_entries = 1_000_000;
+    });
+    let leader = cluster.leader();
+    let missing = (leader + 1) % 3;
+    cluster.stop(missing);
+    let handle = cluster.handle(leader);
+    for i in 0..64 {
+        let value = vec![7; 64 << 10];
+        let request =
+            || PutRequest { key: format!("key-{i}").into(), value: value.clone().into(), ..PutRequest::default() };
+        eventually("a put", || cluster.on(leader, handle.put(request())).ok());
+    }
+    // Twice as much before it is cut, a segment that is not whole, and one that is made in advance, of half a MiB.
+    let bound = 2 * KEPT + (32 << 10) + (1 << 20);
+    assert!(bound < (64 * (64 << 10)) / 2);
+    for member in [leader, 3 - leader - missing] {
+        eventually("the log is cut", || {
+            // Files go some at a time, after something was written.
+            put(&cluster, leader, "more");
+            (folder_bytes(&cluster.data_dir(member).join("log")) <= bound).then_some(())
+        });
+    }
+    cluster.start_member(missing);
+    let all =
+        RangeRequest { key: "key-".into(), range_end: "key.".into(), count_only: true, ..RangeRequest::default() };
+    eventually("who missed it has it all", || {
+        let answer = cluster.on(missing, cluster.handle(missing).range(all.clone())).ok()?;
+        (answer.count == 64).then_some(())
+    });
+}

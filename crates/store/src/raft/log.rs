@@ -152,6 +152,16 @@ impl Log {
         self.shared.ends.lock().last
     }
 
+    /// How many bytes its entries take.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shared.places.lock().bytes()
+    }
+
+    /// The index of the last entry that must be purged so that the others take no more than `bytes`.
+    pub(crate) fn excess(&self, bytes: u64) -> Option<u64> {
+        self.shared.places.lock().excess(bytes)
+    }
+
     async fn write(&self, write: impl FnOnce(oneshot::Sender<io::Result<()>>) -> Write) -> io::Result<()> {
         let (done, outcome) = oneshot::channel();
         self.writer.send(write(done)).await?;

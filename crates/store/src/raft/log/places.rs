@@ -30,6 +30,8 @@ pub(super) struct Places {
     /// The index of the first entry, or of the next one when there is none.
     first: u64,
     places: VecDeque<Place>,
+    /// Of all the records.
+    bytes: u64,
     segments: BTreeMap<u64, Arc<Readable>>,
 }
 
@@ -43,21 +45,27 @@ impl Places {
         if index < self.first || index > self.end() {
             // Behind a snapshot the log goes on elsewhere.
             self.places.clear();
+            self.bytes = 0;
             self.first = index;
         }
         self.truncate(index);
         self.places.push_back(place);
+        self.bytes += place.length as u64;
     }
 
     /// The entries at `from` and behind it are gone.
     pub(super) fn truncate(&mut self, from: u64) {
-        self.places.truncate(usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX));
+        let left = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX).min(self.places.len());
+        self.bytes -= self.places.drain(left..).map(|place| place.length as u64).sum::<u64>();
         self.first = self.first.min(from);
     }
 
     /// The entries up to and including `upto` are gone.
     pub(super) fn purge(&mut self, upto: u64) {
-        while self.first <= upto && self.places.pop_front().is_some() {
+        while self.first <= upto
+            && let Some(place) = self.places.pop_front()
+        {
+            self.bytes -= place.length as u64;
             self.first += 1;
         }
         self.first = self.first.max(upto.saturating_add(1));
@@ -71,6 +79,22 @@ impl Places {
     /// The index behind the last entry.
     pub(super) fn end(&self) -> u64 {
         self.first + self.places.len() as u64
+    }
+
+    /// How many bytes the records take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The index of the last entry that must go so that the others have no more than `bytes` together; none when they have not.
+    pub(super) fn excess(&self, bytes: u64) -> Option<u64> {
+        let mut left = self.bytes;
+        let goes = self.places.iter().take_while(|place| {
+            let goes = left > bytes;
+            left -= place.length as u64;
+            goes
+        });
+        (goes.count() as u64).checked_sub(1).map(|offset| self.first + offset)
     }
 
     /// Where the entry at `index` is, and what to read it from.
@@ -133,6 +157,23 @@ mod tests {
         assert_eq!((places.first(), places.end()), (21, 21));
         places.append(30, at(0, 30));
         assert_eq!((places.first(), places.end()), (30, 31));
+    }
+
+    #[test]
+    fn the_oldest_entries_are_in_excess_of_a_bound_in_bytes() {
+        let mut places = places(5..10, 100);
+        let excess = |places: &Places, entries: u64| places.excess(8 * entries);
+        assert_eq!([5, 4, 3, 0].map(|entries| excess(&places, entries)), [None, Some(5), Some(6), Some(9)]);
+        assert_eq!(places.excess(8 * 4 - 1), Some(6), "a part of an entry does not stay");
+        places.purge(5);
+        assert_eq!([4, 3].map(|entries| excess(&places, entries)), [None, Some(6)]);
+        places.truncate(8);
+        places.append(7, at(0, 70));
+        assert_eq!([2, 1, 0].map(|entries| excess(&places, entries)), [None, Some(6), Some(7)]);
+        places.append(30, at(0, 30));
+        assert_eq!([1, 0].map(|entries| excess(&places, entries)), [None, Some(30)]);
+        places.truncate(0);
+        assert_eq!(places.excess(0), None);
     }
 
     #[test]
