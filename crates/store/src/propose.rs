@@ -43,6 +43,11 @@ const BATCH_COMMANDS_MAX: usize = 1024;
 const IN_FLIGHT_MAX: usize = 8;
 /// The same while few commands wait: a batch costs as much as a dozen commands, so few batches are better than small ones.
 const IN_FLIGHT_SMALL_MAX: usize = 1;
+/// The same while there are few writers, of whom each is a large part: then those who have just missed a batch do not wait for its
+/// end, and the leader finds all of them in each round.
+const IN_FLIGHT_FEW_MAX: usize = 2;
+/// So many writers are few.
+const FEW_WRITERS: usize = 16;
 /// So many commands are worth a batch of their own.
 const LARGE_BATCH: usize = 16;
 /// How long to wait before looking for a leader again.
@@ -118,24 +123,58 @@ enum Outcome {
     InDoubt(BoxFuture<'static, Outcome>),
 }
 
-type InFlight = FuturesUnordered<BoxFuture<'static, Outcome>>;
+/// Batches, and how each of them ends.
+type Batches<T> = FuturesUnordered<BoxFuture<'static, T>>;
+
+/// What was handed to the leader and is not over.
+#[derive(Default)]
+struct UnderWay {
+    /// Each ends with the number of its commands, too.
+    batches: Batches<(usize, Outcome)>,
+    commands: usize,
+    /// The writers that there were when the last batch ended: those answered, and those who waited.
+    writers: usize,
+}
+
+impl UnderWay {
+    fn push(&mut self, commands: usize, batch: BoxFuture<'static, Outcome>) {
+        self.commands += commands;
+        self.batches.push(batch.map(move |outcome| (commands, outcome)).boxed());
+    }
+
+    /// Follows the end of a batch while others wait.
+    fn end(&mut self, commands: usize, waiting: usize) {
+        self.writers = self.commands + waiting;
+        self.commands -= commands;
+    }
+
+    /// Whether what waits should be proposed now, beside what is under way, or rather gather.
+    fn may_take(&self, waiting: usize, in_doubt: usize) -> bool {
+        let small_max = if self.writers <= FEW_WRITERS { IN_FLIGHT_FEW_MAX } else { IN_FLIGHT_SMALL_MAX };
+        let small = waiting < LARGE_BATCH && self.batches.len() >= small_max;
+        waiting > 0 && !small && self.batches.len() + in_doubt < IN_FLIGHT_MAX
+    }
+}
 
 impl Proposals {
     /// Runs until nobody can hand in commands any more.
     pub(crate) async fn run(mut self, appender: Appender, peers: Peers, leadership: watch::Receiver<Leadership>) {
-        let (mut in_flight, mut in_doubt) = (InFlight::new(), InFlight::new());
+        let (mut under_way, mut in_doubt) = (UnderWay::default(), Batches::new());
         let mut waiting: Vec<Queued> = Vec::new();
         loop {
             // Without a leader nothing else may wake this up.
-            let stalled = may_start(waiting.len(), in_flight.len(), in_doubt.len());
+            let stalled = under_way.may_take(waiting.len(), in_doubt.len());
             tokio::select! {
                 biased;
-                Some(outcome) = in_flight.next() => match outcome {
-                    Outcome::Over => {}
-                    Outcome::InDoubt(waits) => in_doubt.push(waits),
-                    // At the front again: they came first.
-                    Outcome::Again(batch) => drop(waiting.splice(0..0, batch)),
-                },
+                Some((commands, outcome)) = under_way.batches.next() => {
+                    under_way.end(commands, waiting.len());
+                    match outcome {
+                        Outcome::Over => {}
+                        Outcome::InDoubt(waits) => in_doubt.push(waits),
+                        // At the front again: they came first.
+                        Outcome::Again(batch) => drop(waiting.splice(0..0, batch)),
+                    }
+                }
                 Some(outcome) = in_doubt.next() => {
                     if let Outcome::Again(batch) = outcome {
                         waiting.splice(0..0, batch);
@@ -150,20 +189,16 @@ impl Proposals {
                 () = tokio::time::sleep(PAUSE), if stalled => {}
             }
             expire(&mut waiting);
-            while may_start(waiting.len(), in_flight.len(), in_doubt.len()) {
+            while under_way.may_take(waiting.len(), in_doubt.len()) {
                 let now = *leadership.borrow();
                 let Some(leader) = now.leader_id else { break };
                 let batch = take_batch(&mut waiting);
-                in_flight.push(propose(batch, leader, now.term, appender.clone(), peers.clone(), self.answers.clone()));
+                let commands = batch.len();
+                let outcome = propose(batch, leader, now.term, appender.clone(), peers.clone(), self.answers.clone());
+                under_way.push(commands, outcome);
             }
         }
     }
-}
-
-/// Whether what waits should be proposed now, beside what is under way, or rather gather.
-fn may_start(waiting: usize, in_flight: usize, in_doubt: usize) -> bool {
-    let small = waiting < LARGE_BATCH && in_flight >= IN_FLIGHT_SMALL_MAX;
-    waiting > 0 && !small && in_flight + in_doubt < IN_FLIGHT_MAX
 }
 
 /// Takes from the front what fits into one batch.
@@ -330,19 +365,44 @@ mod tests {
         (Queued { command, bytes, deadline: Instant::now(), answer, _permit: permit }, answered)
     }
 
+    /// So many batches of one command under way.
+    fn under_way(batches: usize, writers: usize) -> UnderWay {
+        let mut under_way = UnderWay { writers, ..UnderWay::default() };
+        (0..batches).for_each(|_| under_way.push(1, std::future::pending().boxed()));
+        under_way
+    }
+
     #[test]
     fn few_commands_gather_behind_one_batch_and_many_do_not() {
-        assert!(!may_start(0, 0, 0));
-        assert!(may_start(1, IN_FLIGHT_SMALL_MAX - 1, 0));
-        assert!(!may_start(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX, 0));
-        assert!(may_start(LARGE_BATCH, IN_FLIGHT_MAX - 1, 0));
-        assert!(!may_start(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX, 0));
+        let takes = |waiting, batches| under_way(batches, FEW_WRITERS + 1).may_take(waiting, 0);
+        assert!(!takes(0, 0));
+        assert!(takes(1, IN_FLIGHT_SMALL_MAX - 1));
+        assert!(!takes(LARGE_BATCH - 1, IN_FLIGHT_SMALL_MAX));
+        assert!(takes(LARGE_BATCH, IN_FLIGHT_MAX - 1));
+        assert!(!takes(BATCH_COMMANDS_MAX, IN_FLIGHT_MAX));
+    }
+
+    #[test]
+    fn few_writers_do_not_wait_for_each_other() {
+        let takes = |waiting, batches| under_way(batches, FEW_WRITERS).may_take(waiting, 0);
+        assert!(takes(1, IN_FLIGHT_FEW_MAX - 1));
+        assert!(!takes(LARGE_BATCH - 1, IN_FLIGHT_FEW_MAX));
+    }
+
+    #[tokio::test]
+    async fn writers_are_those_answered_and_those_who_wait() {
+        let mut under_way = under_way(1, 0);
+        under_way.push(3, async { Outcome::Over }.boxed());
+        let (commands, _) = under_way.batches.next().await.expect("one is over");
+        under_way.end(commands, 2);
+        assert_eq!((under_way.writers, under_way.commands), (1 + 3 + 2, 1));
     }
 
     #[test]
     fn nobody_waits_for_a_batch_of_which_nobody_knows_whether_the_leader_got_it() {
-        assert!(may_start(1, 0, IN_FLIGHT_SMALL_MAX));
-        assert!(!may_start(1, 0, IN_FLIGHT_MAX), "what is in doubt is bounded, too");
+        let takes = |in_doubt| under_way(0, FEW_WRITERS + 1).may_take(1, in_doubt);
+        assert!(takes(IN_FLIGHT_SMALL_MAX));
+        assert!(!takes(IN_FLIGHT_MAX), "what is in doubt is bounded, too");
     }
 
     #[tokio::test]
