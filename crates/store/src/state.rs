@@ -43,6 +43,7 @@ pub(crate) use draft::Draft;
 pub use error::Error;
 pub use options::Options;
 pub use reader::Reader;
+pub(crate) use reclaim::Pass;
 
 use crate::apply;
 use crate::watch::hub::Wakes;

@@ -3,14 +3,12 @@
 //!
 //! One such pass at a time; compactions that come meanwhile are done together by the next one.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use tokio::sync::watch;
 
 use crate::Error;
 use crate::machine;
 use crate::member::{Member, Shared};
+use crate::state::Pass;
 
 /// How far the space of what was compacted was given back.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,26 +35,26 @@ pub(super) async fn run(member: Shared, reclaimed: watch::Sender<Reclaimed>) {
 /// Whether it failed.
 async fn pass(member: &Member, revision: i64) -> bool {
     let begun = machine::now();
-    let reader = member.reader.clone();
-    let dropped = Arc::new(AtomicBool::new(false));
-    let _stop = StopWhenDropped(Arc::clone(&dropped));
-    let work = move || reader.reclaim(|| !dropped.load(Ordering::Relaxed));
-    let outcome = machine::spawn_blocking(work).await;
+    let outcome = rewrite(member).await;
     let seconds = (machine::now() - begun).as_secs_f64();
-    match outcome {
-        Ok(Ok(())) => tracing::debug!(revision, seconds, "the space of what was compacted is given back"),
-        Ok(Err(ref error)) => tracing::warn!(%error, revision, "the space of what was compacted cannot be given back"),
-        Err(ref error) => tracing::error!(%error, revision, "giving space back panicked"),
+    match &outcome {
+        Ok(()) => tracing::debug!(revision, seconds, "the space of what was compacted is given back"),
+        Err(error) => tracing::warn!(%error, revision, "the space of what was compacted cannot be given back"),
     }
-    !matches!(outcome, Ok(Ok(())))
+    outcome.is_err()
 }
 
-/// Tells the pass under way to end with what it is at.
-struct StopWhenDropped(Arc<AtomicBool>);
-
-impl Drop for StopWhenDropped {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+/// Takes at most half of one processor's time, so that clients notice little of it: after each step, a pause as long as that.
+async fn rewrite(member: &Member) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let mut pass = Pass::default();
+    loop {
+        let begun = machine::now();
+        let reader = member.reader.clone();
+        pass = machine::spawn_blocking(move || reader.reclaim(&mut pass).map(|()| pass)).await??;
+        if pass.is_over() {
+            return Ok(());
+        }
+        tokio::time::sleep(machine::now() - begun).await;
     }
 }
 

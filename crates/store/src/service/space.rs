@@ -12,7 +12,7 @@ use keelson_proto::keelson::store::v1::{AlarmChange, command};
 use crate::handle;
 use crate::machine;
 use crate::member::Shared;
-use crate::state::{self, Reader};
+use crate::state::{self, Pass, Reader};
 
 /// How often is looked. At full speed the store writes some tens of MiB in that time, by which a quota may be exceeded.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -70,7 +70,7 @@ impl Quota {
         // What is not in files yet is counted at more than its worth.
         let done = if compacted > self.rewritten_at {
             tracing::info!(compacted, "over the quota: cleaning the files of what was compacted");
-            blocking(reader, |reader| reader.reclaim(|| true)).await
+            blocking(reader, clean).await
         } else if reader.size_bytes() <= limit {
             blocking(reader, Reader::flush).await
         } else {
@@ -82,6 +82,15 @@ impl Quota {
         }
         reader.bytes_in_use() > limit
     }
+}
+
+/// Cleans the files without a pause: until that is done, writes are refused.
+fn clean(reader: &Reader) -> Result<(), state::Error> {
+    let mut pass = Pass::default();
+    while !pass.is_over() {
+        reader.reclaim(&mut pass)?;
+    }
+    Ok(())
 }
 
 async fn blocking(

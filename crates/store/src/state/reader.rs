@@ -18,6 +18,7 @@ use super::generation::{Figures, Generation};
 use super::listing::Listing;
 use super::meta::Position;
 use super::page_counts::PageCounts;
+use super::reclaim::Pass;
 use super::{Applied, Error, checkpoint};
 use crate::apply::read_txn;
 use crate::auth::Gate;
@@ -341,12 +342,12 @@ impl Reader {
         self.shared.generation().and_then(size).unwrap_or_default().max(self.bytes_in_use())
     }
 
-    /// Rewrites the files without what is compacted; blocks until that is done, or it is not to `go_on`.
+    /// Takes the next step in rewriting the files without what is compacted; blocks for a fraction of a second.
     ///
     /// # Errors
     /// When the disk fails or the state is closed.
-    pub(crate) fn reclaim(&self, go_on: impl Fn() -> bool) -> Result<(), Error> {
-        self.shared.generation()?.reclaim(go_on)
+    pub(crate) fn reclaim(&self, pass: &mut Pass) -> Result<(), Error> {
+        self.shared.generation()?.reclaim(pass)
     }
 
     /// Asks for the space of what is compacted at `revision`.

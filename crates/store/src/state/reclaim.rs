@@ -1,8 +1,10 @@
 //! Gives the space of what is compacted back at once, instead of when RocksDB rewrites its files anyway.
 //!
 //! The sweep, which else moves on with what is applied, is brought to its end; then the files are rewritten, a slice of the
-//! keys after the other, so that an end is never far. Reads and writes go on: a step of the sweep holds the writer for as
-//! long as it does between applied entries, and automatic compactions are not held up until all is rewritten.
+//! keys after the other, so that whoever drives a pass can pause or end it between two steps. Reads and writes go on: a step
+//! of the sweep holds the writer for as long as it does between applied entries, and automatic compactions are not held up.
+
+use std::collections::VecDeque;
 
 use rocksdb::{CompactOptions, WriteBatch};
 
@@ -11,39 +13,83 @@ use super::columns::DATA;
 use super::generation::{Generation, settle, without_log};
 use crate::mvcc::key;
 
-/// Bytes of files that are rewritten before it is asked again whether to go on: a few seconds' work. More slices would merge
-/// what is new once for each of them.
-const SLICE_BYTES: usize = 256 << 20;
+/// Bytes of files that are rewritten in one step: a fraction of a second's work. Smaller ones would rewrite more of their
+/// neighbours, since a file is rewritten whole.
+const SLICE_BYTES: usize = 32 << 20;
+
+/// Steps of the sweep, each well below a millisecond, that are taken together.
+const SWEEP_STEPS: usize = 32;
+
+/// How far a pass is. It outlives the replacement of the whole state between two steps: then it goes on with that.
+#[derive(Debug, Default)]
+pub(crate) struct Pass {
+    stage: Stage,
+}
+
+#[derive(Debug, Default)]
+enum Stage {
+    #[default]
+    New,
+    Sweeping,
+    /// The data before `from` are rewritten; the next steps end at these bounds, and the last at the end.
+    Rewriting {
+        from: Option<Vec<u8>>,
+        bounds: VecDeque<Vec<u8>>,
+    },
+    /// The data are rewritten, and the other columns are not.
+    Others,
+    Over,
+}
+
+impl Pass {
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+}
 
 impl Generation {
-    /// Frees what is compacted, for as long as it is to `go_on`. Takes as long as reading and writing all files.
-    pub(crate) fn reclaim(&self, go_on: impl Fn() -> bool) -> Result<(), Error> {
-        // Until it is durable, the compacted revision must not show in what is missing.
-        self.flush()?;
-        let columns = self.columns()?;
-        while self.sweep_step()? {
-            if !go_on() {
-                return Ok(());
-            }
-        }
-        self.flush()?;
+    /// Takes the next step of a pass.
+    pub(crate) fn reclaim(&self, pass: &mut Pass) -> Result<(), Error> {
         let mut options = CompactOptions::default();
         options.set_exclusive_manual_compaction(false);
-        let bounds = self.slices()?;
-        let mut from: Option<&[u8]> = None;
-        for to in bounds.iter().map(|bound| Some(bound.as_slice())).chain([None]) {
-            if !go_on() {
-                return Ok(());
+        let columns = self.columns()?;
+        let next = match std::mem::take(&mut pass.stage) {
+            Stage::New => {
+                // Until it is durable, the compacted revision must not show in what is missing.
+                self.flush()?;
+                Stage::Sweeping
             }
-            self.db().compact_range_cf_opt(columns.data, from, to, &options);
-            from = to;
-        }
-        for family in columns.each() {
-            if !std::ptr::eq(family, columns.data) && go_on() {
-                self.db().compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+            Stage::Sweeping if self.sweep_steps()? => Stage::Sweeping,
+            Stage::Sweeping => {
+                self.flush()?;
+                Stage::Rewriting { from: None, bounds: self.slices()?.into() }
+            }
+            Stage::Rewriting { from, mut bounds } => {
+                let to = bounds.pop_front();
+                self.db().compact_range_cf_opt(columns.data, from.as_deref(), to.as_deref(), &options);
+                if to.is_some() { Stage::Rewriting { from: to, bounds } } else { Stage::Others }
+            }
+            Stage::Others => {
+                for family in columns.each().into_iter().filter(|family| !std::ptr::eq(*family, columns.data)) {
+                    self.db().compact_range_cf_opt(family, None::<&[u8]>, None::<&[u8]>, &options);
+                }
+                settle(self.db())?;
+                Stage::Over
+            }
+            Stage::Over => Stage::Over,
+        };
+        pass.stage = next;
+        Ok(())
+    }
+
+    /// Says whether anything may be left.
+    fn sweep_steps(&self) -> Result<bool, Error> {
+        for _ in 0..SWEEP_STEPS {
+            if !self.sweep_step()? {
+                return Ok(false);
             }
         }
-        settle(self.db())
+        Ok(true)
     }
 
     /// Moves the sweep on as applying entries does; says whether anything may be left.
