@@ -23,6 +23,13 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often it is asked.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
+/// Members are quiet when all together take less processor time than this, second after second.
+const QUIET_BELOW: Duration = Duration::from_millis(250);
+/// So many seconds in a row.
+const QUIET_SECONDS: u32 = 3;
+/// How long they may take to become so.
+const QUIET_WITHIN: Duration = Duration::from_secs(1_800);
+
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -153,5 +160,29 @@ impl Side {
             Running::Keelson(keelson) => keelson.resident_bytes(),
             Running::Nothing(_) => Vec::new(),
         }
+    }
+
+    /// Waits until its members have little left to do that nobody waits for, and says how long that took.
+    ///
+    /// # Errors
+    /// When they are still busy after [`QUIET_WITHIN`].
+    pub async fn quiet(&self) -> anyhow::Result<Duration> {
+        let processor_time = || match &self.running {
+            Running::Etcd(etcd) => etcd.processor_time(),
+            Running::Keelson(keelson) => keelson.processor_time(),
+            Running::Nothing(_) => Duration::ZERO,
+        };
+        let started = Instant::now();
+        let (mut quiet, mut before) = (0, processor_time());
+        while quiet < QUIET_SECONDS {
+            if started.elapsed() > QUIET_WITHIN {
+                bail!("the members of {} are still busy after {QUIET_WITHIN:?}", self.kind.name());
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let now = processor_time();
+            quiet = if now.saturating_sub(before) < QUIET_BELOW { quiet + 1 } else { 0 };
+            before = now;
+        }
+        Ok(started.elapsed())
     }
 }

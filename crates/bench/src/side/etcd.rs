@@ -2,8 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use keelson::dev::scratch;
+use keelson::dev::{process, scratch};
 
 use super::certificates::{Certificates, ClientFiles};
 use crate::options::Options;
@@ -74,7 +75,12 @@ impl Etcd {
 
     /// Resident memory of each member.
     pub fn resident_bytes(&self) -> Vec<u64> {
-        self.members.iter().filter_map(|member| keelson::dev::process::resident_bytes(member.id())).collect()
+        self.members.iter().filter_map(|member| process::resident_bytes(member.id())).collect()
+    }
+
+    /// The processor time that all members together have taken so far.
+    pub fn processor_time(&self) -> Duration {
+        self.members.iter().filter_map(|member| process::processor_time(member.id())).sum()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keelson's own members, as `keelson dev` runs them: real processes with all that a member does, but no nodes.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use keelson::dev::{Process, Scratch, Spec};
 
@@ -54,5 +55,10 @@ impl Keelson {
     /// Resident memory of each member.
     pub fn resident_bytes(&self) -> Vec<u64> {
         self.scratch.members().filter_map(|member| member.resident_bytes()).collect()
+    }
+
+    /// The processor time that all members together have taken so far.
+    pub fn processor_time(&self) -> Duration {
+        self.scratch.members().filter_map(|member| member.processor_time()).sum()
     }
 }

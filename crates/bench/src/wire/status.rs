@@ -1,6 +1,7 @@
 //! How a call ends that does not end well.
 
 use http::HeaderMap;
+use percent_encoding::percent_decode;
 use prost::DecodeError;
 
 /// Why a call has no answer.
@@ -50,7 +51,10 @@ pub(super) fn check(headers: &HeaderMap) -> Result<(), Failure> {
     if code == Some(b"0") {
         return Ok(());
     }
-    let text = |name: &str| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let text = |name: &str| {
+        let value = headers.get(name)?;
+        Some(percent_decode(value.as_bytes()).decode_utf8_lossy().into_owned())
+    };
     match code.and_then(|code| std::str::from_utf8(code).ok()?.parse().ok()) {
         Some(code) => Err(Failure::Status { code, message: text("grpc-message").unwrap_or_default() }),
         None => Err(Failure::Connection("the answer ended without a status".to_owned())),
@@ -68,7 +72,7 @@ mod tests {
     #[test]
     fn only_status_zero_is_success() {
         assert!(check(&trailers(&[("grpc-status", "0")])).is_ok());
-        let refused = check(&trailers(&[("grpc-status", "12"), ("grpc-message", "no such method")]));
+        let refused = check(&trailers(&[("grpc-status", "12"), ("grpc-message", "no%20such method")]));
         assert!(matches!(&refused, Err(Failure::Status { code: 12, message }) if message == "no such method"));
         assert!(refused.is_err_and(|failure| failure.is_unimplemented()));
         assert!(matches!(check(&trailers(&[])), Err(Failure::Connection(_))));

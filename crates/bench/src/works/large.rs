@@ -73,6 +73,11 @@ impl Work for Large {
         figures.push(Figure::lower("RSS, load", "MiB", peak));
         figures.push(Figure::lower("p99 of puts, load", "ms", milliseconds(&probe.latencies, 0.99)));
         figures.push(Figure::lower("slowest put, load", "ms", milliseconds(&probe.latencies, 1.0)));
+        let merging = alone().await?;
+        figures.push(Figure::lower("p99 of puts, just loaded", "ms", merging));
+        figures.push(Figure::lower("just loaded by empty", "×", merging / empty));
+        // Both sort and merge for a while what came in so fast.
+        figures.push(Figure::lower("until quiet", "s", side.quiet().await?.as_secs_f64()));
         let loaded = alone().await?;
         figures.push(Figure::lower("p99 of puts, empty", "ms", empty));
         figures.push(Figure::lower("p99 of puts, loaded", "ms", loaded));

@@ -163,9 +163,7 @@ impl Process {
     /// The processor time that it has taken since its start.
     #[must_use]
     pub fn processor_time(&self) -> Option<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()?)).ok()?;
-        let ticks = processor_ticks(&stat)?;
-        Some(Duration::from_millis(ticks * TICK_MILLISECONDS))
+        processor_time(u32::try_from(self.pid()?).ok()?)
     }
 
     /// Sends a signal.
@@ -243,6 +241,13 @@ impl Process {
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     status_bytes(pid, "VmRSS:")
+}
+
+/// The processor time that a process has taken since its start, while it runs.
+#[must_use]
+pub fn processor_time(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(Duration::from_millis(processor_ticks(&stat)? * TICK_MILLISECONDS))
 }
 
 /// A size that the kernel tells in kB.
