@@ -101,11 +101,19 @@ impl Kubectl<'_> {
         (output.status.success(), printed)
     }
 
+    /// Runs it, again while the server says that it did nothing for want of a leader: one may be elected at any time on a busy machine.
     #[track_caller]
     fn run(&self, arguments: &[&str]) -> String {
-        let (well, printed) = self.try_run(arguments);
-        assert!(well, "{} {arguments:?}: {printed}", self.program.display());
-        printed
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (well, printed) = self.try_run(arguments);
+            if well {
+                return printed;
+            }
+            let again = printed.contains("(ServiceUnavailable)") && Instant::now() < deadline;
+            assert!(again, "{} {arguments:?}: {printed}", self.program.display());
+            pause();
+        }
     }
 
     /// Runs a command line that must print exactly this.
