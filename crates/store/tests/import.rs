@@ -193,7 +193,7 @@ fn what_etcd_holds_becomes_a_cluster_with_its_revisions_and_leases() {
         let runtime = runtime();
         let (folder, file) = folder();
         let (expected, revision, imported) = runtime.block_on(async {
-            let etcd = Etcd::start(version).await;
+            let [etcd] = Etcd::start(version).await;
             let revision = fill(etcd.channel()).await;
             let expected = all(etcd.channel(), 0).await.kvs;
             let mut steps = Vec::new();
@@ -246,7 +246,7 @@ fn an_interrupted_import_goes_on_at_its_revision_whatever_was_written_meanwhile(
     let runtime = runtime();
     let (_folder, file) = folder();
     let (expected, revision) = runtime.block_on(async {
-        let etcd = Etcd::start(V35).await;
+        let [etcd] = Etcd::start(V35).await;
         let mut kv = KvClient::new(etcd.channel());
         let mut lease = LeaseClient::new(etcd.channel());
         lease.lease_grant(LeaseGrantRequest { id: 99, ttl: LEASE_TTL_SECONDS }).await.expect("granted");
@@ -290,12 +290,12 @@ fn a_source_that_compacts_or_is_another_one_is_told_with_what_to_do() {
     let runtime = runtime();
     let (_folder, file) = folder();
     runtime.block_on(async {
-        let etcd = Etcd::start(V34).await;
+        let [etcd] = Etcd::start(V34).await;
         let revision = fill(etcd.channel()).await;
         let options = options(&file, &[url(&etcd)]);
         interrupted(&options, 1).await;
         // Another cluster answers under the address.
-        let other = Etcd::start(V35).await;
+        let [other] = Etcd::start(V35).await;
         let elsewhere = import::Options { endpoints: vec![url(&other)], ..options.clone() };
         let refused = import::run(&elsewhere, |_| {}).await.expect_err("it is another cluster").to_string();
         assert!(refused.contains("was begun from cluster") && refused.contains("remove it"), "{refused}");
@@ -321,7 +321,7 @@ fn users_log_in_and_others_are_refused() {
     let runtime = runtime();
     let (_folder, file) = folder();
     runtime.block_on(async {
-        let etcd = Etcd::start(V35).await;
+        let [etcd] = Etcd::start(V35).await;
         fill(etcd.channel()).await;
         let keys = all(etcd.channel(), 0).await.count;
         let mut auth = AuthClient::new(etcd.channel());
@@ -391,7 +391,7 @@ fn an_empty_source_and_values_of_any_size_are_imported() {
     let runtime = runtime();
     let (folder, file) = folder();
     runtime.block_on(async {
-        let etcd = Etcd::start(V34).await;
+        let [etcd] = Etcd::start(V34).await;
         let imported = import::run(&options(&file, &[url(&etcd)]), |_| {}).await.expect("imported");
         assert_eq!((imported.summary.revision, imported.summary.keys, imported.leases), (1, 0, 0));
         let mut kv = KvClient::new(etcd.channel());

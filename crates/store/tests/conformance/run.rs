@@ -1,5 +1,6 @@
 //! One server's run through the cases.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::SocketAddr;
 
@@ -9,40 +10,52 @@ use keelson_proto::etcdserverpb::watch_client::WatchClient;
 use keelson_proto::etcdserverpb::{PutRequest, RangeRequest};
 use keelson_proto::v3electionpb::election_client::ElectionClient;
 use keelson_proto::v3lockpb::lock_client::LockClient;
-use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::eventually::eventually;
+use crate::patience::Patience;
+use crate::servers::Running;
 use crate::show::Show;
+use crate::wire::Wire;
+
+/// The case of a group that ended by a panic, whose words are above the table.
+pub const STOPPED: &str = "STOPPED";
 
 pub struct Run {
     pub address: SocketAddr,
-    pub channel: Channel,
-    pub kv: KvClient<Channel>,
-    pub lease: LeaseClient<Channel>,
-    pub watch: WatchClient<Channel>,
-    pub election: ElectionClient<Channel>,
-    pub lock: LockClient<Channel>,
+    pub patience: Patience,
+    pub wire: Wire,
+    pub kv: KvClient<Wire>,
+    pub lease: LeaseClient<Wire>,
+    pub watch: WatchClient<Wire>,
+    pub election: ElectionClient<Wire>,
+    pub lock: LockClient<Wire>,
     group: String,
     /// The revision at which the group began.
     pub base: i64,
     /// Cases, and what they gave.
     pub seen: Vec<(String, String)>,
+    /// The names on the page of metrics.
+    pub metrics: BTreeSet<String>,
 }
 
 impl Run {
-    pub async fn new(address: SocketAddr, channel: Channel) -> Self {
+    pub async fn new(server: &Running) -> Self {
+        let patience = Patience::default();
+        let (address, wire) = (server.address, Wire::new(server.channel(), patience.clone()));
         let run = Self {
             address,
-            kv: KvClient::new(channel.clone()),
-            lease: LeaseClient::new(channel.clone()),
-            watch: WatchClient::new(channel.clone()),
-            election: ElectionClient::new(channel.clone()),
-            lock: LockClient::new(channel.clone()),
-            channel,
+            patience,
+            kv: KvClient::new(wire.clone()),
+            lease: LeaseClient::new(wire.clone()),
+            watch: WatchClient::new(wire.clone()),
+            election: ElectionClient::new(wire.clone()),
+            lock: LockClient::new(wire.clone()),
+            wire,
             group: String::new(),
             base: 0,
             seen: Vec::new(),
+            metrics: BTreeSet::new(),
         };
         // The port may be open before there is a leader.
         eventually("a first read", || {
@@ -63,6 +76,11 @@ impl Run {
         let response = self.kv.range(RangeRequest { key: "a".into(), ..Default::default() }).await;
         let response = response.unwrap_or_else(|status| panic!("{} before {}: {status}", self.address, self.group));
         response.into_inner().header.expect("a header").revision
+    }
+
+    /// Says that nothing of the group comes any more.
+    pub fn stopped(&mut self) {
+        self.note(STOPPED, "it could not go on");
     }
 
     /// Keeps what a case gave.
@@ -87,6 +105,16 @@ impl Run {
 
 pub fn refusal(status: &Status) -> String {
     format!("{:?} {:?}", status.code(), status.message())
+}
+
+/// An answer in the words of `show`, or why there is none.
+pub fn text<T>(answer: Result<Response<T>, Status>, show: impl FnOnce(T) -> String) -> String {
+    answer.map_or_else(|status| refusal(&status), |response| show(response.into_inner()))
+}
+
+/// Whether there is an answer, or why there is none.
+pub fn done<T>(answer: Result<Response<T>, Status>) -> String {
+    text(answer, |_| "done".to_owned())
 }
 
 pub fn put(key: &str, value: &str) -> PutRequest {

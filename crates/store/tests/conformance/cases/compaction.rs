@@ -17,6 +17,8 @@ pub async fn all(run: &mut Run) {
         let answer = run.kv.compact(CompactionRequest { revision, physical: true }).await;
         run.case(name, answer);
     };
+    compact(run, "revision 0 of what was never compacted", 0).await;
+    compact(run, "a negative revision of what was never compacted", -1).await;
     compact(run, "a future revision", base + 100).await;
     compact(run, "some revision", base + 4).await;
     compact(run, "it again", base + 4).await;

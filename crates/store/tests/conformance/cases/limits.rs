@@ -1,11 +1,11 @@
-//! Sizes, and methods that there are not.
+//! Sizes, methods that there are not, and what clients say of themselves.
 
 use keelson_proto::etcdserverpb::request_op::Request as Op;
 use keelson_proto::etcdserverpb::{DeleteRangeRequest, PutRequest, PutResponse, RangeRequest, RequestOp, TxnRequest};
 use tonic::client::Grpc;
 use tonic_prost::ProstCodec;
 
-use crate::run::{Run, put};
+use crate::run::{Run, done, put};
 
 /// etcd's largest request.
 const REQUEST_BYTES_MAX: usize = 3 << 19;
@@ -50,11 +50,22 @@ pub async fn sizes(run: &mut Run) {
 pub async fn unknown_methods(run: &mut Run) {
     run.group("unknown").await;
     for path in ["/etcdserverpb.KV/Nothing", "/etcdserverpb.Nothing/Range", "/nothing"] {
-        let mut client = Grpc::new(run.channel.clone());
+        let mut client = Grpc::new(run.wire.clone());
         client.ready().await.expect("the connection is open");
         let codec = ProstCodec::<PutRequest, PutResponse>::default();
         let path_and_query = path.parse().expect("a path");
         let answer = client.unary(tonic::Request::new(put("a", "")), path_and_query, codec).await;
         run.case(path, answer);
+    }
+}
+
+pub async fn versions(run: &mut Run) {
+    run.group("client-api-version").await;
+    // What is no text would end etcd.
+    for (name, version) in [("a version", "3.5"), ("nothing", "")] {
+        let mut request = tonic::Request::new(RangeRequest { key: "a".into(), ..Default::default() });
+        request.metadata_mut().insert("client-api-version", version.parse().expect("a header's value"));
+        let answer = run.kv.range(request).await;
+        run.note(name, done(answer));
     }
 }

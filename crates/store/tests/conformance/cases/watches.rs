@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use crate::eventually::PATIENCE;
 use crate::run::{Run, put, refusal};
 use crate::show::Show;
 
@@ -25,11 +24,11 @@ pub struct Stream {
 
 impl Stream {
     /// etcd answers a stream only after its first request.
-    pub async fn open(run: &mut Run, first: WatchCreateRequest) -> Self {
+    pub async fn open(run: &Run, first: WatchCreateRequest) -> Self {
         let (requests, receiver) = mpsc::channel(16);
         let first = WatchRequest { request_union: Some(RequestUnion::CreateRequest(first)) };
         requests.send(first).await.expect("there is room");
-        let responses = run.watch.watch(ReceiverStream::new(receiver)).await.expect("a stream").into_inner();
+        let responses = run.watch.clone().watch(ReceiverStream::new(receiver)).await.expect("a stream").into_inner();
         Self { requests, responses }
     }
 
@@ -45,11 +44,8 @@ impl Stream {
         self.send(RequestUnion::CancelRequest(WatchCancelRequest { watch_id })).await;
     }
 
-    async fn next(&mut self) -> Result<Option<WatchResponse>, Status> {
-        match tokio::time::timeout(PATIENCE, self.responses.message()).await {
-            Ok(result) => result,
-            Err(_) => Err(Status::unknown("nothing came")),
-        }
+    pub async fn next(&mut self) -> Result<Option<WatchResponse>, Status> {
+        self.responses.message().await
     }
 
     /// The next response is a case.
