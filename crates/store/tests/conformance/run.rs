@@ -13,7 +13,7 @@ use keelson_proto::v3lockpb::lock_client::LockClient;
 use tonic::{Response, Status};
 
 use crate::eventually::eventually;
-use crate::patience::Patience;
+use crate::patience::{Patience, TOO_LATE};
 use crate::servers::Running;
 use crate::show::Show;
 use crate::wire::Wire;
@@ -81,6 +81,13 @@ impl Run {
     /// Says that nothing of the group comes any more.
     pub fn stopped(&mut self) {
         self.note(STOPPED, "it could not go on");
+    }
+
+    /// The case, if there is one, that shows that the server was kept waiting.
+    pub fn disturbed(&self) -> Option<&str> {
+        let words = ["request timed out", "context deadline exceeded", "leader changed", TOO_LATE];
+        let shows = |case: &str, text: &str| case.ends_with(STOPPED) || words.iter().any(|word| text.contains(word));
+        self.seen.iter().find(|(case, text)| shows(case, text)).map(|(case, _)| case.as_str())
     }
 
     /// Keeps what a case gave.
