@@ -48,7 +48,9 @@ impl Files {
     pub(super) fn new(replayed: Replayed) -> (Self, Places) {
         let Replayed { kept, places, newest, round: last_round } = replayed;
         let (round, changes) = (Round::default(), Vec::new());
-        (Self { newest, kept, last_round, round, changes, removes: true, failed: None }, places)
+        // A start takes the first segment for lost when nothing was purged, be all that was in it truncated or not.
+        let removes = kept.purged.is_some();
+        (Self { newest, kept, last_round, round, changes, removes, failed: None }, places)
     }
 
     /// Begins a round, in the next segment when this one is full.

@@ -155,6 +155,25 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     paths.map(|path| (path.clone(), fs::read(&path).expect("reads"))).collect()
 }
 
+#[test]
+fn segments_whose_entries_were_all_truncated_stay_until_something_is_purged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let append = || [Operation::Append { count: 3, length: 1545 }];
+    let mut log = Written::open(folder.path()).expect("opens");
+    // Of segment 1 nothing is left then, and of segment 2 what follows.
+    [append(), append(), [Operation::Truncate { back: 6 }], append()].iter().for_each(|round| log.round(round, 1));
+    for _ in 0..3 {
+        drop(log);
+        log = Written::open(folder.path()).expect("opens");
+        log.round(&append(), 1);
+    }
+    assert!(folder.path().join("0000000000000001.segment").exists(), "the first one is not missed");
+    log.round(&[Operation::Purge { forward: 2 }], 1);
+    assert!(!folder.path().join("0000000000000001.segment").exists(), "it is not needed");
+    drop(log);
+    Written::open(folder.path()).expect("opens");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
