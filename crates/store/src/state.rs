@@ -14,6 +14,7 @@ pub(crate) mod columns;
 mod copies;
 mod draft;
 mod error;
+mod flush;
 mod folder;
 pub(crate) mod generation;
 #[cfg(test)]

@@ -18,6 +18,20 @@ use super::ETCD_VERSION;
 use super::front::Front;
 use crate::Error;
 
+/// Active alarms, of which clients may raise any for ids that no member has: each change writes all of them.
+const ALARMS_MAX: usize = 100;
+
+impl Front {
+    fn has_room_for_alarm(&self, member_id: u64, alarm: i32) -> Result<(), Status> {
+        let cluster = self.handle.cluster();
+        let is_active = cluster.alarms.iter().any(|found| (found.member_id, found.alarm) == (member_id, alarm));
+        if is_active || cluster.alarms.len() < ALARMS_MAX {
+            return Ok(());
+        }
+        Err(Status::resource_exhausted(format!("keelson: {ALARMS_MAX} alarms are active already")))
+    }
+}
+
 #[tonic::async_trait]
 impl Maintenance for Front {
     /// Lists, raises or clears alarms. Type NONE lists all, and is neither raised nor cleared.
@@ -40,6 +54,7 @@ impl Maintenance for Front {
             }
             _ if kind == AlarmType::None => Vec::new(),
             AlarmAction::Activate => {
+                self.has_room_for_alarm(member_id, alarm)?;
                 let after = self.handle.raise_alarm(member_id, kind).await?;
                 after.iter().filter(meant).filter(|found| found.member_id == member_id).map(of).collect()
             }
@@ -52,7 +67,8 @@ impl Maintenance for Front {
         Ok(Response::new(AlarmResponse { header: Some(self.header(self.handle.revision())), alarms }))
     }
 
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        self.admit(request.metadata())?;
         let status = self.handle.status();
         let cluster = self.handle.cluster();
         let mut errors = Vec::new();

@@ -9,7 +9,7 @@ use keelson_proto::keelson::store::v1::ClusterState;
 use rocksdb::{WriteBatch, WriteOptions};
 
 use super::columns::{self, Columns};
-use super::{Applied, Error, Options, cluster, folder, meta};
+use super::{Applied, Error, Options, cluster, flush, folder, meta};
 use crate::mvcc::hash;
 use crate::mvcc::scan::Scan;
 use crate::mvcc::span::Span;
@@ -65,5 +65,5 @@ pub(crate) fn reset(path: &Path, reset: Reset) -> Result<(), Error> {
     let mut options = WriteOptions::default();
     options.disable_wal(true);
     db.write_opt(batch, &options).map_err(Error::rocks("writing a new beginning"))?;
-    db.flush_cfs_opt(&columns.each(), &rocksdb::FlushOptions::default()).map_err(Error::rocks("flushing"))
+    flush::flush(&columns)
 }

@@ -21,10 +21,10 @@ use std::sync::atomic::AtomicI64;
 use bytes::Bytes;
 use keelson_proto::mvccpb::KeyValue;
 use rocksdb::checkpoint::Checkpoint;
-use rocksdb::{DB, FlushOptions, IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{DB, IteratorMode, WriteBatch, WriteOptions};
 
 use super::columns::{self, Columns};
-use super::{Applied, Error, Options, meta};
+use super::{Applied, Error, Options, flush, meta};
 use crate::lease::{Lease, table};
 use crate::mvcc::hash;
 use crate::mvcc::key;
@@ -258,8 +258,7 @@ impl Draft {
     }
 
     fn flush(&mut self) -> Result<(), Error> {
-        let columns = Columns::of(&self.db)?;
-        self.db.flush_cfs_opt(&columns.each(), &FlushOptions::default()).map_err(Error::rocks("flushing"))?;
+        flush::flush(&Columns::of(&self.db)?)?;
         self.unflushed_bytes = 0;
         Ok(())
     }

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use keelson_proto::keelson::store::v1::ClusterState;
 use parking_lot::{Mutex, RwLock};
-use rocksdb::{ColumnFamily, DB, FlushOptions, WaitForCompactOptions, WriteBatch, WriteOptions};
+use rocksdb::{DB, WriteBatch, WriteOptions};
 
 use super::cluster::{self, Alarms};
 use super::columns::{self, Columns};
+use super::flush::{Flushing, settle};
 use super::meta::{self, Position};
 use super::{Applied, Error, Options};
 use crate::auth;
 use crate::lease::table::{LeaseChanges, Table};
-use crate::machine;
 use crate::mvcc::latest::Latest;
 use crate::mvcc::overlay::Overlay;
 use crate::mvcc::sweep::Sweep;
@@ -25,7 +25,6 @@ const TABLE_BYTES: &str = "rocksdb.total-sst-files-size";
 /// Without files that are only kept for reads under way.
 const LIVE_TABLE_BYTES: &str = "rocksdb.live-sst-files-size";
 const MEMTABLE_BYTES: &str = "rocksdb.size-all-mem-tables";
-const IMMUTABLE_MEMTABLES: &str = "rocksdb.num-immutable-mem-table";
 
 /// Numbers that readers ask for at any time, the last ones known once the database is closed.
 #[derive(Debug)]
@@ -79,16 +78,9 @@ pub(crate) struct Generation {
 pub(super) struct Writer {
     pub(super) sweep: Sweep,
     pub(super) bytes_since_flush: u64,
-    index_at_flush: u64,
+    pub(super) index_at_flush: u64,
     /// A flush in the background, not yet known to be over.
-    flushing: Option<Flushing>,
-}
-
-/// What a flush makes durable, at least.
-#[derive(Clone, Copy)]
-struct Flushing {
-    index: u64,
-    compacted: i64,
+    pub(super) flushing: Option<Flushing>,
 }
 
 /// What applying a slice of entries changes.
@@ -211,62 +203,10 @@ impl Generation {
         self.flush_by_size(&mut writer, &columns, Flushing { index, compacted }, options)
     }
 
-    /// Starts a flush when there is enough to flush, and notices the end of the last one.
-    fn flush_by_size(
-        &self,
-        writer: &mut Writer,
-        columns: &Columns<'_>,
-        now: Flushing,
-        options: &Options,
-    ) -> Result<(), Error> {
-        if let Some(flushing) = writer.flushing {
-            if self.unflushed_memtables(columns)? > 0 {
-                return Ok(());
-            }
-            writer.flushing = None;
-            self.flushed(flushing);
-        }
-        let entries = now.index.saturating_sub(writer.index_at_flush);
-        if writer.bytes_since_flush < options.flush_bytes && entries < options.flush_entries {
-            return Ok(());
-        }
-        let mut flush = FlushOptions::default();
-        flush.set_wait(false);
-        self.flush_all(columns, &flush)?;
-        (writer.bytes_since_flush, writer.index_at_flush) = (0, now.index);
-        writer.flushing = Some(now);
-        Ok(())
-    }
-
-    /// Flushes what is applied, and waits for it.
-    pub(crate) fn flush(&self) -> Result<(), Error> {
-        // Read first: what is applied while the flush begins may or may not be part of it.
-        let compacted = self.figures.compacted();
-        let index = self.applied.read().index;
-        self.flush_all(&self.columns()?, &FlushOptions::default())?;
-        self.flushed(Flushing { index, compacted });
-        Ok(())
-    }
-
-    fn flush_all(&self, columns: &Columns<'_>, options: &FlushOptions) -> Result<(), Error> {
-        let families: [&ColumnFamily; 6] = columns.each();
-        self.db.flush_cfs_opt(&families, options).map_err(Error::rocks("flushing"))?;
-        settle(&self.db)
-    }
-
-    fn flushed(&self, flushing: Flushing) {
+    /// Notes that a flush is over.
+    pub(super) fn flushed(&self, flushing: Flushing) {
         self.figures.advance_flushed(flushing.index);
         self.floor.fetch_max(flushing.compacted, Ordering::AcqRel);
-    }
-
-    /// Memtables that are full and not on disk yet. None left means that a flush begun earlier is over.
-    fn unflushed_memtables(&self, columns: &Columns<'_>) -> Result<u64, Error> {
-        let mut sum = 0;
-        for family in columns.each() {
-            let count = self.db.property_int_value_cf(family, IMMUTABLE_MEMTABLES);
-            sum += count.map_err(Error::rocks("asking for memtables"))?.unwrap_or(0);
-        }
-        Ok(sum)
     }
 
     /// Bytes of what is not in files yet.
@@ -296,14 +236,6 @@ impl Generation {
     /// Removes the database's folder once nobody reads it any more.
     pub(crate) fn remove_when_closed(&self) {
         self.folder.doomed.store(true, Ordering::Release);
-    }
-}
-
-/// In a simulation, waits for the database's own threads: how far they are must not make two runs different.
-pub(super) fn settle(db: &DB) -> Result<(), Error> {
-    match machine::current() {
-        None => Ok(()),
-        Some(_) => db.wait_for_compact(&WaitForCompactOptions::default()).map_err(Error::rocks("waiting")),
     }
 }
 

@@ -225,11 +225,12 @@ impl Run {
             }
             Step::Crash => {
                 let path = self.fresh_path();
+                // Read before the copy, so that what becomes durable meanwhile is not asked of it.
+                let flushed = self.state.flushed_index();
                 let db = self.state.generation.db();
                 db.disable_file_deletions().expect("kept");
                 copy(&self.state.root, &path);
                 db.enable_file_deletions().expect("removed again");
-                let flushed = self.state.flushed_index();
                 self.state = State::open(&path, &options()).expect("opens after a crash");
                 assert!(self.state.applied().index >= flushed);
                 self.replay();

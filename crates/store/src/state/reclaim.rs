@@ -10,7 +10,8 @@ use rocksdb::{CompactOptions, WriteBatch};
 
 use super::Error;
 use super::columns::DATA;
-use super::generation::{Generation, settle, without_log};
+use super::flush::settle;
+use super::generation::{Generation, without_log};
 use crate::mvcc::key;
 
 /// Bytes of files that are rewritten in one step: a fraction of a second's work. Smaller ones would rewrite more of their

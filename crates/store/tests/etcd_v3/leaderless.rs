@@ -1,6 +1,6 @@
 //! What a client is told that requires a leader while there is none.
 
-use keelson_proto::etcdserverpb::{LeaseKeepAliveRequest, RangeRequest};
+use keelson_proto::etcdserverpb::{LeaseKeepAliveRequest, RangeRequest, StatusRequest};
 use keelson_proto::v3lockpb::LockRequest;
 use tonic::{Code, Request};
 
@@ -54,6 +54,9 @@ async fn requests_and_streams_that_require_a_leader_end_without_one_and_others_g
     let renewal = requiring(tokio_stream::iter([LeaseKeepAliveRequest { id: 1 }]));
     assert_eq!(refusal(cluster.lease(0).await.lease_keep_alive(renewal).await), no_leader);
     kv.range(local.clone()).await.expect("it does not require one");
+    let mut maintenance = cluster.maintenance(0).await;
+    assert_eq!(refusal(maintenance.status(requiring(StatusRequest {})).await), no_leader);
+    maintenance.status(StatusRequest {}).await.expect("it does not require one");
 
     assert_eq!(refusal(strict.result().await), no_leader);
     assert_eq!(refusal(tokio::time::timeout(PATIENCE, renewals.message()).await.expect("in time")), no_leader);

@@ -286,3 +286,18 @@ async fn clear_text_and_wrong_files_are_refused_before_anything_is_served() {
         assert!(matches!(refused.map(drop), Err(Error::Tls(_))));
     }
 }
+
+#[tokio::test]
+async fn alarms_for_ids_that_nobody_has_are_bounded() {
+    let cluster = Cluster::start(false);
+    let mut maintenance = cluster.maintenance(0).await;
+    for id in 1..=100 {
+        maintenance.alarm(alarm(AlarmAction::Activate, id, AlarmType::Nospace)).await.expect("it is raised");
+    }
+    let one_more = maintenance.alarm(alarm(AlarmAction::Activate, 101, AlarmType::Nospace)).await;
+    let refused = (Code::ResourceExhausted, "keelson: 100 alarms are active already".to_owned());
+    assert_eq!(refusal(one_more), refused);
+    maintenance.alarm(alarm(AlarmAction::Activate, 100, AlarmType::Nospace)).await.expect("it is raised already");
+    maintenance.alarm(alarm(AlarmAction::Deactivate, 1, AlarmType::Nospace)).await.expect("cleared");
+    maintenance.alarm(alarm(AlarmAction::Activate, 101, AlarmType::Nospace)).await.expect("there is room again");
+}
