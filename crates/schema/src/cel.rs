@@ -2,8 +2,7 @@
 //! because Kubernetes promises more than an interpreter gives. Names and types are checked when a rule is written, its cost
 //! is estimated from the bounds of the schema, and an evaluation is ended when it costs more than it may.
 //!
-//! A function that is not in [`functions`] is undeclared: the rule that names it is refused. Of Kubernetes' library these are
-//! not here: `strings.quote`, `semver`, macros with two variables, and moments in other time zones than UTC.
+//! A function that is not in [`functions`] is undeclared: the rule that names it is refused.
 
 pub(crate) mod check;
 mod dialect;
@@ -11,6 +10,7 @@ mod evaluate;
 mod functions;
 mod library;
 mod operators;
+mod pairs;
 mod parse;
 mod scope;
 mod text;

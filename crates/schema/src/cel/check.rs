@@ -1,11 +1,14 @@
 //! Says of what type an expression is and what it costs at most, or why it means nothing.
 
+mod pairs;
+
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr};
 
 use super::dialect::Dialect;
 use super::functions;
 use super::operators;
+use super::pairs as macros;
 use super::parse::Expression;
 use super::types::Type;
 
@@ -101,7 +104,7 @@ impl<'a> Checking<'_, 'a> {
             Expr::Struct(made) => {
                 Err(self.complaint(id, &format!("undeclared reference to '{}' (in container '')", made.type_name)))
             }
-            Expr::Comprehension(loops) => self.comprehension(loops, id),
+            Expr::Comprehension(loops) => self.comprehension(loops),
         }
     }
 
@@ -134,6 +137,11 @@ impl<'a> Checking<'_, 'a> {
     }
 
     fn call(&mut self, call: &CallExpr, id: u64) -> Outcome<'a> {
+        match macros::read(call) {
+            Some(Ok(pairs)) => return self.pairs(&pairs),
+            Some(Err((at, message))) => return Err(self.complaint(at, message)),
+            None => {}
+        }
         if let Some(outcome) = self.more(call) {
             return outcome;
         }
@@ -234,22 +242,14 @@ impl<'a> Checking<'_, 'a> {
         Ok(Checked { of, cost: target.cost.saturating_add(checked.cost).saturating_add(3) })
     }
 
-    fn comprehension(&mut self, loops: &ComprehensionExpr, id: u64) -> Outcome<'a> {
-        if loops.iter_var2.is_some() {
-            return Err(self.complaint(id, "macros with two variables are not supported"));
-        }
+    fn comprehension(&mut self, loops: &ComprehensionExpr) -> Outcome<'a> {
         let range = self.of(&loops.iter_range)?;
         let count = range.of.size();
         let each = match range.of {
             Type::List(of, _) => *of,
             Type::Map(key, ..) => *key,
             open if open.is_open() => Type::Dyn(count),
-            other => {
-                let message = format!(
-                    "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"
-                );
-                return Err(self.complaint(loops.iter_range.id, &message));
-            }
+            other => return Err(self.no_range(&other, loops.iter_range.id)),
         };
         let start = self.of(&loops.accu_init)?;
         self.variables.push((loops.accu_var.clone(), start.of.clone()));
@@ -269,6 +269,12 @@ impl<'a> Checking<'_, 'a> {
         let each = step.cost.saturating_add(condition.cost);
         let parts = [range.cost, start.cost, count.saturating_mul(each), result.cost];
         Ok(Checked { of: result.of, cost: parts.into_iter().fold(0, u64::saturating_add) })
+    }
+
+    fn no_range(&self, of: &Type<'_>, id: u64) -> String {
+        let message =
+            format!("expression of type '{of}' cannot be range of a comprehension (must be list, map, or dynamic)");
+        self.complaint(id, &message)
     }
 
     fn undeclared(&self, name: &str, id: u64) -> String {

@@ -15,11 +15,8 @@ pub(crate) enum Dialect {
     Policies,
 }
 
-/// Macros that bind two variables for what follows.
-const WITH_TWO_VARIABLES: [&str; 7] =
-    ["all", "exists", "existsOne", "exists_one", "transformList", "transformMap", "transformMapEntry"];
-/// Functions of the authorizer, of versions, of images and of patches.
-const FUNCTIONS: [&str; 28] = [
+/// Functions of the authorizer, of images and of patches.
+const FUNCTIONS: [&str; 22] = [
     "allowed",
     "check",
     "digest",
@@ -33,19 +30,13 @@ const FUNCTIONS: [&str; 28] = [
     "image",
     "includes",
     "isImage",
-    "isSemver",
     "labelSelector",
-    "major",
-    "minor",
     "name",
     "namespace",
-    "patch",
     "path",
-    "quote",
     "reason",
     "registry",
     "resource",
-    "semver",
     "serviceAccount",
     "subresource",
 ];
@@ -71,11 +62,6 @@ impl Dialect {
         match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
             ("bind", Some(namespace), [variable, value, result]) if name(namespace)? == "cel" => {
                 Some((vec![value], vec![name(variable)?], vec![result]))
-            }
-            (called, Some(range), [first, second, inner @ ..])
-                if WITH_TWO_VARIABLES.contains(&called) && !inner.is_empty() =>
-            {
-                Some((vec![range], vec![name(first)?, name(second)?], inner.iter().collect()))
             }
             (called, target, arguments) if FUNCTIONS.contains(&called) && !functions::exists(called) => {
                 // `jsonpatch.escapeKey` has a dot in its name.

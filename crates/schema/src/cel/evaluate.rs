@@ -1,5 +1,7 @@
 //! Evaluates an expression, within a budget.
 
+mod pairs;
+
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -11,6 +13,7 @@ use cel::common::ast::{
 use super::functions::{self, Price};
 use super::library;
 use super::operators;
+use super::pairs as macros;
 use super::parse::Expression;
 use super::value::Value;
 use super::weight;
@@ -167,6 +170,9 @@ impl<'a> Evaluating<'_, 'a> {
             && let Some(lazy) = self.lazy(&call.func_name, one, rest)
         {
             return lazy;
+        }
+        if let Some(Ok(pairs)) = macros::read(call) {
+            return self.pairs(&pairs);
         }
         if let (Some(target), [variable, result], "optMap" | "optFlatMap") =
             (call.target.as_deref(), call.args.as_slice(), call.func_name.as_str())

@@ -5,7 +5,7 @@
 //! |---|---|---|---|
 //! | `b` `i` `u` `d` | bool, int, uint, double | `s` `y` | string, bytes |
 //! | `t` `D` | timestamp, duration | `l` `m` `o` `T` | list, map, optional, type |
-//! | `U` `q` `I` `c` | URL, quantity, IP, CIDR | `f` `a` | format, any |
+//! | `U` `q` `I` `c` | URL, quantity, IP, CIDR | `f` `v` `a` | format, version, any |
 
 use super::types::Type;
 
@@ -77,6 +77,10 @@ fn inner<'a>(arguments: &[Type<'a>]) -> Type<'a> {
 fn inner_or_second<'a>(arguments: &[Type<'a>]) -> Type<'a> {
     let (inner, second) = (inner(arguments), arguments.get(1).cloned().unwrap_or(Type::Any));
     inner.join(&second).unwrap_or(Type::Dyn(u64::MAX))
+}
+fn quoted<'a>(arguments: &[Type<'a>]) -> Type<'a> {
+    // At worst each character is escaped.
+    Type::String(size(arguments, 0).saturating_mul(2).saturating_add(2))
 }
 fn replaced<'a>(arguments: &[Type<'a>]) -> Type<'a> {
     // At worst the replacement stands around each character.
@@ -150,6 +154,16 @@ const FUNCTIONS: &[Function] = &[
     f("getMinutes", "t.", int, Price::One),
     f("getSeconds", "t.", int, Price::One),
     f("getMilliseconds", "t.", int, Price::One),
+    f("getFullYear", "t.s", int, Price::One),
+    f("getMonth", "t.s", int, Price::One),
+    f("getDayOfMonth", "t.s", int, Price::One),
+    f("getDate", "t.s", int, Price::One),
+    f("getDayOfWeek", "t.s", int, Price::One),
+    f("getDayOfYear", "t.s", int, Price::One),
+    f("getHours", "t.s", int, Price::One),
+    f("getMinutes", "t.s", int, Price::One),
+    f("getSeconds", "t.s", int, Price::One),
+    f("getMilliseconds", "t.s", int, Price::One),
     f("getHours", "D.", int, Price::One),
     f("getMinutes", "D.", int, Price::One),
     f("getSeconds", "D.", int, Price::One),
@@ -175,6 +189,7 @@ const FUNCTIONS: &[Function] = &[
     f("trim", "s.", text, Price::Read(0, 1)),
     f("join", "l.", joined, Price::Read(0, 2)),
     f("join", "l.s", joined, Price::Read(0, 2)),
+    f("strings.quote", "s", quoted, Price::Read(0, 1)),
     f("format", "s.l", |_| Type::String(u64::MAX), Price::Read(0, 1)),
     f("format.dns1123Label", "", |_| Type::Format, Price::One),
     f("format.dns1123Subdomain", "", |_| Type::Format, Price::One),
@@ -221,6 +236,16 @@ const FUNCTIONS: &[Function] = &[
     f("add", "q.i", first, Price::One),
     f("sub", "q.q", first, Price::One),
     f("sub", "q.i", first, Price::One),
+    f("semver", "s", |_| Type::Semver, Price::Read(0, 1)),
+    f("semver", "sb", |_| Type::Semver, Price::Read(0, 2)),
+    f("isSemver", "s", bool, Price::Read(0, 1)),
+    f("isSemver", "sb", bool, Price::Read(0, 2)),
+    f("major", "v.", int, Price::One),
+    f("minor", "v.", int, Price::One),
+    f("patch", "v.", int, Price::One),
+    f("isGreaterThan", "v.v", bool, Price::One),
+    f("isLessThan", "v.v", bool, Price::One),
+    f("compareTo", "v.v", int, Price::One),
     f("ip", "s", |_| Type::Ip, Price::Read(0, 1)),
     f("isIP", "s", bool, Price::Read(0, 1)),
     f("ip.isCanonical", "s", bool, Price::Read(0, 2)),
@@ -306,6 +331,7 @@ fn takes(letter: char, argument: &Type<'_>) -> bool {
             Type::OfTypes => 'T',
             Type::Url => 'U',
             Type::Quantity => 'q',
+            Type::Semver => 'v',
             Type::Ip => 'I',
             Type::Cidr => 'c',
             Type::Format => 'f',

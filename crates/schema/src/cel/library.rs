@@ -11,6 +11,7 @@ mod scalars;
 pub(super) mod texts;
 pub(super) mod time;
 mod urls;
+mod versions;
 
 use super::value::Value;
 
@@ -30,6 +31,7 @@ pub(super) fn call<'a>(name: &str, with_receiver: bool, arguments: &[Value<'a>])
         .or_else(|| time::call(name, with_receiver, arguments))
         .or_else(|| optional::call(name, with_receiver, arguments))
         .or_else(|| quantities::call(name, with_receiver, arguments))
+        .or_else(|| versions::call(name, with_receiver, arguments))
         .or_else(|| network::call(name, with_receiver, arguments))
         .or_else(|| urls::call(name, with_receiver, arguments))
         .unwrap_or_else(|| Err("no such overload".to_owned()))

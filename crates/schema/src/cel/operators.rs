@@ -121,7 +121,7 @@ fn compared(of: &Type<'_>) -> u64 {
     }
 }
 
-fn is_bool(of: &Type<'_>) -> bool {
+pub(crate) fn is_bool(of: &Type<'_>) -> bool {
     *of == Type::Bool || of.is_open()
 }
 

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use keelson_types::quantity::Quantity;
+use semver::Version;
 use serde_json::{Map, Value as Json};
 
 use super::scope::unescape;
@@ -38,6 +39,7 @@ pub(crate) enum Value<'a> {
     Type(&'static str),
     Url(Rc<Url>),
     Quantity(Quantity),
+    Semver(Rc<Version>),
     Ip(IpAddr),
     Cidr(IpAddr, u8),
     /// By its name.
@@ -105,6 +107,29 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// Positions and elements of a list, or keys and values of a map.
+    pub(crate) fn pairs(&self) -> Option<Vec<(Value<'a>, Value<'a>)>> {
+        match self.elements() {
+            Some(elements) => {
+                let position = |index: usize| Value::Int(i64::try_from(index).unwrap_or(i64::MAX));
+                Some(elements.into_iter().enumerate().map(|(index, element)| (position(index), element)).collect())
+            }
+            None => self.pairs_of_map(),
+        }
+    }
+
+    /// Keys and values of a map.
+    pub(crate) fn pairs_of_map(&self) -> Option<Vec<(Value<'a>, Value<'a>)>> {
+        match self {
+            Value::Map(entries) => Some(entries.to_vec()),
+            Value::Fields(fields, ..) => {
+                let pair = |key: &'a String| Some((Value::Text(Text::Borrowed(key)), self.field(key)?));
+                Some(fields.keys().filter_map(pair).collect())
+            }
+            _ => None,
+        }
+    }
+
     /// The elements of a list.
     pub(crate) fn elements(&self) -> Option<Vec<Value<'a>>> {
         match self {
@@ -163,6 +188,7 @@ impl<'a> Value<'a> {
             Value::Type(_) => Type::OfTypes,
             Value::Url(_) => Type::Url,
             Value::Quantity(_) => Type::Quantity,
+            Value::Semver(_) => Type::Semver,
             Value::Ip(_) => Type::Ip,
             Value::Cidr(..) => Type::Cidr,
             Value::Format(_) => Type::Format,
@@ -188,6 +214,7 @@ impl<'a> Value<'a> {
             Value::Type(_) => "type",
             Value::Url(_) => "kubernetes.URL",
             Value::Quantity(_) => "kubernetes.Quantity",
+            Value::Semver(_) => "kubernetes.Semver",
             Value::Ip(_) => "net.IP",
             Value::Cidr(..) => "net.CIDR",
             Value::Format(_) => "kubernetes.NamedFormat",
@@ -206,6 +233,8 @@ impl<'a> Value<'a> {
             (Value::Type(left), Value::Type(right)) | (Value::Format(left), Value::Format(right)) => left == right,
             (Value::Url(left), Value::Url(right)) => left.text == right.text,
             (Value::Quantity(left), Value::Quantity(right)) => left == right,
+            // As in every comparison of versions, it does not matter what was built.
+            (Value::Semver(left), Value::Semver(right)) => left.cmp_precedence(right).is_eq(),
             (Value::Ip(left), Value::Ip(right)) => left == right,
             (Value::Cidr(left, bits), Value::Cidr(right, other)) => left == right && bits == other,
             (Value::Fields(left, node, _), Value::Fields(right, other, _)) => {

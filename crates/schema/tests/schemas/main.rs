@@ -1,6 +1,7 @@
 //! Tests of schemas from the outside, as the API uses them.
 
 mod change;
+mod costs;
 mod facts;
 mod properties;
 mod rules;

@@ -3,7 +3,7 @@
 use keelson_schema::Structural;
 use serde_json::{Value, json};
 
-const PATH: &str = "spec.validation.openAPIV3Schema";
+pub const PATH: &str = "spec.validation.openAPIV3Schema";
 
 /// A schema whose spec is the one given, with bounds that make every rule cheap enough.
 fn with_rule(mut spec: Value, rule: Value) -> Result<Structural, Vec<String>> {
@@ -109,6 +109,21 @@ fn rules_that_hold_of_an_object() {
         "optional.of(1).hasValue() && optional.none().orValue(2) == 2 && self.?other.orValue('x') == 'x'",
         "self.labels[?'none'].orValue('d') == 'd' && self.?text.optMap(t, t.size()).orValue(0) == 11",
         "{'a': 1}['a'] == 1 && {'a': 1}.a == 1 && [1, 2] + [3] == [1, 2, 3] && [[1], [2]][1][0] == 2",
+        "self.names.all(i, n, self.names[i] == n) && self.labels.exists(k, v, k == 'app' && v == 'web')",
+        "self.numbers.existsOne(i, n, i < n) && !self.numbers.exists_one(i, n, n > 0) && [].all(i, n, false)",
+        "self.names.transformList(i, n, n + string(i)) == ['a0', 'b1', 'c2']",
+        "self.names.transformList(i, n, i > 0, n) == ['b', 'c'] && self.labels.transformList(k, v, k + v).size() == 2",
+        "self.labels.transformMap(k, v, v.size()) == {'app': 3, 'tier': 5}",
+        "self.labels.transformMap(k, v, k != 'app', v) == {'tier': 'front'} && [5].transformMap(i, n, n) == {0: 5}",
+        "self.labels.transformMapEntry(k, v, {v: k}) == {'web': 'app', 'front': 'tier'}",
+        "self.names.transformMapEntry(i, n, i != 1, {n: i})['c'] == 2",
+        "[0, 1].exists(i, n, 1 / n == 1) && ![0, 1].all(i, n, 1 / i == 0)",
+        "semver('1.10.0').isGreaterThan(semver('1.9.1')) && semver('1.0.0-a').isLessThan(semver('1.0.0'))",
+        "semver('1.2.3').major() == 1 && semver('1.2.3').minor() == 2 && semver('1.2.3').patch() == 3",
+        "semver('1.0.0+a') == semver('1.0.0+b') && semver('v1', true).compareTo(semver('1.0.0')) == 0",
+        "isSemver('1.0.0') && !isSemver('v1.0') && isSemver('v1.0', true)",
+        "strings.quote('a\"b\\n') == '\"a\\\\\"b\\\\n\"'",
+        "self.when.getHours('Europe/Berlin') == 13 && self.when.getHours('-02:30') == 10 && self.when.getDate('+14:00') == 1",
         "false && self.other == 'x' || true",
         "self.other == 'x' || true",
         "[0, 1].exists(i, 1 / i == 1)",
@@ -192,17 +207,24 @@ fn rules_that_mean_nothing_refuse_the_schema() {
         ("self.nothing == 1", "undefined field 'nothing'"),
         ("nothing == 1", "undeclared reference to 'nothing' (in container '')"),
         ("self.text.nothing()", "undeclared reference to 'nothing' (in container '')"),
-        ("strings.quote(self.text) == ''", "undeclared reference to 'quote' (in container '')"),
+        ("strings.title(self.text) == ''", "undeclared reference to 'title' (in container '')"),
         ("self.count == 'x'", "found no matching overload for '_==_' applied to '(int, string)'"),
         ("self.count + 1.0 > 1.0", "found no matching overload for '_+_' applied to '(int, double)'"),
         ("self.text.startsWith(1)", "found no matching overload for 'startsWith' applied to 'string.(int)'"),
-        ("self.when.getHours('Europe/Berlin') == 1", "found no matching overload for 'getHours'"),
+        ("self.when.getHours(1) == 1", "found no matching overload for 'getHours'"),
         ("self.count.all(x, x)", "expression of type 'int' cannot be range of a comprehension"),
         ("self.text.matches('(')", "invalid matches argument"),
         ("self.count", "cel expression must evaluate to a bool"),
         ("self.text ==", "Syntax error"),
         ("Thing{a: 1} == 1", "undeclared reference to 'Thing'"),
-        ("self.names.all(i, n, n == '')", "undeclared reference to 'all'"),
+        ("self.names.all(i, n, m == '')", "undeclared reference to 'm'"),
+        ("self.names.all(n, n, true)", "the variables must differ"),
+        ("self.names.all(i, n.x, true)", "argument must be a simple name"),
+        ("self.names.all(i, n, i)", "found no matching overload for '_&&_' applied to '(bool, int)'"),
+        ("self.count.exists(i, n, true)", "expression of type 'int' cannot be range of a comprehension"),
+        ("self.names.all(i, n, i == n)", "found no matching overload for '_==_' applied to '(int, string)'"),
+        ("self.names.transformMapEntry(i, n, n).size() == 1", "found no matching overload for 'transformMapEntry'"),
+        ("semver('1.0.0') == quantity('1')", "found no matching overload for '_==_'"),
         ("self.text.size", "type 'string' does not support field selection"),
     ];
     for (rule, expected) in table {
@@ -351,40 +373,7 @@ fn rules_of_the_whole_object_see_its_name() {
     assert_eq!(schema.validate(&object("b"), None)[0].to_string(), "<nil>: Invalid value: no");
 }
 
-#[test]
-fn a_rule_that_could_cost_too_much_refuses_the_schema() {
-    let unbounded = json!({"type": "array", "items": {"type": "string"}});
-    let rule = json!({"rule": "self.all(x, self.exists(y, x == y))"});
-    let errors = with_rule(unbounded, rule.clone()).expect_err("too expensive");
-    let told =
-        errors.iter().find(|error| error.contains("x-kubernetes-validations[0].rule")).expect("the rule is blamed");
-    assert_eq!(
-        *told,
-        format!(
-            "{PATH}.properties[spec].x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of \
-             more than 100x (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and \
-             strings are declared)"
-        )
-    );
-    let bounded = json!({"type": "array", "maxItems": 100, "items": {"type": "string", "maxLength": 50}});
-    with_rule(bounded, rule).expect("cheap enough");
-    let unbounded_text = json!({"type": "string"});
-    with_rule(unbounded_text, json!({"rule": "self.startsWith('kube')"})).expect("cheap however long");
-}
-
-#[test]
-fn a_rule_that_costs_too_much_is_ended() {
-    // By estimate the rule may stand, because not every object is as large as it may be; one that is costs too much.
-    let item = json!({"type": "string", "maxLength": 5});
-    let spec = json!({"type": "array", "maxItems": 600, "items": item});
-    let schema = with_rule(spec, json!({"rule": "self.all(x, self.all(y, x <= y || x >= y))"})).expect("a schema");
-    let many: Vec<String> = (0..600).map(|number| format!("{number:05}")).collect();
-    let errors = schema.validate(&json!({"spec": many}), None);
-    assert!(errors[0].to_string().contains("actual cost limit exceeded"), "{errors:?}");
-    assert!(schema.validate(&json!({"spec": many[..20]}), None).is_empty());
-}
-
-fn told_of(schema: &Structural, spec: &Value) -> Vec<String> {
+pub fn told_of(schema: &Structural, spec: &Value) -> Vec<String> {
     schema.validate(&json!({"spec": spec}), None).iter().map(ToString::to_string).collect()
 }
 
@@ -402,33 +391,6 @@ fn only_scalars_are_keys_of_maps() {
 }
 
 #[test]
-fn values_are_paid_for_all_the_way_down() {
-    // Eight times ten elements share one another: 10^8 leaves, in the memory of eighty.
-    let nested = format!("[0]{}", ".map(a, [a, a, a, a, a, a, a, a, a, a])".repeat(8));
-    for what in ["z == z", "z != []  && [z] != [z]", "z in [z]", "[z].indexOf(z) == 0", "sets.contains([z], [z])"] {
-        let schema = with_rule(everything(), json!({"rule": format!("{nested}.all(z, {what})")})).expect(what);
-        let told = told_of(&schema, &an_object());
-        assert!(told.len() == 1 && told[0].contains("actual cost limit exceeded"), "{what}: {told:?}");
-    }
-    let schema = with_rule(everything(), json!({"rule": format!("{nested}.all(z, z != [])")})).expect("cheap");
-    assert_eq!(told_of(&schema, &an_object()), Vec::<String>::new(), "the lengths differ");
-}
-
-#[test]
-fn what_has_any_order_is_paid_for_each_with_each() {
-    let set = json!({
-        "type": "array", "maxItems": 3000, "x-kubernetes-list-type": "set", "items": {"type": "string", "maxLength": 8},
-    });
-    let many: Vec<String> = (0..2000).map(|number| format!("{number:05}")).collect();
-    for rule in ["self == self", "self + self == self"] {
-        let schema = with_rule(set.clone(), json!({"rule": rule})).expect(rule);
-        let told = told_of(&schema, &json!(many));
-        assert!(told.len() == 1 && told[0].contains("actual cost limit exceeded"), "{rule}: {told:?}");
-        assert_eq!(told_of(&schema, &json!(many[..50])), Vec::<String>::new(), "{rule}");
-    }
-}
-
-#[test]
 fn an_object_may_be_made_immutable() {
     let rule = json!({"rule": "self == oldSelf", "message": "immutable"});
     let schema = with_rule(everything(), rule).expect("objects may be compared");
@@ -439,25 +401,6 @@ fn an_object_may_be_made_immutable() {
     let errors = schema.validate(&new, Some(&old));
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].to_string().ends_with("immutable"), "{errors:?}");
-}
-
-#[test]
-fn a_text_is_paid_for_before_it_is_made() {
-    let text = json!({"type": "string", "maxLength": 200_000});
-    let long = json!("x".repeat(90_000));
-    let hundred = format!("[{}]", vec!["self"; 100].join(", "));
-    for rule in [
-        format!("{hundred}.join() != ''"),
-        format!("{hundred}.map(text, 'a').join(self) != ''"),
-        format!("'{}'.format({hundred}) != ''", "%s".repeat(100)),
-    ] {
-        let schema = with_rule(text.clone(), json!({"rule": rule})).expect(&rule);
-        let told = told_of(&schema, &long);
-        assert!(told.len() == 1 && told[0].contains("the text would be too long"), "{rule}: {told:?}");
-    }
-    let schema =
-        with_rule(text, json!({"rule": "[self, 'b'].join(self).size() == 2 * self.size() + 1"})).expect("fits");
-    assert_eq!(told_of(&schema, &long), Vec::<String>::new());
 }
 
 /// What is wrong with an object as the successor of another.
@@ -485,61 +428,6 @@ fn a_null_of_before_is_nothing_to_compare_with() {
     assert_eq!(changed(spec(true), &null, &one), [""; 0], "there is no old value");
     assert_eq!(changed(spec(true), &null, &nine).len(), 1);
     assert_eq!(changed(spec(false), &json!({"many": {"a": null}}), &json!({"many": {"a": 1}})), [""; 0]);
-}
-
-/// Compares all elements of a list of texts with each other, so that the cost grows with the square of its bound.
-const PAIRS: &str = "self.all(x, self.exists(y, x == y))";
-
-fn paired(rules: usize, items_max: usize) -> Result<Structural, Vec<String>> {
-    let list = json!({
-        "type": "array", "maxItems": items_max, "items": {"type": "integer"},
-        "x-kubernetes-validations": [{"rule": PAIRS}],
-    });
-    let lists: serde_json::Map<String, Value> = (0..rules).map(|index| (format!("l{index}"), list.clone())).collect();
-    let schema = json!({"type": "object", "properties": {"spec": {"type": "object", "properties": lists}}});
-    Structural::parse(&schema, PATH).map_err(|errors| errors.iter().map(ToString::to_string).collect())
-}
-
-/// The largest bound of a list with which one rule may be written.
-fn dearest() -> usize {
-    let (mut low, mut high) = (1, 10_000);
-    while low + 1 < high {
-        let middle = usize::midpoint(low, high);
-        if paired(1, middle).is_ok() { low = middle } else { high = middle }
-    }
-    low
-}
-
-#[test]
-fn rules_that_are_cheap_enough_each_may_cost_too_much_together() {
-    let bound = dearest();
-    paired(9, bound).expect("are cheap enough");
-    let refused = paired(12, bound).expect_err("are too many");
-    let whole = "estimated rule cost total for entire OpenAPIv3 schema exceeds budget";
-    assert!(refused.iter().any(|error| error.contains(whole)), "{refused:?}");
-    assert!(refused.iter().any(|error| error.contains("contributed to estimated rule cost total")), "{refused:?}");
-}
-
-#[test]
-fn all_the_rules_of_an_object_share_what_they_may_cost() {
-    // The longest list that one evaluation can pay for.
-    let object = |lists: usize, length: usize| {
-        let list: Vec<usize> = (0..length).collect();
-        let lists: serde_json::Map<String, Value> = (0..lists).map(|at| (format!("l{at}"), json!(list))).collect();
-        json!({"spec": lists})
-    };
-    let one = paired(1, dearest()).expect("is cheap enough");
-    let (mut low, mut high) = (1, dearest() + 1);
-    while low + 1 < high {
-        let middle = usize::midpoint(low, high);
-        if one.validate(&object(1, middle), None).is_empty() { low = middle } else { high = middle }
-    }
-    // As many as the schema may have with lists so long.
-    let lists = (1..200).take_while(|lists| paired(*lists, low).is_ok()).last().expect("one at least");
-    let all = paired(lists, low).expect("is cheap enough");
-    let errors: Vec<String> = all.validate(&object(lists, low), None).iter().map(ToString::to_string).collect();
-    let spent = "validation failed due to running out of cost budget, no further validation rules will be run";
-    assert!(matches!(errors.as_slice(), [only] if only.ends_with(spent)), "{lists} lists of {low}: {errors:?}");
 }
 
 #[test]

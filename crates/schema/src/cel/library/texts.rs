@@ -30,6 +30,7 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
         }
         ("lowerAscii", []) => Ok(Value::text(text.to_ascii_lowercase())),
         ("upperAscii", []) => Ok(Value::text(text.to_ascii_uppercase())),
+        ("strings.quote", []) => Ok(Value::text(quoted(text))),
         ("trim", []) => Ok(Value::text(text.trim().to_owned())),
         ("replace", [Value::Text(old), Value::Text(new)]) => replace(text, old, new, -1),
         ("replace", [Value::Text(old), Value::Text(new), Value::Int(most)]) => replace(text, old, new, *most),
@@ -39,6 +40,32 @@ pub(super) fn call<'a>(name: &str, _: bool, arguments: &[Value<'a>]) -> Option<A
         ("substring", [Value::Int(from), Value::Int(to)]) => substring(text, *from, Some(*to)),
         _ => return None,
     })
+}
+
+/// Within quotes, with what cannot be seen or would end the text escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        let escaped = match character {
+            '\x07' => "\\a",
+            '\x08' => "\\b",
+            '\x0c' => "\\f",
+            '\n' => "\\n",
+            '\r' => "\\r",
+            '\t' => "\\t",
+            '\x0b' => "\\v",
+            '\\' => "\\\\",
+            '"' => "\\\"",
+            other => {
+                quoted.push(other);
+                continue;
+            }
+        };
+        quoted.push_str(escaped);
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn join<'a>(elements: &[Value<'a>], separator: &[Value<'a>]) -> Answer<'a> {

