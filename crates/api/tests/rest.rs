@@ -14,6 +14,10 @@ mod custom_objects;
 mod definitions;
 #[path = "rest/depth.rs"]
 mod depth;
+#[path = "rest/examples.rs"]
+mod examples;
+#[path = "rest/fixed.rs"]
+mod fixed;
 #[path = "rest/harm.rs"]
 mod harm;
 #[path = "rest/kinds.rs"]
@@ -28,6 +32,8 @@ mod member;
 mod names;
 #[path = "rest/objects.rs"]
 mod objects;
+#[path = "rest/parts.rs"]
+mod parts;
 #[path = "rest/pod_parts.rs"]
 mod pod_parts;
 #[path = "../../store/tests/etcd_v3/ports.rs"]
@@ -41,5 +47,7 @@ mod roles;
 mod signers;
 #[path = "common/stored.rs"]
 mod stored;
+#[path = "rest/versions.rs"]
+mod versions;
 #[path = "rest/watches.rs"]
 mod watches;

@@ -27,7 +27,7 @@ const BUDGETS_MAX: usize = 10_000;
 /// # Errors
 /// BadRequest for what is none, is about another pod, or asks for a dry run within a batch that is none.
 pub fn prepare(target: &Target, body: &Bytes, write: &WriteOptions) -> Result<Prepared, Status> {
-    let eviction: Value = super::json_body("Eviction", body)?;
+    let eviction: Value = super::prepare::json_body("Eviction", body)?;
     if asks_for_dry_run(&eviction)? && !write.dry_run {
         let why = "deleteOptions.dryRun of an Eviction is not possible in a batch that is no dry run as a whole";
         return Err(Status::bad_request(why));

@@ -3,11 +3,12 @@
 mod admission;
 
 use keelson_proto::mvccpb::{Event, KeyValue, event::EventType};
+use keelson_types::registry;
 use serde_json::json;
 
 use super::*;
 use crate::cache::{self, Limits};
-use crate::pipeline::request::{DeleteOptions, FieldValidation, Propagation};
+use crate::pipeline::request::{DeleteOptions, FieldValidation, Operation, PatchType, Propagation, Subresource};
 
 /// Caches that stand in for the whole cluster: each plan is applied at once, at the next revision.
 struct World {
