@@ -13,6 +13,7 @@ use keelson_types::meta::{self, Key};
 use keelson_types::{Object, pods};
 
 use crate::custom::Definition;
+use crate::root_ca::Published;
 use crate::{Partial, placed};
 
 /// Objects by the UID of each owner.
@@ -40,7 +41,7 @@ pub struct Caches {
     pub leases: Cache<Lease>,
     pub namespaces: Cache<Namespace>,
     pub service_accounts: Cache<ServiceAccount>,
-    pub config_maps: Cache<Partial<ConfigMap>>,
+    pub config_maps: Cache<Partial<ConfigMap, Published>>,
     pub secrets: Cache<Partial<Secret>>,
     pub definitions: Cache<Definition>,
 }

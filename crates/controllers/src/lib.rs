@@ -29,6 +29,7 @@ mod placed;
 pub mod plan;
 pub mod pod_gc;
 pub mod replica_set;
+pub mod root_ca;
 mod service;
 pub mod service_account;
 mod suffix;

@@ -13,6 +13,8 @@ pub struct Options {
     pub client: Client,
     /// The controllers act while this says `leading`, and keep their caches warm otherwise.
     pub leadership: watch::Receiver<Leadership>,
+    /// The certificates, as PEM, by which pods know the API; without them, no namespace is told of any.
+    pub root_ca: Option<String>,
     /// How long a node's lease may stay unrenewed before the node counts as lost.
     pub node_monitor_grace: Duration,
     /// How often nodes are looked at while nothing changes.
@@ -35,6 +37,7 @@ impl Options {
         Self {
             client,
             leadership,
+            root_ca: None,
             node_monitor_grace: Duration::from_secs(40),
             node_monitor_period: Duration::from_secs(5),
             pod_eviction_after: Duration::from_secs(300),

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, ObjectReference, Pod, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use keelson_client::events::{self, Type};
@@ -29,6 +29,7 @@ pub enum Item {
     EndpointSlice(Box<EndpointSlice>),
     Node(Box<Node>),
     ServiceAccount(Box<ServiceAccount>),
+    ConfigMap(Box<ConfigMap>),
 }
 
 macro_rules! each_item {
@@ -40,6 +41,7 @@ macro_rules! each_item {
             Item::EndpointSlice($object) => $body,
             Item::Node($object) => $body,
             Item::ServiceAccount($object) => $body,
+            Item::ConfigMap($object) => $body,
         }
     };
 }
@@ -53,7 +55,7 @@ macro_rules! item_from {
         })*
     };
 }
-item_from!(Pod, ReplicaSet, Deployment, EndpointSlice, Node, ServiceAccount);
+item_from!(Pod, ReplicaSet, Deployment, EndpointSlice, Node, ServiceAccount, ConfigMap);
 
 impl Item {
     /// Where the object is.

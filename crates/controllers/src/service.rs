@@ -13,7 +13,8 @@ use crate::caches::Caches;
 use crate::driver::{Controller, Environment, drive};
 use crate::metrics::{Counters, Metrics};
 use crate::{
-    Options, deployment, endpoint_slice, garbage, namespace, node_lifecycle, pod_gc, replica_set, service_account,
+    Options, deployment, endpoint_slice, garbage, namespace, node_lifecycle, pod_gc, replica_set, root_ca,
+    service_account,
 };
 
 /// Why the controllers stopped.
@@ -47,7 +48,7 @@ impl Handle {
     }
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
     deployment::Loop::NAME,
     replica_set::Loop::NAME,
     endpoint_slice::Loop::NAME,
@@ -57,6 +58,7 @@ const NAMES: [&str; 9] = [
     namespace::Loop::NAME,
     garbage::Loop::NAME,
     service_account::Loop::NAME,
+    root_ca::Loop::NAME,
 ];
 
 impl Service {
@@ -104,7 +106,10 @@ impl Service {
         tasks.start(pod_gc::Loop::new(caches.clone(), client.clone(), &options));
         tasks.start(namespace::Loop::new(caches.clone(), client.clone()));
         tasks.start(garbage::Loop::new(caches.clone(), client));
-        tasks.start(service_account::Loop::new(caches));
+        tasks.start(service_account::Loop::new(caches.clone()));
+        if let Some(authority) = options.root_ca {
+            tasks.start(root_ca::Loop::new(caches, authority));
+        }
         while let Some(ended) = tasks.set.join_next().await {
             ended.map_err(Error::Ended)?;
         }

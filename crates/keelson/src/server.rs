@@ -284,7 +284,11 @@ impl Arguments {
     ) -> anyhow::Result<keelson_controllers::Options> {
         let defaults = keelson_controllers::Options::new(self.own_client("controllers")?, leadership);
         let grace = Duration::from_secs(self.node_monitor_grace_seconds);
+        let authority = self.pki("api-ca.crt");
+        let root_ca =
+            std::fs::read_to_string(&authority).with_context(|| format!("reading {}", authority.display()))?;
         Ok(keelson_controllers::Options {
+            root_ca: Some(root_ca),
             node_monitor_grace: grace,
             // Often enough that a look late costs little of the grace.
             node_monitor_period: defaults.node_monitor_period.min(grace / 5),

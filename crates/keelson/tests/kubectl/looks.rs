@@ -1,5 +1,8 @@
 //! Commands that only look: versions, discovery, lists, watches, what kubectl passes through, what a shell completes.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use crate::Kubectl;
 use crate::running::{http, lines, wait_in};
 
@@ -45,16 +48,18 @@ impl Kubectl<'_> {
         for (name, order) in [("x", "2"), ("y", "3"), ("z", "1")] {
             self.run(&["create", "configmap", name, &format!("--from-literal=order={order}")]);
         }
+        // Every namespace has a ConfigMap besides, that nobody asked for.
+        self.run(&["label", "configmap", "x", "y", "z", "own=yes"]);
         self.run(&["label", "configmap", "x", "z", "half=yes"]);
         let names = |line: &str| -> Vec<String> {
             let printed = self.run(&line.split(' ').collect::<Vec<_>>());
             printed.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
         };
-        assert_eq!(names("get configmaps --sort-by=.data.order --no-headers"), ["z", "x", "y"]);
-        assert_eq!(names("get configmaps --sort-by={.metadata.name}"), ["NAME", "x", "y", "z"]);
-        assert_eq!(names("get configmaps --chunk-size=1 --no-headers"), ["x", "y", "z"], "in pages");
+        assert_eq!(names("get configmaps -l own --sort-by=.data.order --no-headers"), ["z", "x", "y"]);
+        assert_eq!(names("get configmaps -l own --sort-by={.metadata.name}"), ["NAME", "x", "y", "z"]);
+        assert_eq!(names("get configmaps -l own --chunk-size=1 --no-headers"), ["x", "y", "z"], "in pages");
         assert_eq!(names("get configmaps -l half=yes -o name"), ["configmap/x", "configmap/z"]);
-        assert_eq!(names("get configmaps --field-selector=metadata.name!=x --no-headers"), ["y", "z"]);
+        assert_eq!(names("get configmaps -l own --field-selector=metadata.name!=x --no-headers"), ["y", "z"]);
         self.says("get configmap y -o custom-columns=A:.metadata.name,B:.data.order", "A     B\ny     3");
         self.shows("get configmaps -A --show-labels", &[&self.namespace, "half=yes"]);
         self.says("get configmap x --ignore-not-found -o jsonpath={.data.order}", "2");
@@ -110,6 +115,24 @@ impl Kubectl<'_> {
         let names = self.run(&["__complete", "get", "configmap", &here, ""]);
         assert!(["x", "y", "z"].iter().all(|name| names.lines().any(|line| line == *name)), "{names}");
         self.run(&["delete", "configmaps", "--all"]);
-        self.says("get configmaps -o name", "");
+        self.says("get configmaps -l own -o name", "");
+        self.publishes_its_authority();
+    }
+
+    /// What was deleted with the rest a moment ago comes back, and nobody changes it for long.
+    fn publishes_its_authority(&self) {
+        let trusted = self.run(&[
+            "config",
+            "view",
+            "--raw",
+            "--minify",
+            "-o=jsonpath={.clusters[0].cluster.certificate-authority-data}",
+        ]);
+        let trusted = BASE64.decode(trusted.trim()).expect("is base64");
+        let trusted = String::from_utf8(trusted).expect("is PEM");
+        let look = r"get configmap kube-root-ca.crt --ignore-not-found -o jsonpath={.data.more}{.data.ca\.crt}";
+        self.comes_to_say(look, trusted.trim_end());
+        self.run(&["patch", "configmap", "kube-root-ca.crt", "-p", r#"{"data":{"ca.crt":"none","more":"1"}}"#]);
+        self.comes_to_say(look, trusted.trim_end());
     }
 }

@@ -51,31 +51,31 @@ test('lists come by pages', async (t) => {
   const expected = [];
   for (let number = 0; number < 25; number += 1) {
     expected.push(`m${String(number).padStart(2, '0')}`);
-    await one.core.createNamespacedConfigMap({ namespace, body: { metadata: { name: expected.at(-1) } } });
+    await one.core.createNamespacedSecret({ namespace, body: { metadata: { name: expected.at(-1) } } });
   }
   const names = [];
   const remaining = [];
   const versions = new Set();
   let token;
   for (const member of members) {
-    const page = await member.core.listNamespacedConfigMap({ namespace, limit: 9, _continue: token });
+    const page = await member.core.listNamespacedSecret({ namespace, limit: 9, _continue: token });
     names.push(...page.items.map((item) => item.metadata.name));
     remaining.push(page.metadata.remainingItemCount);
     versions.add(page.metadata.resourceVersion);
     token = page.metadata._continue;
     // What goes between two pages is still in them.
-    await one.core.deleteNamespacedConfigMap({ name: expected.at(-remaining.length), namespace });
+    await one.core.deleteNamespacedSecret({ name: expected.at(-remaining.length), namespace });
   }
   assert.ok(!token);
   assert.deepEqual(names, expected);
   assert.deepEqual(remaining, [16, 7, undefined]);
   assert.equal(versions.size, 1);
 
-  const page = await two.core.listNamespacedConfigMap({ namespace, limit: 9 });
-  const newest = await three.core.createNamespacedConfigMap({ namespace, body: { metadata: { name: 'newest' } } });
+  const page = await two.core.listNamespacedSecret({ namespace, limit: 9 });
+  const newest = await three.core.createNamespacedSecret({ namespace, body: { metadata: { name: 'newest' } } });
   await compact(newest.metadata.resourceVersion);
   const next = { namespace, limit: 9, _continue: page.metadata._continue };
-  await assert.rejects(two.core.listNamespacedConfigMap(next), (error) => {
+  await assert.rejects(two.core.listNamespacedSecret(next), (error) => {
     return error.code === 410 && told(error).reason === 'Expired';
   });
 });

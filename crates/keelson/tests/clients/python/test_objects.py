@@ -77,30 +77,30 @@ class Objects(InNamespace):
     def test_lists_come_by_pages(self):
         one, two, three = self.members
         for number in range(25):
-            one.core.create_namespaced_config_map(self.namespace, configmap(f"m{number:02}", labels={"paged": "yes"}))
+            one.core.create_namespaced_secret(self.namespace, {"metadata": {"name": f"m{number:02}"}})
         names, token, versions, remaining = [], None, set(), []
         for member in self.members:
-            page = member.core.list_namespaced_config_map(self.namespace, limit=9, _continue=token)
+            page = member.core.list_namespaced_secret(self.namespace, limit=9, _continue=token)
             names += [found.metadata.name for found in page.items]
             versions.add(page.metadata.resource_version)
             remaining.append(page.metadata.remaining_item_count)
             token = page.metadata._continue
             # What is made between two pages is in none of them.
-            one.core.create_namespaced_config_map(self.namespace, configmap(f"m99{len(names)}"))
+            one.core.create_namespaced_secret(self.namespace, {"metadata": {"name": f"m99{len(names)}"}})
         self.assertFalse(token)
         self.assertEqual(names, [f"m{number:02}" for number in range(25)])
         self.assertEqual(len(versions), 1)
         self.assertEqual(remaining, [16, 7, None])
 
-        page = two.core.list_namespaced_config_map(self.namespace, limit=9)
-        newest = three.core.create_namespaced_config_map(self.namespace, configmap("newest"))
+        page = two.core.list_namespaced_secret(self.namespace, limit=9)
+        newest = three.core.create_namespaced_secret(self.namespace, {"metadata": {"name": "newest"}})
         compact(newest.metadata.resource_version, self.members)
         with self.raises(410) as refused:
-            two.core.list_namespaced_config_map(self.namespace, limit=9, _continue=page.metadata._continue)
+            two.core.list_namespaced_secret(self.namespace, limit=9, _continue=page.metadata._continue)
         told = json.loads(refused.exception.body)
         self.assertEqual(told["reason"], "Expired")
         # With the token in the refusal a client goes on with what there is now.
-        rest = two.core.list_namespaced_config_map(self.namespace, limit=99, _continue=told["metadata"]["continue"])
+        rest = two.core.list_namespaced_secret(self.namespace, limit=99, _continue=told["metadata"]["continue"])
         self.assertEqual(rest.items[0].metadata.name, "m09")
         self.assertIn("newest", [found.metadata.name for found in rest.items])
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Pod, PodSpec, PodTemplateSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Namespace, Pod, PodSpec, PodTemplateSpec, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::config::KubeConfigOptions;
@@ -18,6 +18,8 @@ use serde::de::DeserializeOwned;
 /// What may take so long on a busy machine at most.
 const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// Selects what tests make: every namespace has a ConfigMap that nobody asked for.
+pub const OWN: &str = "metadata.name!=kube-root-ca.crt";
 const MEMBERS: [&str; 3] = ["keelson", "keelson-m2", "keelson-m3"];
 
 /// The members, and the namespace of one test.
@@ -129,6 +131,10 @@ pub fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 
 pub fn configmap(name: &str, data: &[(&str, &str)]) -> ConfigMap {
     ConfigMap { metadata: named(name), data: Some(map(data)), ..ConfigMap::default() }
+}
+
+pub fn secret(name: &str) -> Secret {
+    Secret { metadata: named(name), ..Secret::default() }
 }
 
 pub fn container(name: &str) -> Container {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, ValidationDirective};
 use kube::core::GroupVersionKind;
 use kube::discovery::{Discovery, pinned_kind};
@@ -11,7 +11,7 @@ use kube::runtime::conditions::{is_deleted, is_deployment_completed};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::cluster::{Cluster, causes, configmap, deployment, map, refused, until, until_it};
+use crate::cluster::{Cluster, causes, configmap, deployment, map, refused, secret, until, until_it};
 
 #[tokio::test]
 async fn a_deployment_lives() {
@@ -86,30 +86,30 @@ async fn a_configmap_lives() {
 #[tokio::test]
 async fn lists_come_by_pages() {
     let cluster = Cluster::with_namespace("lists-come-by-pages").await;
-    let one = cluster.configmaps(0);
+    let one = cluster.api::<Secret>(0);
     let expected: Vec<String> = (0..25).map(|number| format!("m{number:02}")).collect();
     for name in &expected {
-        one.create(&PostParams::default(), &configmap(name, &[])).await.expect("is made");
+        one.create(&PostParams::default(), &secret(name)).await.expect("is made");
     }
     let mut page = ListParams::default().limit(9);
     let (mut names, mut versions, mut remaining) = (Vec::new(), BTreeSet::new(), Vec::new());
     for member in 0..3 {
-        let found = cluster.configmaps(member).list(&page).await.expect("a page");
+        let found = cluster.api::<Secret>(member).list(&page).await.expect("a page");
         names.extend(found.items.iter().map(ResourceExt::name_any));
         versions.insert(found.metadata.resource_version.clone());
         remaining.push(found.metadata.remaining_item_count);
         page = page.continue_token(found.metadata.continue_.as_deref().unwrap_or_default());
         // What is made between two pages is in none of them.
-        one.create(&PostParams::default(), &configmap(&format!("n{member}"), &[])).await.expect("is made");
+        one.create(&PostParams::default(), &secret(&format!("n{member}"))).await.expect("is made");
     }
     assert_eq!(page.continue_token.as_deref(), Some(""), "there are no more");
     assert_eq!((names, versions.len(), remaining), (expected, 1, vec![Some(16), Some(7), None]));
 
-    let found = cluster.configmaps(1).list(&ListParams::default().limit(9)).await.expect("a page");
-    let newest = one.create(&PostParams::default(), &configmap("newest", &[])).await.expect("is made");
+    let found = cluster.api::<Secret>(1).list(&ListParams::default().limit(9)).await.expect("a page");
+    let newest = one.create(&PostParams::default(), &secret("newest")).await.expect("is made");
     cluster.compact(&newest.resource_version().expect("a version")).await;
     let next = ListParams::default().limit(9).continue_token(found.metadata.continue_.as_deref().expect("a token"));
-    let told = refused(cluster.configmaps(2).list(&next).await);
+    let told = refused(cluster.api::<Secret>(2).list(&next).await);
     assert_eq!((told.code, told.reason.as_str()), (410, "Expired"));
     // With the token in the refusal a client goes on with what there is now.
     let token = told.metadata.and_then(|metadata| metadata.continue_).expect("a token");

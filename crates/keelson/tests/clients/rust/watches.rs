@@ -13,7 +13,7 @@ use kube::runtime::{WatchStreamExt as _, reflector, watcher};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use crate::cluster::{Cluster, configmap, in_time, until};
+use crate::cluster::{Cluster, OWN, configmap, in_time, until};
 use crate::cut::Relay;
 
 /// Together, a good deal more than the 8 MiB of each kind's history that a member keeps.
@@ -107,7 +107,7 @@ async fn a_watcher_begins_anew_when_it_comes_too_late() {
         one.create(&PostParams::default(), &configmap(name, &[])).await.expect("is made");
     }
     let watched: Api<ConfigMap> = Api::namespaced(way.client().await, &cluster.namespace);
-    let mut events = pin!(watcher(watched, watcher::Config::default()).backoff(Steady));
+    let mut events = pin!(watcher(watched, watcher::Config::default().fields(OWN)).backoff(Steady));
     for expected in ["Init", "InitApply(a)", "InitApply(b)", "InitDone"] {
         assert_eq!(next(&mut events).await, expected);
     }
@@ -129,12 +129,12 @@ async fn reflectors_follow() {
     one.create(&PostParams::default(), &configmap("before", &[("is", "old")])).await.expect("is made");
 
     let (whole, writer) = reflector::store();
-    let config = watcher::Config::default().streaming_lists();
+    let config = watcher::Config::default().fields(OWN).streaming_lists();
     let reflecting = reflector(writer, watcher(cluster.configmaps(1), config)).backoff(Steady);
     let whole_task = tokio::spawn(reflecting.for_each(|_| async {}));
     let (metadata, writer) = reflector::store();
     let only: Api<PartialObjectMeta<ConfigMap>> = cluster.api(2);
-    let reflecting = reflector(writer, watcher(only, watcher::Config::default())).backoff(Steady);
+    let reflecting = reflector(writer, watcher(only, watcher::Config::default().fields(OWN))).backoff(Steady);
     let metadata_task = tokio::spawn(reflecting.for_each(|_| async {}));
 
     in_time("the first store is filled", whole.wait_until_ready()).await.expect("goes on");
