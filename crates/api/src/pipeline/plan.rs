@@ -3,6 +3,8 @@
 //! A plan carries the guards under which its decision holds. Whoever executes it puts them into the same transaction.
 
 mod allocate;
+mod apply;
+mod bind;
 mod create;
 mod delete;
 pub(super) mod evict;

@@ -1,11 +1,11 @@
-//! A successor of an object that exists: by replacement, patch, apply, subresource or binding.
+//! A successor of an object that exists: by replacement, patch or subresource.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keelson_types::status::Status;
 use keelson_types::{Kind, Target as Part, field};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Answer, Guard, Managing, Plan, Planner, Write, encode, stored};
 use crate::cache::Object;
@@ -16,8 +16,6 @@ use crate::pipeline::request::{Outcome, PatchType, Subresource, Target};
 use crate::pipeline::{decode, scale};
 use crate::value;
 
-/// Where kubectl keeps the configuration that was applied last; `apply` shares it, so that the two take turns well.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Metadata that only the system sets.
 const SYSTEM_METADATA: [&str; 5] =
     ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generateName"];
@@ -59,55 +57,8 @@ impl Planner<'_> {
         self.succeed(target, &found, new, Managing::Track, warnings)
     }
 
-    /// Merges what a manager wants into the object, or makes one of it.
-    pub(super) fn server_side_apply(
-        &self,
-        target: &Target,
-        config: &Value,
-        force: bool,
-        warnings: &[String],
-    ) -> Result<Plan, Status> {
-        let kind = target.kind;
-        let apply = |live: Option<&Value>| {
-            self.as_writer(target, |writer| managed::apply(kind, live, config.clone(), force, writer))
-        };
-        let found = match self.cached(kind, &target.namespace, &target.name) {
-            Ok(found) => found,
-            Err(missing) if target.subresource != Subresource::None => return Err(missing),
-            Err(_) => {
-                let uid = value::metadata_text(config, "uid");
-                if !uid.is_empty() {
-                    let why = format!(
-                        "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
-                    );
-                    return Err(Status::conflict(kind.group, kind.plural, &target.name, &why));
-                }
-                return self.create(target, apply(None)?, Managing::Applied, warnings.to_vec());
-            }
-        };
-        let live = found.value().map_err(Status::internal)?;
-        let new = apply(Some(&live))?;
-        self.succeed(target, &found, new, Managing::Applied, warnings.to_vec())
-    }
-
-    /// Creates the object, or merges it into the one that exists.
-    pub(super) fn apply(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
-        let modified = with_last_applied(object)?;
-        let Ok(found) = self.cached(target.kind, &target.namespace, &target.name) else {
-            return self.create(target, modified, Managing::Track, warnings.to_vec());
-        };
-        let old = found.value().map_err(Status::internal)?;
-        let original = old["metadata"]["annotations"][LAST_APPLIED].as_str().map(serde_json::from_str::<Value>);
-        let original = original.transpose().map_err(|error| {
-            Status::bad_request(format!("the annotation {LAST_APPLIED} of the object is not JSON: {error}"))
-        })?;
-        let merged = patch::three_way(original.as_ref(), &modified, old, target.kind)?;
-        let (new, _) = decode::patched(target, merged, b"", self.options.field_validation)?;
-        self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
-    }
-
     /// Checks and completes `new` as the successor of `found`, and plans what that takes.
-    fn succeed(
+    pub(super) fn succeed(
         &self,
         target: &Target,
         found: &Arc<Object>,
@@ -250,48 +201,6 @@ impl Planner<'_> {
             _ => Err(Status::modified(kind.group, kind.plural, found.name())),
         }
     }
-
-    /// Assigns a pod to a node.
-    pub(super) fn bind(&self, target: &Target, uid: &str, node: &str) -> Result<Plan, Status> {
-        let kind = target.kind;
-        let found = self.cached(kind, &target.namespace, &target.name)?;
-        let mut pod = found.value().map_err(Status::internal)?;
-        let conflict = |why: &str| Err(Status::conflict(kind.group, "pods/binding", &target.name, why));
-        let own = value::metadata_text(&pod, "uid");
-        if !uid.is_empty() && uid != own {
-            return conflict(&format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {own}"));
-        }
-        if value::is_deleting(&pod) {
-            return conflict(&format!("pod {} is being deleted, cannot be assigned to a host", target.name));
-        }
-        match pod["spec"]["nodeName"].as_str() {
-            None | Some("") => {}
-            Some(bound) => return conflict(&format!("pod {} is already assigned to node {bound:?}", target.name)),
-        }
-        value::remove_metadata(&mut pod, "resourceVersion");
-        if let Some(spec) = value::map(&mut pod, "spec") {
-            spec.insert("nodeName".to_owned(), node.into());
-        }
-        if let Some(status) = value::map(&mut pod, "status") {
-            let conditions = status.entry("conditions").or_insert_with(|| json!([]));
-            if let Some(conditions) = conditions.as_array_mut() {
-                conditions.retain(|condition| condition["type"] != "PodScheduled");
-                conditions.push(json!({
-                    "type": "PodScheduled", "status": "True", "lastProbeTime": null,
-                    "lastTransitionTime": self.now_text(),
-                }));
-            }
-        }
-        let key = keys::object(kind, found.path());
-        let value = encode(&pod)?;
-        Ok(Plan {
-            guards: vec![Guard::unmodified(key.clone(), found.revision())],
-            writes: BTreeMap::from([(key, Write::Put { value, lease: 0 })]),
-            answer: Answer::Bound,
-            as_scale: false,
-            warnings: Vec::new(),
-        })
-    }
 }
 
 /// What a subresource changes, in the words of the kinds.
@@ -317,29 +226,4 @@ fn is_finished(object: &Value) -> bool {
         && value::finalizers(object).is_empty()
         && value::spec_finalizers(object).is_empty()
         && object["metadata"]["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-}
-
-/// The configuration with itself in its annotation, text for text as kubectl writes it.
-fn with_last_applied(object: &Value) -> Result<Value, Status> {
-    let mut plain = object.clone();
-    for field in ["resourceVersion", "uid", "creationTimestamp", "generation", "managedFields"] {
-        value::remove_metadata(&mut plain, field);
-    }
-    if let Some(fields) = plain.as_object_mut() {
-        fields.remove("status");
-    }
-    let mut modified = plain.clone();
-    if let Some(annotations) = value::map(&mut plain["metadata"], "annotations") {
-        annotations.remove(LAST_APPLIED);
-    }
-    let mut text = serde_json::to_string(&plain).map_err(Status::internal)?;
-    text.push('\n');
-    if let Some(annotations) = value::map(&mut modified["metadata"], "annotations") {
-        annotations.insert(LAST_APPLIED.to_owned(), text.into());
-    }
-    // A resourceVersion in the file is a condition, not configuration.
-    if let Some(version) = object["metadata"].get("resourceVersion") {
-        value::set_metadata(&mut modified, "resourceVersion", version.clone());
-    }
-    Ok(modified)
 }
