@@ -39,6 +39,8 @@ mod pod_parts;
 #[path = "../../store/tests/etcd_v3/ports.rs"]
 #[expect(dead_code, reason = "the store's own tests use more of it")]
 mod ports;
+#[path = "rest/puts.rs"]
+mod puts;
 #[path = "rest/refusals.rs"]
 mod refusals;
 #[path = "rest/roles.rs"]

@@ -83,6 +83,8 @@ pub(crate) struct Behaviour {
     pub definition: Option<&'static dyn Definition>,
     /// Whether `metadata.generation` counts changes of the spec.
     pub counts_generation: bool,
+    /// Whether a replacement of what is not there makes it.
+    pub created_by_update: bool,
     /// Whether a client may give the status of a new object.
     pub status_on_create: bool,
     pub default: fn(&mut Value),
@@ -113,6 +115,7 @@ impl Behaviour {
             verbatim: &[],
             definition: None,
             counts_generation: false,
+            created_by_update: false,
             status_on_create: false,
             default: |_| {},
             prepare_create: |_| {},
@@ -410,6 +413,11 @@ impl Kind {
             Value::Bool(_) | Value::Number(_) => value.to_string(),
             _ => absent.to_owned(),
         })
+    }
+
+    /// Whether a replacement of what is not there makes it, as Kubernetes allows for a few kinds.
+    pub fn is_created_by_update(&self) -> bool {
+        self.behaviour.created_by_update
     }
 
     /// How a strategic merge treats the field at a dotted path without indices, such as `spec.template.spec.containers`.

@@ -158,11 +158,11 @@ impl Pipeline {
         self.roles.policy(&self.caches).decide(user, action)
     }
 
-    /// An apply that finds nothing creates, which takes more than to change.
+    /// An apply that finds nothing creates, and so does an update of some kinds: that takes more than to change.
     pub(super) fn check_creation(&self, user: &User, operation: &Prepared, plan: &Plan) -> Result<(), Status> {
-        let applies = matches!(operation, Prepared::Apply { .. } | Prepared::ServerSideApply { .. });
+        let asked = matches!(operation, Prepared::Create { .. });
         let creates = matches!(&plan.answer, Answer::Stored { outcome: Outcome::Created, .. });
-        if applies && creates { self.authorize(user, Verb::Create, operation.target()) } else { Ok(()) }
+        if creates && !asked { self.authorize(user, Verb::Create, operation.target()) } else { Ok(()) }
     }
 
     /// To approve or sign a request takes, beside the subresource, the right to speak for its signer.

@@ -10,6 +10,7 @@ use crate::kind::{Behaviour, Kind};
 pub static KIND: Kind = Kind {
     columns: rbac::BINDING_COLUMNS,
     behaviour: Behaviour {
+        created_by_update: true,
         default: rbac::default_binding,
         validate,
         validate_update: rbac::validate_binding_update,

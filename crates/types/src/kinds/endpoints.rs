@@ -17,7 +17,7 @@ const SHOWN_MAX: usize = 3;
 pub static KIND: Kind = Kind {
     short_names: &["ep"],
     columns: &[Column::NAME, Column::string("Endpoints", "Addresses and ports that are ready."), Column::AGE],
-    behaviour: Behaviour { default, validate, cells, ..Behaviour::of::<Endpoints>() },
+    behaviour: Behaviour { created_by_update: true, default, validate, cells, ..Behaviour::of::<Endpoints>() },
     ..Kind::namespaced::<Endpoints>("endpoints")
 };
 

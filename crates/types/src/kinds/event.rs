@@ -49,7 +49,7 @@ pub static KIND: Kind = Kind {
         ("type", ""),
     ],
     merge_rules: &[],
-    behaviour: Behaviour { validate, cells, ..Behaviour::of::<Event>() },
+    behaviour: Behaviour { created_by_update: true, validate, cells, ..Behaviour::of::<Event>() },
 };
 
 fn validate(object: &Value, errors: &mut Vec<Error>) {

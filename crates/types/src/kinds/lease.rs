@@ -31,7 +31,7 @@ pub static KIND: Kind = Kind {
     ],
     selectable_fields: &[],
     merge_rules: &[],
-    behaviour: Behaviour { validate, cells, ..Behaviour::of::<Lease>() },
+    behaviour: Behaviour { created_by_update: true, validate, cells, ..Behaviour::of::<Lease>() },
 };
 
 fn validate(object: &Value, errors: &mut Vec<Error>) {

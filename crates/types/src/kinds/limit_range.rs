@@ -20,7 +20,7 @@ const ORDER: [(&str, &str, &str); 5] = [
 
 pub static KIND: Kind = Kind {
     short_names: &["limits"],
-    behaviour: Behaviour { default, validate, ..Behaviour::of::<LimitRange>() },
+    behaviour: Behaviour { created_by_update: true, default, validate, ..Behaviour::of::<LimitRange>() },
     ..Kind::namespaced::<LimitRange>("limitrange")
 };
 

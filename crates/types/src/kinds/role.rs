@@ -9,6 +9,7 @@ use crate::kind::{Behaviour, Kind};
 
 pub static KIND: Kind = Kind {
     behaviour: Behaviour {
+        created_by_update: true,
         default: rbac::default_rules,
         validate,
         validate_name: rbac::name,

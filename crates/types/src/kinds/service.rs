@@ -48,6 +48,7 @@ pub static KIND: Kind = Kind {
         Rules { prefix: "status", rules: &[("conditions", by("type"))] },
     ],
     behaviour: Behaviour {
+        created_by_update: true,
         default,
         prepare_create,
         validate: validation::validate,

@@ -22,12 +22,37 @@ const SYSTEM_METADATA: [&str; 5] =
 
 impl Planner<'_> {
     pub(super) fn replace(&self, target: &Target, object: &Value, warnings: &[String]) -> Result<Plan, Status> {
-        let found = self.cached(target.kind, &target.namespace, &target.name)?;
+        let found = match self.cached(target.kind, &target.namespace, &target.name) {
+            Err(missing) if target.subresource == Subresource::None && target.kind.is_created_by_update() => {
+                return self.make_by_update(target, object, missing, warnings);
+            }
+            found => found?,
+        };
         let new = match target.subresource {
             Subresource::Scale => scale::set(target.kind, &found.value().map_err(Status::internal)?, object)?,
             _ => object.clone(),
         };
         self.succeed(target, &found, new, Managing::Track, warnings.to_vec())
+    }
+
+    /// A replacement of what is not there. Who has seen the object before does not make it anew: it was deleted meanwhile.
+    fn make_by_update(
+        &self,
+        target: &Target,
+        object: &Value,
+        missing: Status,
+        warnings: &[String],
+    ) -> Result<Plan, Status> {
+        let kind = target.kind;
+        let uid = value::metadata_text(object, "uid");
+        if !uid.is_empty() {
+            let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: ");
+            return Err(Status::conflict(kind.group, kind.plural, &target.name, &why));
+        }
+        if !value::metadata_text(object, "resourceVersion").is_empty() {
+            return Err(missing);
+        }
+        self.create(target, object.clone(), Managing::Track, warnings.to_vec())
     }
 
     /// A patch is of the kind that the caller sees.
