@@ -52,7 +52,7 @@ pub use logs::LogStream;
 pub use request::*;
 pub use sessions::{ExecRequest, PodSession};
 pub use watch::{Change, ChangeKind, Watch, WatchItem};
-pub use write::{BATCH_BYTES_MAX, Batch, OPERATIONS_MAX};
+pub use write::{BATCH_BYTES_MAX, Batch, Deleted, OPERATIONS_MAX};
 
 use events::EventLeases;
 use plan::Kinds;

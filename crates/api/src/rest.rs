@@ -8,6 +8,7 @@
 //! Kubernetes gives to pods and namespaces.
 
 mod body;
+mod components;
 mod discovery;
 mod frames;
 mod gzip;
@@ -18,6 +19,7 @@ mod negotiate;
 mod openapi;
 mod parameters;
 mod path;
+mod pretty;
 mod respond;
 mod scale;
 mod sessions;
@@ -36,6 +38,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use keelson_types::registry::Registry;
 use keelson_types::status::Status;
+use keelson_types::told::COMPONENT_STATUS;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -95,6 +98,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let zipped = gzip::is_accepted(request.headers());
+    let pretty = pretty::is_wanted(request.uri().query());
     let failure = negotiate::failure(accept(request.headers()));
     let running = front.pipeline.metrics().begin(front.about(&request));
     let response = match front.route(request).await {
@@ -106,6 +110,7 @@ async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
             respond::status(&status, failure)
         }
     };
+    let response = if pretty { pretty::print(response) } else { response };
     let response = if zipped { gzip::compress(response).await } else { response };
     running.answer(respond::finish(response, &audit_id))
 }
@@ -139,6 +144,7 @@ impl Front {
                 let response = verbs::object(&self.pipeline, &user, target, request).await;
                 response.map(|response| warned(response, warning))
             }
+            Route::Components(name) => components::serve(&self.pipeline, &user, name.as_deref(), request).await,
             Route::Log { namespace, pod } => {
                 get_only(request.method())?;
                 verbs::log(&self.pipeline, &user, namespace, pod, request.uri().clone()).await
@@ -193,7 +199,7 @@ impl Front {
         let verb = match (request.method().as_str(), &route) {
             (_, Some(Route::Session { .. })) => "CONNECT",
             ("GET", Some(Route::Collection(_) | Route::Object(_))) if crate::service::is_watch(query) => "WATCH",
-            ("GET", Some(Route::Collection(_))) => "LIST",
+            ("GET", Some(Route::Collection(_) | Route::Components(None))) => "LIST",
             ("DELETE", Some(Route::Collection(_))) => "DELETECOLLECTION",
             ("GET", _) => "GET",
             ("POST", _) => "POST",
@@ -218,6 +224,10 @@ impl Front {
             }
             Some(Route::Object(target)) => {
                 About { kind: Some(target.kind), subresource: target.subresource.as_str(), scope: "resource", ..about }
+            }
+            Some(Route::Components(name)) => {
+                let scope = if name.is_some() { "resource" } else { "cluster" };
+                About { kind: Some(&COMPONENT_STATUS), scope, ..about }
             }
             Some(Route::Log { .. }) => pod("log"),
             Some(Route::Session { what: path::Session::Exec, .. }) => pod("exec"),
@@ -284,6 +294,7 @@ impl Front {
             | Route::HealthCheck(..)
             | Route::Collection(_)
             | Route::Object(_)
+            | Route::Components(_)
             | Route::Log { .. }
             | Route::Session { .. } => None,
         };

@@ -49,6 +49,8 @@ mod roles;
 mod signers;
 #[path = "common/stored.rs"]
 mod stored;
+#[path = "rest/told.rs"]
+mod told;
 #[path = "rest/versions.rs"]
 mod versions;
 #[path = "rest/watches.rs"]

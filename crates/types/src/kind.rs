@@ -20,6 +20,8 @@ pub enum Served {
     Stored,
     /// It is a question: it can only be created, and the answer is in what comes back. Nothing is stored.
     Answered,
+    /// It is told of the cluster as it is: it can be read, and nothing is stored.
+    Told,
     /// It is another version of a stored kind.
     As(&'static View),
 }
@@ -186,11 +188,16 @@ impl Kind {
         matches!(self.served, Served::Answered)
     }
 
+    /// Whether it is read of the cluster itself, and nothing is kept of it.
+    pub fn is_told(&self) -> bool {
+        matches!(self.served, Served::Told)
+    }
+
     /// The kind as which objects are stored: mostly this one.
     pub fn stored(&'static self) -> &'static Kind {
         match self.served {
             Served::As(view) => view.stored,
-            Served::Stored | Served::Answered => self,
+            Served::Stored | Served::Answered | Served::Told => self,
         }
     }
 
@@ -198,7 +205,7 @@ impl Kind {
     pub fn view(&self) -> Option<&'static View> {
         match self.served {
             Served::As(view) => Some(view),
-            Served::Stored | Served::Answered => None,
+            Served::Stored | Served::Answered | Served::Told => None,
         }
     }
 
@@ -253,7 +260,7 @@ impl Kind {
         match (self.served, self.behaviour.definition) {
             (_, Some(definition)) => definition.stored_api_version() == self.api_version(),
             (Served::As(_), None) => false,
-            (Served::Stored | Served::Answered, None) => true,
+            (Served::Stored | Served::Answered | Served::Told, None) => true,
         }
     }
 

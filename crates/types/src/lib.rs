@@ -26,6 +26,7 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
+pub mod told;
 
 pub use custom::Definition;
 pub use decode::Decoded;

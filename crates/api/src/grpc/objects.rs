@@ -183,7 +183,7 @@ impl Objects for Service {
         let delete = convert::delete_options(request.delete);
         let options = convert::write_options(request.options);
         let deleted = self.pipeline.delete_collection(&user, target, selectors, delete, &options).await;
-        let deleted = i64::try_from(deleted.map_err(told)?).unwrap_or(i64::MAX);
+        let deleted = i64::try_from(deleted.map_err(told)?.count).unwrap_or(i64::MAX);
         Ok(Response::new(proto::DeleteCollectionResponse { deleted }))
     }
 

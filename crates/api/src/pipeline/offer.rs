@@ -12,6 +12,8 @@ use super::request::Subresource;
 pub fn verbs(kind: &Kind) -> &'static [&'static str] {
     if kind.is_answered() {
         &["create"]
+    } else if kind.is_told() {
+        &["get", "list"]
     } else if kind.group.is_empty() && kind.plural == "namespaces" {
         // Namespaces go one by one, since each takes its content with it.
         &["create", "delete", "get", "list", "patch", "update", "watch"]

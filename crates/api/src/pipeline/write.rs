@@ -11,6 +11,8 @@ mod transaction;
 use bytes::Bytes;
 use keelson_types::status::Status;
 
+pub use collection::Deleted;
+
 use super::Pipeline;
 use super::plan::evict;
 use super::request::{DeleteOptions, Operation, PatchType, Subresource, Target, User, WriteOptions, Written};

@@ -8,8 +8,8 @@ mod legacy;
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use keelson_types::Kind;
 use keelson_types::registry::Registry;
+use keelson_types::{Kind, told};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -143,7 +143,7 @@ pub(super) fn kinds_of<'r>(
     group: &'r str,
     version: &'r str,
 ) -> impl Iterator<Item = &'static Kind> + use<'r> {
-    registry.all().iter().copied().filter(move |kind| kind.group == group && kind.version == version)
+    registry.all().iter().copied().chain(told::ALL).filter(move |kind| kind.group == group && kind.version == version)
 }
 
 fn versions_of(registry: &Registry, group: &str) -> Vec<&'static str> {

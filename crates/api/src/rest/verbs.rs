@@ -56,9 +56,9 @@ pub(super) async fn collection(
             let options = parameters.delete(options)?;
             let write = WriteOptions { dry_run: dry_run || parameters.dry_run()?, ..WriteOptions::default() };
             let selectors = parameters.list()?;
-            let kind = target.kind;
-            pipeline.delete_collection(user, target, selectors, options, &write).await?;
-            respond::document(view.media, StatusCode::OK, success(kind, "", "").to_string().into())
+            let deleted = pipeline.delete_collection(user, target, selectors, options, &write).await?;
+            // As it was before; what goes later goes from there.
+            Ok(stream::list(answered(pipeline, view)?, deleted.list))
         }
         _ => Err(Status::method_not_allowed()),
     }
@@ -219,7 +219,12 @@ fn name_manager(options: &mut WriteOptions, headers: &HeaderMap) {
     }
 }
 
-fn view(kind: &'static Kind, parameters: &Parameters, headers: &HeaderMap, watches: bool) -> Result<View, Status> {
+pub(super) fn view(
+    kind: &'static Kind,
+    parameters: &Parameters,
+    headers: &HeaderMap,
+    watches: bool,
+) -> Result<View, Status> {
     let whole = if kind.is_answered() { kind.kind } else { kind.list_kind };
     let protobuf = !kind.is_custom() && schema().kind(&kind.api_version(), whole).is_some();
     let (form, media) = negotiate::form(accept(headers), Offer { protobuf, yaml: !watches })?;
@@ -264,7 +269,7 @@ fn deleted(view: &View, written: Written) -> Result<Response, Status> {
     Ok(response)
 }
 
-/// The Status of something done to an object, or with an empty name to a collection.
+/// The Status of something done to an object.
 fn success(kind: &Kind, name: &str, uid: &str) -> Value {
     let mut status = plain_success();
     let mut details = json!({"kind": kind.plural});

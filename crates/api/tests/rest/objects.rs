@@ -150,7 +150,11 @@ async fn a_collection_is_deleted_by_its_selector() {
         object["metadata"]["labels"] = json!({"is": name});
         member.post(MAPS, &object).await.expect(201);
     }
-    member.delete(&format!("{MAPS}?labelSelector=is%3Da")).await.expect(200);
+    let deleted = member.delete(&format!("{MAPS}?labelSelector=is%3Da")).await.expect(200);
+    assert_eq!(deleted["kind"], "ConfigMapList");
+    let names: Vec<&Value> =
+        deleted["items"].as_array().expect("a list").iter().map(|m| &m["metadata"]["name"]).collect();
+    assert_eq!(names, ["a"]);
     member.get(&format!("{MAPS}/a")).await.expect(404);
     member.get(&format!("{MAPS}/b")).await.expect(200);
 }

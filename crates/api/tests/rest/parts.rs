@@ -73,3 +73,22 @@ async fn an_eviction_spends_what_a_budget_allows() {
     member.delete(&format!("{budgets}/b")).await.expect(200);
     evict("b").await.expect(201);
 }
+
+#[tokio::test]
+async fn a_pod_is_bound_by_either_path() {
+    let member = Member::start().await;
+    let namespace = "/api/v1/namespaces/default";
+    let binding = |pod: &str| json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": {"kind": "Node", "name": "n1"}});
+    for (pod, path) in [("a", "pods/a/binding"), ("b", "bindings")] {
+        let object = json!({"metadata": {"name": pod}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        member.post(&format!("{namespace}/pods"), &object).await.expect(201);
+        assert_eq!(member.post(&format!("{namespace}/{path}"), &binding(pod)).await.expect(201)["status"], "Success");
+        let bound = member.get(&format!("{namespace}/pods/{pod}")).await.expect(200);
+        assert_eq!(bound["spec"]["nodeName"], "n1", "{path}");
+    }
+    let bindings = format!("{namespace}/bindings");
+    assert_eq!(member.post(&bindings, &binding("b")).await.expect(409)["reason"], "Conflict", "it is bound");
+    assert_eq!(member.post(&bindings, &binding("")).await.expect(400)["reason"], "BadRequest");
+    assert_eq!(member.post(&bindings, &binding("none")).await.expect(404)["reason"], "NotFound");
+    member.get(&bindings).await.expect(405);
+}

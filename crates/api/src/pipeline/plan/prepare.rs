@@ -228,6 +228,9 @@ fn binding(target: &Target, body: &[u8]) -> Result<Prepared, Status> {
     if target.name.is_empty() {
         value::metadata_text(&binding, "name").clone_into(&mut target.name);
     }
+    if target.name.is_empty() {
+        return Err(Status::cannot_be_handled("Binding", "v1", "metadata.name must name a pod"));
+    }
     let uid = value::metadata_text(&binding, "uid").to_owned();
     Ok(Prepared::Bind { target, uid, node: node.to_owned() })
 }

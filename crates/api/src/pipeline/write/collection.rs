@@ -6,13 +6,23 @@ use keelson_types::status::{Reason, Status};
 use super::check_options;
 use crate::pipeline::Pipeline;
 use crate::pipeline::authorize::Verb;
+use crate::pipeline::list::List;
 use crate::pipeline::request::{DeleteOptions, ListOptions, Operation, ReadVersion, Target, User, WriteOptions};
 
 /// Deletions of a collection that are under way at once.
 const DELETIONS_AT_ONCE: usize = 16;
 
+/// What became of a collection.
+#[derive(Debug)]
+pub struct Deleted {
+    /// How many were deleted or marked: those that somebody else deleted first do not count.
+    pub count: usize,
+    /// What was selected, as it was before.
+    pub list: List,
+}
+
 impl Pipeline {
-    /// Deletes or marks what is selected, each object on its own, and says how many. Of `selectors`, only the two
+    /// Deletes or marks what is selected, each object on its own, and says what that was. Of `selectors`, only the two
     /// selectors count.
     ///
     /// # Errors
@@ -24,15 +34,15 @@ impl Pipeline {
         selectors: ListOptions,
         delete: DeleteOptions,
         options: &WriteOptions,
-    ) -> Result<usize, Status> {
+    ) -> Result<Deleted, Status> {
         self.authorize_collection(user, Verb::DeleteCollection, &target, &selectors.field_selector)?;
         let ListOptions { label_selector, field_selector, .. } = selectors;
         let version = ReadVersion::MostRecent;
         let list = ListOptions { label_selector, field_selector, version, ..ListOptions::default() };
         check_options(user, options)?;
         // Who may delete a collection need not be allowed to list it, nor to delete one by one.
-        let items = self.list_allowed(&target, list).await?.items;
-        let deletions = items.map(|object| {
+        let list = self.list_allowed(&target, list).await?;
+        let deletions = list.items.clone().map(|object| {
             let target =
                 Target { namespace: object.namespace().to_owned(), name: object.name().to_owned(), ..target.clone() };
             let operation = Operation::Delete { target, options: delete.clone() };
@@ -45,9 +55,10 @@ impl Pipeline {
                 }
             }
         });
-        futures::stream::iter(deletions)
+        let count = futures::stream::iter(deletions)
             .buffer_unordered(DELETIONS_AT_ONCE)
             .try_fold(0, |sum, deleted| async move { Ok(sum + deleted) })
-            .await
+            .await?;
+        Ok(Deleted { count, list })
     }
 }
