@@ -67,8 +67,10 @@ pub const STORE_REQUEST_BYTES_MAX: usize = 14 << 20;
 pub const STORE_TXN_OPS_MAX: usize = 4 * OPERATIONS_MAX;
 /// Services' addresses: 10.96.0.0/12.
 const FIRST_CLUSTER_IP: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 0);
+/// How much of each is the same.
+const CLUSTER_IPS_BITS: u32 = 12;
 /// How many there are; the first and the last are never given.
-const CLUSTER_IPS_MAX: u32 = (1 << 20) - 1;
+const CLUSTER_IPS_MAX: u32 = (1 << (u32::BITS - CLUSTER_IPS_BITS)) - 1;
 /// The first of them are drawn last, so that those who ask for a fixed one mostly find it free.
 const CLUSTER_IPS_RESERVED: u32 = 256;
 /// Sessions with containers and connections to pods' ports at once. Each holds buffers of half a MiB at most.

@@ -72,6 +72,20 @@ pub fn dns1123_subdomain(name: &str) -> Vec<String> {
     errors
 }
 
+/// Names that may be anything that can stand in a path, such as those of roles.
+pub fn path_segment(name: &str) -> Vec<String> {
+    let mut errors = Vec::new();
+    if matches!(name, "." | "..") {
+        errors.push(format!("may not be '{name}'"));
+    }
+    for strange in ['/', '%'] {
+        if name.contains(strange) {
+            errors.push(format!("may not contain '{strange}'"));
+        }
+    }
+    errors
+}
+
 /// Names of services, which become host names.
 pub fn dns1035_label(name: &str) -> Vec<String> {
     let mut errors = Vec::new();

@@ -1,9 +1,10 @@
-//! What every cluster has from its first start: the system's namespaces, the default roles, two classes of priority, and the
-//! Service by which pods reach the API, with the members behind it.
+//! What every cluster has from its first start: the system's namespaces, the default roles, what clients list, and the Service
+//! by which pods reach the API, with the members behind it.
 //!
 //! Done by whoever leads, again after each change of leader; what exists is left alone. The namespaces and the Service are made
 //! again as soon as they are gone, for nodes and pods depend on them.
 
+mod defaults;
 mod members;
 
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::admit::SYSTEM_NAMESPACES;
-use super::request::{Operation, Subresource, Target, WriteOptions};
+use super::request::{Operation, PatchType, Subresource, Target, WriteOptions};
 use super::{FIRST_CLUSTER_IP, Pipeline};
 use crate::{rbac, value};
 
@@ -77,7 +78,8 @@ impl Pipeline {
     async fn create_system_objects(&self, term: u64) -> Result<(), Status> {
         self.keep_namespaces(term).await?;
         self.create_missing(rbac::defaults::objects(), term).await?;
-        self.create_missing(priority_classes(), term).await?;
+        let now = Value::from(keelson_types::meta::time_text((self.settings.clock)()));
+        self.create_missing(defaults::objects(&now), term).await?;
         self.keep_system_objects(term).await
     }
 
@@ -156,27 +158,33 @@ impl Pipeline {
         }
     }
 
-    /// Creates those of many cluster-scoped objects that are not there, in one transaction.
+    /// Creates those of many cluster-scoped objects that are not there, in one transaction, and gives them their statuses in another.
     async fn create_missing(&self, objects: Vec<Value>, term: u64) -> Result<(), Status> {
         self.caches.wait(1).await?;
-        let mut creations = Vec::new();
+        let (mut creations, mut statuses) = (Vec::new(), Vec::new());
         for object in objects {
             let (group, _) = object["apiVersion"].as_str().unwrap_or_default().split_once('/').unwrap_or_default();
             let kind = registry::by_kind(group, object["kind"].as_str().unwrap_or_default());
             let kind = kind.ok_or_else(|| Status::internal(format!("no kind for {object}")))?;
             let name = value::metadata_text(&object, "name").to_owned();
-            if self.cached(kind, "", &name).is_err() {
-                let target = Target { kind, namespace: String::new(), name, subresource: Subresource::None };
+            let target = Target { kind, namespace: String::new(), name, subresource: Subresource::None };
+            let found = self.cached(kind, "", &target.name);
+            // A leader that was lost in between has left it without a status.
+            let told = found.as_ref().is_ok_and(|found| found.value().is_ok_and(|found| has_conditions(&found)));
+            if has_conditions(&object) && !told {
+                let patch = Bytes::from(json!({"status": object["status"]}).to_string());
+                let target = Target { subresource: Subresource::Status, ..target.clone() };
+                statuses.push(Operation::Patch { target, patch_type: PatchType::Merge, patch });
+            }
+            if found.is_err() {
                 creations.push(Operation::Create { target, body: Bytes::from(object.to_string()) });
             }
         }
-        if creations.is_empty() {
-            return Ok(());
-        }
-        let count = creations.len();
         let options = WriteOptions { fence_term: term, field_manager: "keelson".to_owned(), ..WriteOptions::default() };
-        self.write_own(&creations, &options).await?;
-        info!(count, "created");
+        for operations in [creations, statuses].iter().filter(|operations| !operations.is_empty()) {
+            self.write_own(operations, &options).await?;
+            info!(count = operations.len(), "created, or told their state");
+        }
         Ok(())
     }
 
@@ -206,6 +214,10 @@ impl Pipeline {
     }
 }
 
+fn has_conditions(object: &Value) -> bool {
+    object["status"]["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty())
+}
+
 /// Addresses that may not stand there, such as those of a cluster on one machine, keep nothing else from being made.
 fn tell_invalid(outcome: Result<(), Status>) -> Result<(), Status> {
     match outcome {
@@ -215,22 +227,4 @@ fn tell_invalid(outcome: Result<(), Status>) -> Result<(), Status> {
         }
         outcome => outcome,
     }
-}
-
-/// For pods without which a cluster or a node does not work.
-fn priority_classes() -> Vec<Value> {
-    let class = |name: &str, value: i64, what: &str| {
-        json!({
-            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
-            "description": format!("Used for system critical pods that must {what}."),
-        })
-    };
-    vec![
-        class(
-            "system-cluster-critical",
-            2_000_000_000,
-            "run in the cluster, but can be moved to another node if necessary",
-        ),
-        class("system-node-critical", 2_000_001_000, "not be moved from their current node"),
-    ]
 }

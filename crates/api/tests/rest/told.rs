@@ -77,3 +77,46 @@ async fn json_is_printed_for_people_who_ask() {
     let refused = member.get("/api/v1/namespaces/none?pretty=true").await;
     assert!(refused.code.as_u16() == 404 && refused.text.contains("\n  \"reason\": \"NotFound\""), "{}", refused.text);
 }
+
+#[tokio::test]
+async fn a_cluster_has_what_clients_list_in_every_cluster() {
+    let member = Member::start().await;
+    let cells = async |path: &str| -> Vec<Value> {
+        let table = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json")];
+        let table = member.send(Method::GET, path, &table, "").await.expect(200);
+        table["rows"].as_array().expect("rows").iter().map(|row| row["cells"].clone()).collect()
+    };
+    let services = cells("/apis/apiregistration.k8s.io/v1/apiservices").await;
+    let groups = member.get("/apis").await.expect(200);
+    let mut served = vec!["v1.".to_owned()];
+    for group in groups["groups"].as_array().expect("a list") {
+        for version in group["versions"].as_array().expect("a list") {
+            let text = |value: &Value| value.as_str().expect("a text").to_owned();
+            served.push(format!("{}.{}", text(&version["version"]), text(&group["name"])));
+        }
+    }
+    for name in &served {
+        let row = services.iter().find(|row| row[0] == **name).unwrap_or_else(|| panic!("{name} is not told of"));
+        assert_eq!((&row[1], &row[2]), (&json!("Local"), &json!("True")), "{row}");
+    }
+    assert_eq!(services.len(), served.len());
+
+    let networks = cells("/apis/networking.k8s.io/v1/servicecidrs").await;
+    assert_eq!((&networks[0][0], &networks[0][1]), (&json!("kubernetes"), &json!("10.96.0.0/12")));
+    let service = member.get("/api/v1/namespaces/default/services/kubernetes").await.expect(200);
+    assert_eq!(service["spec"]["clusterIP"], "10.96.0.1", "it is of that range");
+    let flows = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    for (row, wanted) in cells(&format!("{flows}/flowschemas"))
+        .await
+        .iter()
+        .zip([json!(["catch-all", "catch-all", 10_000, "ByUser"]), json!(["exempt", "exempt", 1, "<none>"])])
+    {
+        let columns = row.as_array().expect("cells");
+        assert_eq!((json!(columns[..4]), &columns[5]), (wanted, &json!("False")));
+    }
+    let levels = cells(&format!("{flows}/prioritylevelconfigurations")).await;
+    let names: Vec<_> = levels.iter().map(|row| (&row[0], &row[1])).collect();
+    assert_eq!(names, [(&json!("catch-all"), &json!("Limited")), (&json!("exempt"), &json!("Exempt"))]);
+    let classes = cells("/apis/scheduling.k8s.io/v1/priorityclasses").await;
+    assert_eq!(classes.len(), 2);
+}

@@ -24,7 +24,13 @@ pub static KIND: Kind = Kind {
         Column::AGE,
     ],
     merge_rules: &[Rules { prefix: "status", rules: &[("conditions", by("type"))] }],
-    behaviour: Behaviour { default, validate, cells, ..Behaviour::of::<APIService>() },
+    behaviour: Behaviour {
+        default,
+        validate,
+        validate_name: crate::names::path_segment,
+        cells,
+        ..Behaviour::of::<APIService>()
+    },
     ..Kind::cluster::<APIService>("apiservice")
 };
 

@@ -12,7 +12,7 @@ pub static KIND: Kind = Kind {
         created_by_update: true,
         default: rbac::default_rules,
         validate,
-        validate_name: rbac::name,
+        validate_name: crate::names::path_segment,
         ..Behaviour::of::<ClusterRole>()
     },
     ..Kind::cluster::<ClusterRole>("clusterrole")

@@ -14,7 +14,7 @@ pub static KIND: Kind = Kind {
         default: rbac::default_binding,
         validate,
         validate_update: rbac::validate_binding_update,
-        validate_name: rbac::name,
+        validate_name: crate::names::path_segment,
         cells: rbac::binding_cells,
         ..Behaviour::of::<ClusterRoleBinding>()
     },

@@ -19,20 +19,6 @@ pub(super) const BINDING_COLUMNS: &[Column] = &[
     Column::string("ServiceAccounts", "ServiceAccounts in the binding").wide(),
 ];
 
-/// Names of roles may be anything that can stand in a path.
-pub(super) fn name(name: &str) -> Vec<String> {
-    let mut errors = Vec::new();
-    if matches!(name, "." | "..") {
-        errors.push(format!("may not be '{name}'"));
-    }
-    for strange in ['/', '%'] {
-        if name.contains(strange) {
-            errors.push(format!("may not contain '{strange}'"));
-        }
-    }
-    errors
-}
-
 /// Rules of one role, and words in one list of a rule: each request reads all of those that its user has.
 const RULES_MAX: usize = 1_000;
 const WORDS_MAX: usize = 1_000;
@@ -98,7 +84,7 @@ pub(super) fn validate_binding(object: &Value, roles: &[&str], namespaced: bool,
         errors.push(Error::not_supported(&path.child("kind"), role["kind"].clone(), roles));
     }
     if check::required(&role["name"], &path.child("name"), errors) {
-        check::name(text(&role["name"]), name, &path.child("name"), errors);
+        check::name(text(&role["name"]), crate::names::path_segment, &path.child("name"), errors);
     }
     let subjects = Path::new("subjects");
     for (index, subject) in items(&object["subjects"]) {
