@@ -15,6 +15,7 @@ mod depth;
 mod json;
 mod quantities;
 mod typed;
+mod words;
 
 pub use depth::{DEPTH_MAX, MANAGED_DEPTH_MAX, depth};
 

@@ -50,6 +50,8 @@ fn wrong_types_are_told_with_their_path() {
         assert_eq!(error.path, path, "{error}");
         assert_eq!(error.reason, field::Reason::TypeInvalid);
     }
+    let said = decode("deploy", r#"{"spec": {"replicas": "3"}}"#).expect_err("a wrong type").to_string();
+    assert_eq!(said, "spec.replicas: Invalid value: must be a 32-bit integer, not the text \"3\"");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Segment;
+use super::{Segment, words};
 use crate::field;
 
 pub(super) fn check<T: DeserializeOwned>(value: &Value) -> Result<Vec<Vec<Segment>>, field::Error> {
@@ -22,7 +22,7 @@ pub(super) fn check<T: DeserializeOwned>(value: &Value) -> Result<Vec<Vec<Segmen
                 path: if path == "." { String::new() } else { path },
                 reason: field::Reason::TypeInvalid,
                 bad_value: Value::Null,
-                detail: error.into_inner().to_string(),
+                detail: words::plain(&error.into_inner().to_string()),
             })
         }
     }
