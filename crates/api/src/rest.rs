@@ -144,7 +144,10 @@ impl Front {
                 let response = verbs::object(&self.pipeline, &user, target, request).await;
                 response.map(|response| warned(response, warning))
             }
-            Route::Components(name) => components::serve(&self.pipeline, &user, name.as_deref(), request).await,
+            Route::Components(name) => {
+                let response = components::serve(&self.pipeline, &user, name.as_deref(), request).await;
+                response.map(|response| warned(response, COMPONENT_STATUS.deprecation()))
+            }
             Route::Log { namespace, pod } => {
                 get_only(request.method())?;
                 verbs::log(&self.pipeline, &user, namespace, pod, request.uri().clone()).await
@@ -310,7 +313,7 @@ fn negotiate_document(accept: Option<&str>) -> Result<(), Status> {
 
 /// What is told to whoever uses this version of a kind.
 fn warning(target: &Target) -> Option<&'static str> {
-    target.kind.definition().and_then(|definition| definition.warning())
+    target.kind.deprecation()
 }
 
 fn warned(mut response: Response, warning: Option<&'static str>) -> Response {

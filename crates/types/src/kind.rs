@@ -106,6 +106,10 @@ pub(crate) struct Behaviour {
     /// The same by a subresource of the kind's own.
     pub validate_part: fn(&Value, &Value, Target, &mut Vec<field::Error>),
     pub validate_name: fn(&str) -> Vec<String>,
+    /// What its writer had better not say, of a new object or of the successor of an old one.
+    pub warn: fn(&Value, Option<&Value>, &mut Vec<String>),
+    /// What everybody is told who uses the kind.
+    pub deprecated: Option<&'static str>,
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
 }
 
@@ -129,6 +133,8 @@ impl Behaviour {
             validate_update: |_, _, _| {},
             validate_part: |_, _, _, _| {},
             validate_name: crate::names::dns1123_subdomain,
+            warn: |_, _, _| {},
+            deprecated: None,
             cells: |object, _| vec![crate::table::name(object), object["metadata"]["creationTimestamp"].clone()],
         }
     }
@@ -393,6 +399,28 @@ impl Kind {
             wrong.retain(|error| !before.contains(error));
         }
         wrong
+    }
+
+    /// What its writer had better not say, though it is allowed: sentences for people. Of the successor of an old object only
+    /// when something changed that its generation counts, if it has one.
+    pub fn warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.is_custom() {
+            meta::warn_of_finalizers(object, old, &mut warnings);
+        }
+        let same = |old: &Value| self.behaviour.counts_generation && meta::generation(old) == meta::generation(object);
+        if !old.is_some_and(same) {
+            (self.behaviour.warn)(object, old, &mut warnings);
+        }
+        warnings
+    }
+
+    /// What everybody is told who uses this version of the kind.
+    pub fn deprecation(&self) -> Option<&'static str> {
+        match self.behaviour.definition {
+            Some(definition) => definition.warning(),
+            None => self.behaviour.deprecated,
+        }
     }
 
     /// One row of a table: a cell for each of [`Kind::columns`].

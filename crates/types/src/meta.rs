@@ -123,6 +123,23 @@ pub(crate) fn set_generation(object: &mut Value, generation: Option<i64>) {
     }
 }
 
+/// Finalizers that are no domain's own may mean something else to somebody else; of those that are new.
+pub(crate) fn warn_of_finalizers(object: &Value, old: Option<&Value>, warnings: &mut Vec<String>) {
+    /// Those of the system.
+    const KNOWN: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+    let of = |object: &'_ Value| object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+    let before = old.map(of).unwrap_or_default();
+    for finalizer in of(object).iter().filter(|finalizer| !before.contains(finalizer)) {
+        let name = finalizer.as_str().unwrap_or_default();
+        if !name.contains('/') && !KNOWN.contains(&name) {
+            warnings.push(format!(
+                "metadata.finalizers: {name:?}: prefer a domain-qualified finalizer name including a path (/) to avoid accidental \
+                 conflicts with other finalizer writers"
+            ));
+        }
+    }
+}
+
 pub(crate) fn generation(object: &Value) -> i64 {
     object["metadata"]["generation"].as_i64().unwrap_or(0)
 }

@@ -19,7 +19,11 @@ pub static COMPONENT_STATUS: Kind = Kind {
         Column::string("Message", "What it says of itself."),
         Column::string("Error", "Why it does not work."),
     ],
-    behaviour: Behaviour { cells, ..Behaviour::of::<ComponentStatus>() },
+    behaviour: Behaviour {
+        deprecated: Some("v1 ComponentStatus is deprecated in v1.19+"),
+        cells,
+        ..Behaviour::of::<ComponentStatus>()
+    },
     ..Kind::cluster::<ComponentStatus>("componentstatus")
 };
 

@@ -9,7 +9,7 @@ use super::request::{FieldValidation, Target};
 use crate::value;
 
 /// Warnings that are told at most, as in Kubernetes: headers have limits.
-const WARNINGS_MAX: usize = 50;
+pub(super) const WARNINGS_MAX: usize = 50;
 
 /// Reads a body as an object of the target's kind.
 ///

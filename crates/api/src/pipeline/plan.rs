@@ -24,6 +24,7 @@ use keelson_types::status::Status;
 use parking_lot::Mutex;
 use serde_json::Value;
 
+use super::decode::WARNINGS_MAX;
 use super::request::{Outcome, Target, User, WriteOptions};
 use super::{OBJECT_BYTES_MAX, Settings};
 use crate::cache::{Caches, Object};
@@ -139,6 +140,14 @@ impl Planner<'_> {
 
     fn lease(&self, kind: &'static Kind) -> i64 {
         if std::ptr::eq(kind, self.kinds.events) { self.event_lease } else { 0 }
+    }
+
+    /// Adds what the writer had better not have said. The system's own components read no warnings.
+    fn warn(&self, kind: &'static Kind, new: &Value, old: Option<&Value>, warnings: &mut Vec<String>) {
+        if self.user.is_some_and(|user| !user.is_component()) {
+            warnings.extend(kind.warnings(new, old));
+            warnings.truncate(WARNINGS_MAX);
+        }
     }
 
     fn now_text(&self) -> Value {

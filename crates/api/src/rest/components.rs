@@ -19,8 +19,6 @@ use super::verbs;
 use super::view::ListMeta;
 use crate::pipeline::{Pipeline, Subresource, Target, User, Verb};
 
-const DEPRECATED: &str = "v1 ComponentStatus is deprecated in v1.19+";
-
 /// All of them, or the one of a name.
 pub(super) async fn serve(
     pipeline: &Pipeline,
@@ -65,9 +63,7 @@ pub(super) async fn serve(
             list().map_err(Status::internal)?;
         }
     }
-    let mut response = respond::document(view.media, StatusCode::OK, frames.into_bytes())?;
-    respond::warn(&mut response, &[DEPRECATED.to_owned()]);
-    Ok(response)
+    respond::document(view.media, StatusCode::OK, frames.into_bytes())
 }
 
 fn components(members: &[MemberStatus]) -> Vec<Value> {

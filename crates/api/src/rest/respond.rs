@@ -98,10 +98,15 @@ where
     response
 }
 
-/// Adds `Warning: 299` headers, one a sentence.
+/// Adds `Warning: 299` headers, one a sentence. When they are long together, each is cut, as in Kubernetes: clients bound headers.
 pub(super) fn warn(response: &mut Response, warnings: &[String]) {
+    const TOGETHER_CHARS_MAX: usize = 4 << 10;
+    const CUT_CHARS: usize = 256;
+    let long = warnings.iter().map(|warning| warning.chars().count()).sum::<usize>() > TOGETHER_CHARS_MAX;
+    let most = if long { CUT_CHARS } else { TOGETHER_CHARS_MAX };
     for warning in warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(warning))) {
+        let shown: String = warning.chars().take(most).collect();
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - {}", quoted(&shown))) {
             response.headers_mut().append(WARNING, value);
         }
     }
@@ -152,6 +157,14 @@ mod tests {
         warn(&mut response, &["unknown field \"spec.x\"\nreally".to_owned(), "second".to_owned()]);
         let warnings: Vec<&HeaderValue> = response.headers().get_all(WARNING).iter().collect();
         assert_eq!(warnings, [r#"299 - "unknown field \"spec.x\" really""#, r#"299 - "second""#]);
+    }
+
+    #[test]
+    fn long_warnings_are_cut() {
+        let mut response = json(StatusCode::OK, "{}");
+        warn(&mut response, &["x".repeat(300), "y".repeat(4000)]);
+        let lengths: Vec<usize> = response.headers().get_all(WARNING).iter().map(HeaderValue::len).collect();
+        assert_eq!(lengths, [256 + "299 - \"\"".len(); 2]);
     }
 
     #[test]

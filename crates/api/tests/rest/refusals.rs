@@ -137,3 +137,27 @@ async fn an_unknown_field_is_a_warning_by_default() {
     answer.expect(201);
     assert!(!answer.headers.contains_key("warning"));
 }
+
+#[tokio::test]
+async fn what_had_better_not_be_said_is_a_warning() {
+    let member = Member::start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let twice = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i", "env": twice}]}});
+    let answer = member.post(pods, &pod).await;
+    answer.expect(201);
+    assert_eq!(
+        answer.headers["warning"],
+        r#"299 - "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply""#
+    );
+    let labelled = member.patch(&format!("{pods}/p"), "merge", &json!({"metadata": {"labels": {"a": "b"}}})).await;
+    labelled.expect(200);
+    assert!(!labelled.headers.contains_key("warning"));
+    // A kind that is out of date is, whatever is done with it.
+    let old = member.get("/api/v1/namespaces/default/endpoints").await;
+    old.expect(200);
+    assert_eq!(
+        old.headers["warning"],
+        r#"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#
+    );
+}

@@ -33,9 +33,16 @@ pub static KIND: Kind = Kind {
         workload::SELECTOR,
     ],
     merge_rules: &[Rules { prefix: "spec.jobTemplate.spec.template.spec", rules: pod::MERGE_RULES }],
-    behaviour: Behaviour { counts_generation: true, default, validate, cells, ..Behaviour::of::<CronJob>() },
+    behaviour: Behaviour { counts_generation: true, default, validate, warn, cells, ..Behaviour::of::<CronJob>() },
     ..Kind::namespaced::<CronJob>("cronjob")
 };
+
+fn warn(object: &Value, _: Option<&Value>, warnings: &mut Vec<String>) {
+    let path = Path::new("spec");
+    let path = path.child("jobTemplate");
+    let path = path.child("spec");
+    pod::warnings::of(&object["spec"]["jobTemplate"]["spec"]["template"], &path.child("template"), warnings);
+}
 
 fn default(object: &mut Value) {
     let Some(spec) = child(object, "spec") else { return };

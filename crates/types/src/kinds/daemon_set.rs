@@ -30,6 +30,7 @@ pub static KIND: Kind = Kind {
     merge_rules: workload::MERGE_RULES,
     behaviour: Behaviour {
         counts_generation: true,
+        warn: workload::warn,
         default,
         validate,
         validate_update: workload::validate_update,

@@ -50,6 +50,7 @@ pub static KIND: Kind = Kind {
     ],
     behaviour: Behaviour {
         counts_generation: true,
+        warn: workload::warn,
         default,
         validate,
         validate_update: workload::validate_update,

@@ -14,10 +14,19 @@ use crate::table::{self, Column};
 /// How many addresses a table shows before it says how many more there are.
 const SHOWN_MAX: usize = 3;
 
+const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
 pub static KIND: Kind = Kind {
     short_names: &["ep"],
     columns: &[Column::NAME, Column::string("Endpoints", "Addresses and ports that are ready."), Column::AGE],
-    behaviour: Behaviour { created_by_update: true, default, validate, cells, ..Behaviour::of::<Endpoints>() },
+    behaviour: Behaviour {
+        created_by_update: true,
+        deprecated: Some(DEPRECATED),
+        default,
+        validate,
+        cells,
+        ..Behaviour::of::<Endpoints>()
+    },
     ..Kind::namespaced::<Endpoints>("endpoints")
 };
 

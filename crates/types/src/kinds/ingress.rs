@@ -27,9 +27,18 @@ pub static KIND: Kind = Kind {
         Column::string("Ports", "Ports at which the ingress listens."),
         Column::AGE,
     ],
-    behaviour: Behaviour { counts_generation: true, validate, cells, ..Behaviour::of::<Ingress>() },
+    behaviour: Behaviour { counts_generation: true, validate, warn, cells, ..Behaviour::of::<Ingress>() },
     ..Kind::namespaced::<Ingress>("ingress")
 };
+
+/// Only of a new one: whoever has it set already was told.
+fn warn(object: &Value, old: Option<&Value>, warnings: &mut Vec<String>) {
+    if old.is_none() && !object["metadata"]["annotations"]["kubernetes.io/ingress.class"].is_null() {
+        let why =
+            "annotation \"kubernetes.io/ingress.class\" is deprecated, please use 'spec.ingressClassName' instead";
+        warnings.push(why.to_owned());
+    }
+}
 
 fn validate(object: &Value, errors: &mut Vec<Error>) {
     let path = Path::new("spec");

@@ -17,6 +17,7 @@ mod resize;
 mod row;
 mod update;
 pub(crate) mod validation;
+pub(crate) mod warnings;
 
 /// Lists of a pod's spec, relative to it, so that templates share them.
 pub(crate) const MERGE_RULES: &[(&str, Rule)] = &[
@@ -96,6 +97,7 @@ pub static KIND: Kind = Kind {
         validate_create,
         validate_update: update::validate,
         validate_part,
+        warn: warnings::of_pod,
         cells: row::cells,
         ..Behaviour::of::<Pod>()
     },

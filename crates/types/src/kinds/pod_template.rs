@@ -22,6 +22,7 @@ pub static KIND: Kind = Kind {
     behaviour: Behaviour {
         counts_generation: true,
         default: workload::default_template,
+        warn: |object, _, warnings| pod::warnings::of(&object["template"], &Path::new("template"), warnings),
         validate,
         cells,
         ..Behaviour::of::<PodTemplate>()

@@ -11,6 +11,7 @@ use crate::names;
 use crate::table::{self, Column};
 
 mod validation;
+mod warnings;
 
 /// How long a client stays with its pod when the affinity does not say.
 const AFFINITY_SECONDS: i32 = 10_800;
@@ -49,6 +50,7 @@ pub static KIND: Kind = Kind {
     ],
     behaviour: Behaviour {
         created_by_update: true,
+        warn: warnings::of,
         default,
         prepare_create,
         validate: validation::validate,

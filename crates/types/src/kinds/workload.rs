@@ -7,6 +7,7 @@ use crate::field::{Error, Path};
 use crate::json::{child, items, text};
 use crate::merge::{Rules, by};
 use crate::meta;
+use crate::names;
 use crate::table::Column;
 
 pub(crate) const CONTAINERS: Column = Column::string("Containers", "Names of each container in the template.").wide();
@@ -19,6 +20,26 @@ pub(crate) const MERGE_RULES: &[Rules] = &[
     Rules { prefix: "spec.template.spec", rules: pod::MERGE_RULES },
     Rules { prefix: "status", rules: &[("conditions", by("type"))] },
 ];
+
+/// What is said of its template had better not be said.
+pub(crate) fn warn(object: &Value, old: Option<&Value>, warnings: &mut Vec<String>) {
+    if old.is_none() {
+        warn_of_name(object, "Pod names and hostnames", warnings);
+    }
+    let path = Path::new("spec");
+    pod::warnings::of(&object["spec"]["template"], &path.child("template"), warnings);
+}
+
+/// A name that becomes part of a host's had better be one.
+pub(crate) fn warn_of_name(object: &Value, used: &str, warnings: &mut Vec<String>) {
+    let wrong = names::dns1123_label(text(&object["metadata"]["name"]));
+    if !wrong.is_empty() {
+        warnings.push(format!(
+            "metadata.name: this is used in {used}, which can result in surprising behavior; a DNS label is recommended: [{}]",
+            wrong.join(" ")
+        ));
+    }
+}
 
 pub(crate) fn default_template(spec: &mut Value) {
     if let Some(pod) = child(spec, "template").and_then(|template| child(template, "spec")) {

@@ -21,7 +21,7 @@ impl Planner<'_> {
         target: &Target,
         mut object: Value,
         managing: Managing,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<Plan, Status> {
         let kind = target.kind;
         if !value::metadata_text(&object, "resourceVersion").is_empty() {
@@ -50,6 +50,7 @@ impl Planner<'_> {
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, &name, &errors));
         }
+        self.warn(kind, &object, None, &mut warnings);
         if managing == Managing::Track {
             // Whatever a client brings for an object that does not exist yet is about another one.
             value::remove_metadata(&mut object, "managedFields");

@@ -89,7 +89,7 @@ impl Planner<'_> {
         found: &Arc<Object>,
         mut new: Value,
         managing: Managing,
-        warnings: Vec<String>,
+        mut warnings: Vec<String>,
     ) -> Result<Plan, Status> {
         let kind = target.kind;
         let mut old = found.value().map_err(Status::internal)?;
@@ -156,6 +156,9 @@ impl Planner<'_> {
         self.check_definition(kind, &new, Some(&old), &mut errors);
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, found.name(), &errors));
+        }
+        if target.subresource == Subresource::None {
+            self.warn(kind, &new, Some(&old), &mut warnings);
         }
         self.manage(target, &mut new, &old, brought, managing)?;
         let key = keys::object(kind, found.path());
