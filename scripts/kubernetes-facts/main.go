@@ -51,6 +51,18 @@ apiregistration.v1.APIServiceStatus conditions:1[@apiregistration.v1.APIServiceC
 apiregistration.v1.ServiceReference namespace:1s name:2s port:3i?
 `
 
+// Likewise what is measured.
+const metrics = `= metrics.k8s.io/v1beta1 NodeMetrics metrics.v1beta1.NodeMetrics
+= metrics.k8s.io/v1beta1 NodeMetricsList metrics.v1beta1.NodeMetricsList
+= metrics.k8s.io/v1beta1 PodMetrics metrics.v1beta1.PodMetrics
+= metrics.k8s.io/v1beta1 PodMetricsList metrics.v1beta1.PodMetricsList
+metrics.v1beta1.ContainerMetrics name:1s! usage:2{Q}
+metrics.v1beta1.NodeMetrics metadata:1@meta.v1.ObjectMeta timestamp:2T window:3D usage:4{Q}
+metrics.v1beta1.NodeMetricsList metadata:1@meta.v1.ListMeta items:2[@metrics.v1beta1.NodeMetrics]
+metrics.v1beta1.PodMetrics metadata:1@meta.v1.ObjectMeta timestamp:2T window:3D containers:4[@metrics.v1beta1.ContainerMetrics]
+metrics.v1beta1.PodMetricsList metadata:1@meta.v1.ListMeta items:2[@metrics.v1beta1.PodMetrics]
+`
+
 var options = []any{
 	metav1.Status{}, metav1.DeleteOptions{}, metav1.CreateOptions{}, metav1.UpdateOptions{}, metav1.PatchOptions{},
 	metav1.ListOptions{}, metav1.GetOptions{}, metav1.PartialObjectMetadata{}, metav1.PartialObjectMetadataList{},
@@ -175,6 +187,7 @@ func table() {
 		fmt.Println(message(name, messages[name], relations))
 	}
 	fmt.Print(aggregator)
+	fmt.Print(metrics)
 }
 
 func message(name string, of reflect.Type, relations map[string]*merge.Map) string {

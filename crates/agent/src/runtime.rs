@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -92,6 +93,17 @@ pub struct Log {
     pub ended: bool,
 }
 
+/// What a running container uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Used {
+    pub container: ContainerId,
+    /// Billionths of a core, on average over the window.
+    pub cpu_nanocores: u64,
+    pub memory_bytes: u64,
+    /// Above zero; shorter than others' for a container that has just begun to run.
+    pub window: Duration,
+}
+
 /// A session's two directions. Output goes to its `Stdout` and `Stderr`, input comes from its `Stdin`; a forwarded connection
 /// has the first and the last. Whoever drives the session ends it with the outcome.
 pub struct Io {
@@ -120,6 +132,9 @@ pub trait Runtime: Send + 'static {
 
     /// The log of a container's present run (or of the one before) up to `now`; `None` when there was no such run.
     fn log(&self, container: &ContainerId, previous: bool, now: Timestamp) -> Option<Log>;
+
+    /// What the running containers of a node's pods use.
+    fn usage(&self, node: &str, now: Timestamp) -> Vec<Used>;
 
     /// Runs a command in a running container. It ends with the container, if not before.
     ///

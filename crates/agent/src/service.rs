@@ -3,6 +3,7 @@
 mod environment;
 mod nodes;
 mod sessions;
+mod usage;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -112,8 +113,8 @@ impl Service {
         let nodes = Reflector::<Node>::new(client.clone()).start();
         tasks.spawn(nodes::keep(client.clone(), options.clone(), nodes.clone()));
         let pods = Reflector::<Pod>::new(client.clone()).start();
-        let host =
-            tunnel::Host { read: log_reader(runtime.clone(), pods.clone()), open: sessions::opener(runtime.clone()) };
+        let read = log_reader(runtime.clone(), pods.clone());
+        let host = tunnel::Host { read, open: sessions::opener(runtime.clone(), nodes.clone()) };
         for endpoint in &options.endpoints {
             tasks.spawn(tunnel::keep(endpoint.clone(), options.tls.clone(), options.nodes.clone(), host.clone()));
         }

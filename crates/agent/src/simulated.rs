@@ -10,7 +10,11 @@
 //! | `simulation.keelson.dev/exit-after` | likewise | ends by itself so long after it began to run |
 //! | `simulation.keelson.dev/exit-code` | `0` to `255` | with which code it ends (0) |
 //! | `simulation.keelson.dev/stop-delay` | likewise | takes so long to end when asked to; killed after the grace period (0) |
+//! | `simulation.keelson.dev/cpu-usage` | `250m` | uses so many cores while it runs; half of its request without it, or 1m |
+//! | `simulation.keelson.dev/memory-usage` | `64Mi` | likewise memory; half of its request without it, or 4Mi |
 //! | `simulation.keelson.dev/image-pull-error` | a text | the image cannot be pulled, and this is why |
+//!
+//! No container uses more than its limit.
 //!
 //! An image whose name has the tag `does-not-exist` cannot be pulled either.
 
@@ -20,6 +24,7 @@ mod files;
 mod http;
 mod machine;
 mod shell;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,10 +35,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::containers;
-use crate::runtime::{Action, ContainerId, Happened, Io, Line, Log, Observation, Running, Runtime, Variable};
+use crate::runtime::{Action, ContainerId, Happened, Io, Line, Log, Observation, Running, Runtime, Used, Variable};
 use machine::{Alive, Machine};
 
 pub use behaviour::Behaviour;
+pub use usage::WINDOW;
 
 /// Lines that are kept of one run; the oldest go first.
 const LINES_MAX: usize = 1_000;
@@ -46,6 +52,8 @@ const KILLED: i32 = 137;
 pub struct Simulated {
     seed: u64,
     containers: BTreeMap<ContainerId, Container>,
+    /// The UIDs of the pods of each node that have or had containers here.
+    nodes: BTreeMap<String, BTreeSet<String>>,
     /// What will happen, in order of time.
     agenda: BTreeSet<(Timestamp, u64)>,
     steps: BTreeMap<u64, (ContainerId, u32, Step)>,
@@ -85,6 +93,7 @@ impl Simulated {
         Self {
             seed,
             containers: BTreeMap::new(),
+            nodes: BTreeMap::new(),
             agenda: BTreeSet::new(),
             steps: BTreeMap::new(),
             next_step: 0,
@@ -111,6 +120,9 @@ impl Simulated {
         let run = before.as_ref().map_or(1, |before| before.run + 1);
         let starts = before.as_ref().map_or(1, |before| before.starts + 1);
         let previous = before.map(|before| before.lines);
+        if let Some(node) = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()) {
+            self.nodes.entry(node).or_default().insert(id.pod_uid.clone());
+        }
         let container = Container {
             behaviour,
             starts,
@@ -207,7 +219,13 @@ impl Runtime for Simulated {
                 let run = state.run;
                 self.plan(&container, run, after(now, delay), Step::Exit(code));
             }
-            Action::Remove { pod_uid } => self.containers.retain(|id, _| id.pod_uid != pod_uid),
+            Action::Remove { pod_uid } => {
+                self.containers.retain(|id, _| id.pod_uid != pod_uid);
+                self.nodes.retain(|_, pods| {
+                    pods.remove(&pod_uid);
+                    !pods.is_empty()
+                });
+            }
         }
     }
 
@@ -255,6 +273,10 @@ impl Runtime for Simulated {
         Some(Log { lines, run: container.starts, ended: container.ended })
     }
 
+    fn usage(&self, node: &str, now: Timestamp) -> Vec<Used> {
+        self.used_on(node, now)
+    }
+
     fn exec(&self, container: &ContainerId, command: &[String], io: Io) -> Result<Running, String> {
         let machine = self.machine(container)?;
         shell::find(command)?;
@@ -266,8 +288,8 @@ impl Runtime for Simulated {
     }
 
     fn port_forward(&self, pod_uid: &str, port: u16, io: Io) -> Result<Running, String> {
-        let of_pod = self.containers.iter().filter(|(id, _)| id.pod_uid == pod_uid);
-        let mut machines = of_pod.filter_map(|(_, container)| container.alive.as_ref()).map(|alive| &alive.machine);
+        let mut machines =
+            self.of_pod(pod_uid).filter_map(|(_, container)| container.alive.as_ref()).map(|alive| &alive.machine);
         match machines.find(|machine| machine.ports.contains(&port)) {
             Some(machine) => Ok(Box::pin(http::serve(machine.clone(), port, io))),
             None => Err(format!("failed to connect to localhost:{port} inside the pod: connection refused")),
@@ -276,6 +298,12 @@ impl Runtime for Simulated {
 }
 
 impl Simulated {
+    fn of_pod(&self, uid: &str) -> impl Iterator<Item = (&ContainerId, &Container)> {
+        let first = ContainerId { pod_uid: uid.to_owned(), name: String::new() };
+        let uid = first.pod_uid.clone();
+        self.containers.range(first..).take_while(move |(id, _)| id.pod_uid == uid)
+    }
+
     fn machine(&self, id: &ContainerId) -> Result<Arc<Machine>, String> {
         let alive = self.containers.get(id).and_then(|container| container.alive.as_ref());
         alive.map(|alive| alive.machine.clone()).ok_or_else(|| format!("container not found ({:?})", id.name))

@@ -34,9 +34,9 @@ const MESSAGE_BYTES_MAX: usize = 8 << 20;
 
 /// Finds a container's log: (request, now). An error is for the reader.
 pub type ReadLog = Arc<dyn Fn(&LogsRequest, Timestamp) -> Result<Log, String> + Send + Sync>;
-/// Begins any other session. An error is for the client.
+/// Begins any other session, on a node. An error is for the client.
 pub type Open =
-    Arc<dyn Fn(What, Receiver<TunnelRequest>, Sender<TunnelRequest>) -> Result<Running, String> + Send + Sync>;
+    Arc<dyn Fn(&str, What, Receiver<TunnelRequest>, Sender<TunnelRequest>) -> Result<Running, String> + Send + Sync>;
 
 /// What the sessions are with.
 #[derive(Clone)]
@@ -77,10 +77,10 @@ async fn serve(endpoint: &str, tls: Option<&Tls>, nodes: Vec<String>, host: &Hos
         };
         match message {
             Ok(Some(message)) => match message.message {
-                Some(tunnel_response::Message::Open(SessionOpen { session_id, what, .. })) => {
+                Some(tunnel_response::Message::Open(SessionOpen { session_id, node, what })) => {
                     match sessions.open(session_id) {
                         Ok((sender, receiver)) => {
-                            open.spawn(session(what, sender, receiver, host.clone()));
+                            open.spawn(session(node, what, sender, receiver, host.clone()));
                         }
                         Err(full) => {
                             let end = SessionEnd { exit_code: 0, error: format!("{full} on this node") };
@@ -106,12 +106,18 @@ fn wrap(frame: SessionFrame) -> TunnelRequest {
 }
 
 /// Runs one session until it ends by itself or nobody is interested any more.
-async fn session(what: Option<What>, output: Sender<TunnelRequest>, input: Receiver<TunnelRequest>, host: Host) {
+async fn session(
+    node: String,
+    what: Option<What>,
+    output: Sender<TunnelRequest>,
+    input: Receiver<TunnelRequest>,
+    host: Host,
+) {
     let ending = output.clone();
     let run = async {
         match what {
             Some(What::Logs(request)) => answer(&output, request, &host.read).await,
-            Some(what) => match (host.open)(what, input, output) {
+            Some(what) => match (host.open)(&node, what, input, output) {
                 Ok(running) => running.await,
                 Err(why) => Outcome::Failed(why),
             },

@@ -27,7 +27,10 @@ pub fn prefix(kind: &'static Kind) -> String {
         ("", "endpoints") => format!("{ROOT}services/endpoints/"),
         ("", "replicationcontrollers") => format!("{ROOT}controllers/"),
         ("networking.k8s.io", "ingresses") => format!("{ROOT}ingress/"),
-        (group @ ("apiregistration.k8s.io" | "apiextensions.k8s.io"), plural) => format!("{ROOT}{group}/{plural}/"),
+        // What is measured is not stored; its plurals are those of what is.
+        (group @ ("apiregistration.k8s.io" | "apiextensions.k8s.io" | "metrics.k8s.io"), plural) => {
+            format!("{ROOT}{group}/{plural}/")
+        }
         (_, plural) => format!("{ROOT}{plural}/"),
     }
 }

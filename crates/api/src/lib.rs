@@ -10,6 +10,7 @@ mod keys;
 pub mod managed;
 pub(crate) mod metrics;
 mod node_tunnel;
+mod node_usage;
 pub mod options;
 pub mod patch;
 pub mod pipeline;

@@ -19,6 +19,7 @@ mod finalize;
 mod impersonate;
 mod list;
 mod logs;
+mod measure;
 pub(crate) mod offer;
 mod plan;
 mod read;
@@ -44,6 +45,7 @@ use crate::cache::{Caches, Size};
 use crate::custom::Served;
 use crate::metrics::Metrics;
 use crate::node_tunnel::Tunnels;
+use crate::node_usage::Usages;
 use crate::rbac::Live;
 
 pub use authorize::Verb;
@@ -115,6 +117,7 @@ pub struct Pipeline {
     event_leases: EventLeases,
     roles: Live,
     tunnels: Arc<Tunnels>,
+    usages: Usages,
     /// Places for sessions with containers.
     sessions: Arc<Semaphore>,
     /// Memory for transactions, in units of [`WRITE_UNIT_BYTES`].
@@ -149,6 +152,7 @@ impl Pipeline {
             settings,
             event_leases,
             roles,
+            usages: Usages::new(tunnels.clone()),
             tunnels,
             sessions,
             writes,

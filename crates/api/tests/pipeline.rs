@@ -15,6 +15,8 @@ mod grpc;
 mod https;
 #[path = "pipeline/kept.rs"]
 mod kept;
+#[path = "pipeline/measured.rs"]
+mod measured;
 #[path = "pipeline/member.rs"]
 mod member;
 #[path = "pipeline/offered.rs"]

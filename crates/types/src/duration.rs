@@ -1,4 +1,4 @@
-//! Ages as kubectl writes them.
+//! Lengths of time: ages as kubectl writes them, and the form that JSON has.
 
 use jiff::SignedDuration;
 
@@ -21,6 +21,27 @@ pub fn duration_human(duration: SignedDuration) -> String {
         () if years < 8 => two(years, "y", days % 365, "d"),
         () => format!("{years}y"),
     }
+}
+
+/// The form in which JSON has a length of time, which is Go's: `10s`, `1m30s`, `2h0m0s`, `1.5s`, `250ms`.
+pub fn duration_go(duration: SignedDuration) -> String {
+    let sign = if duration.is_negative() { "-" } else { "" };
+    let length = duration.unsigned_abs();
+    let (seconds, nanos) = (length.as_secs(), length.subsec_nanos());
+    let fraction = |units: u64, parts: u32, digits: usize| match parts {
+        0 => units.to_string(),
+        parts => format!("{units}.{parts:0digits$}").trim_end_matches('0').to_owned(),
+    };
+    let text = match (seconds, nanos) {
+        (0, 0) => return "0s".to_owned(),
+        (0, 1..1_000) => format!("{nanos}ns"),
+        (0, 1_000..1_000_000) => fraction(u64::from(nanos / 1_000), nanos % 1_000, 3) + "µs",
+        (0, _) => fraction(u64::from(nanos / 1_000_000), nanos % 1_000_000, 6) + "ms",
+        (1..60, _) => fraction(seconds, nanos, 9) + "s",
+        (60..3_600, _) => format!("{}m{}s", seconds / 60, fraction(seconds % 60, nanos, 9)),
+        _ => format!("{}h{}m{}s", seconds / 3_600, seconds / 60 % 60, fraction(seconds % 60, nanos, 9)),
+    };
+    format!("{sign}{text}")
 }
 
 fn two(large: i64, large_unit: &str, small: i64, small_unit: &str) -> String {
@@ -51,6 +72,26 @@ mod tests {
             (86_400 * 365 * 9, "9y"),
         ] {
             assert_eq!(duration_human(SignedDuration::from_secs(seconds)), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_written_as_go_writes_them_and_read_back() {
+        for (nanos, text) in [
+            (0, "0s"),
+            (7, "7ns"),
+            (1_500, "1.5µs"),
+            (250_000_000, "250ms"),
+            (1_000_000_000, "1s"),
+            (10_042_000_000, "10.042s"),
+            (90_000_000_000, "1m30s"),
+            (60_000_000_001, "1m0.000000001s"),
+            (7_200_000_000_000, "2h0m0s"),
+            (-1_500_000_000, "-1.5s"),
+        ] {
+            assert_eq!(duration_go(SignedDuration::from_nanos(nanos)), text);
+            let read: SignedDuration = text.parse().expect(text);
+            assert_eq!(read.as_nanos(), i128::from(nanos));
         }
     }
 }

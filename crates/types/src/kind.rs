@@ -22,6 +22,8 @@ pub enum Served {
     Answered,
     /// It is told of the cluster as it is: it can be read, and nothing is stored.
     Told,
+    /// It is measured when somebody asks: it can be read, and nobody writes it. Nothing is stored.
+    Measured,
     /// It is another version of a stored kind.
     As(&'static View),
 }
@@ -162,6 +164,30 @@ impl Kind {
         Kind { served: Served::Answered, ..Kind::of::<T>(singular, namespaced) }
     }
 
+    /// A kind that is measured when somebody asks; see [`Served::Measured`].
+    pub(crate) const fn measured(kind: &'static str, list_kind: &'static str, plural: &'static str) -> Kind {
+        Kind {
+            group: "metrics.k8s.io",
+            version: "v1beta1",
+            kind,
+            list_kind,
+            plural,
+            singular: "",
+            short_names: &[],
+            categories: &[],
+            namespaced: false,
+            status: false,
+            scale: false,
+            approval: false,
+            served: Served::Measured,
+            columns: &[],
+            selectable_fields: &[],
+            merge_rules: &[],
+            // Nobody sends one, so that there is nothing to decode into.
+            behaviour: Behaviour::of::<Value>(),
+        }
+    }
+
     const fn of<T: Resource + DeserializeOwned>(singular: &'static str, namespaced: bool) -> Kind {
         Kind {
             group: T::GROUP,
@@ -199,11 +225,16 @@ impl Kind {
         matches!(self.served, Served::Told)
     }
 
+    /// Whether objects are measured when somebody asks, and can only be read.
+    pub fn is_measured(&self) -> bool {
+        matches!(self.served, Served::Measured)
+    }
+
     /// The kind as which objects are stored: mostly this one.
     pub fn stored(&'static self) -> &'static Kind {
         match self.served {
             Served::As(view) => view.stored,
-            Served::Stored | Served::Answered | Served::Told => self,
+            Served::Stored | Served::Answered | Served::Told | Served::Measured => self,
         }
     }
 
@@ -211,7 +242,7 @@ impl Kind {
     pub fn view(&self) -> Option<&'static View> {
         match self.served {
             Served::As(view) => Some(view),
-            Served::Stored | Served::Answered | Served::Told => None,
+            Served::Stored | Served::Answered | Served::Told | Served::Measured => None,
         }
     }
 
@@ -266,7 +297,7 @@ impl Kind {
         match (self.served, self.behaviour.definition) {
             (_, Some(definition)) => definition.stored_api_version() == self.api_version(),
             (Served::As(_), None) => false,
-            (Served::Stored | Served::Answered | Served::Told, None) => true,
+            (Served::Stored | Served::Answered | Served::Told | Served::Measured, None) => true,
         }
     }
 

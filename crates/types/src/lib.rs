@@ -30,7 +30,7 @@ pub mod told;
 
 pub use custom::Definition;
 pub use decode::Decoded;
-pub use duration::duration_human;
+pub use duration::{duration_go, duration_human};
 pub use k8s_openapi;
 pub use kind::{Kind, Served, Target, View};
 pub use leadership::Leadership;

@@ -53,6 +53,16 @@ impl Quantity {
         Quantity { nanos: millis as i128 * 1_000_000, format: Format::DecimalSi }
     }
 
+    /// Billionths, such as the cores that somebody uses.
+    pub const fn from_nanos(nanos: i64) -> Self {
+        Quantity { nanos: nanos as i128, format: Format::DecimalSi }
+    }
+
+    /// Billionths: exact, but for what has more than 64 bits, which is capped.
+    pub fn nanos(self) -> i64 {
+        self.scaled(1)
+    }
+
     /// Whole units, rounded away from zero.
     pub fn units(self) -> i64 {
         self.scaled(NANOS)
@@ -66,6 +76,12 @@ impl Quantity {
     fn scaled(self, unit: i128) -> i64 {
         let rounded = divide_up(self.nanos, unit);
         i64::try_from(rounded).unwrap_or(if rounded < 0 { i64::MIN } else { i64::MAX })
+    }
+
+    /// Half of it, rounded towards zero.
+    #[must_use]
+    pub const fn half(self) -> Self {
+        Quantity { nanos: self.nanos / 2, format: self.format }
     }
 
     pub const fn is_zero(self) -> bool {

@@ -17,6 +17,7 @@
 //! | `b` | bytes | base64 |
 //! | `Q` `O` | quantity; integer or text | text; either |
 //! | `T` `M` | time in seconds, in microseconds | RFC 3339 |
+//! | `D` | a length of time | as Go writes it: `1m30s` |
 //! | `d` | a 64 bit float | a number |
 //! | `R` `F` `J` | any object; a set of fields; any value | itself |
 //! | `Ut@x` `Ul@x` `Us@x` | a message, or instead of it a truth, a list of such messages, a list of texts | either |
@@ -79,6 +80,7 @@ pub enum Type {
     IntOrText,
     Time,
     MicroTime,
+    Duration,
     /// Any object, as JSON text.
     Raw,
     /// The same, but always a set of fields.

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Node;
+use keelson_client::reflector::Cache;
 use keelson_proto::keelson::node::v1::session_open::What;
 use keelson_proto::keelson::node::v1::{Attach, Container, Exec, PortForward, Streams, TunnelRequest};
-use keelson_sessions::{Receiver, Sender};
+use keelson_sessions::{Channel, Outcome, Receiver, Sender};
 
-use super::Runtimes;
+use super::{Runtimes, usage};
+use crate::node;
 use crate::runtime::{ContainerId, Io, Runtime as _};
 use crate::tunnel::Open;
 
 /// Begins sessions with what the runtime runs.
-pub fn opener(runtime: Runtimes) -> Open {
-    Arc::new(move |what, input, output| match what {
+pub fn opener(runtime: Runtimes, nodes: Cache<Node>) -> Open {
+    Arc::new(move |node, what, input, output| match what {
         What::Exec(Exec { container, command, streams }) => {
             let io = io(streams.unwrap_or_default(), input, output);
             let running = runtime.read().exec(&id(container.as_ref()), &command, io);
@@ -26,6 +30,20 @@ pub fn opener(runtime: Runtimes) -> Open {
             let streams = Streams { stdin: true, stdout: true, ..Streams::default() };
             let port = u16::try_from(port).map_err(|_| format!("{port} is no port"))?;
             runtime.read().port_forward(&pod_uid, port, io(streams, input, output))
+        }
+        What::Usage(_) => {
+            // A machine that has failed says nothing.
+            if nodes.get("", node).is_none_or(|node| node::is_dead(&node)) {
+                return Err(format!("node {node:?} does not answer"));
+            }
+            let now = Timestamp::now();
+            let answer = usage::encode(&runtime.read().usage(node, now), now);
+            Ok(Box::pin(async move {
+                match output.data(Channel::Stdout, answer).await {
+                    Ok(()) => Outcome::Exited(0),
+                    Err(closed) => Outcome::Failed(closed.to_string()),
+                }
+            }))
         }
         // The tunnel answers it itself.
         What::Logs(_) => Err("a log is no session of the runtime".to_owned()),

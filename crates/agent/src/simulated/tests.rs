@@ -176,3 +176,46 @@ async fn whoever_is_attached_reads_to_the_end_and_is_told_the_exit_code() {
         "{text:?}"
     );
 }
+
+#[test]
+fn a_container_uses_what_its_pod_says_or_half_of_what_it_requests_and_never_more_than_its_limit() {
+    let running = |annotations: Value, resources: Value| {
+        let mut runtime = Simulated::new(1);
+        let pod = json!({
+            "metadata": { "name": "p", "namespace": "default", "uid": "u", "annotations": annotations },
+            "spec": { "nodeName": "n", "containers": [{ "name": "main", "image": "web:1", "resources": resources }] },
+        });
+        start(&mut runtime, Arc::new(serde_json::from_value(pod).expect("a pod")));
+        assert_eq!(runtime.usage("n", at(0)), [], "it does not run yet");
+        observe(&mut runtime, 1_000);
+        assert_eq!(runtime.usage("other", at(20_000)), []);
+        let used = runtime.usage("n", at(20_000));
+        assert_eq!((used[0].container.clone(), used[0].window, used.len()), (main_container(), WINDOW, 1));
+        (used[0].cpu_nanocores, used[0].memory_bytes)
+    };
+    let requests = json!({ "requests": { "cpu": "500m", "memory": "20Gi" } });
+    assert_eq!(running(json!({}), requests.clone()), (250_000_000, 10 << 30));
+    assert_eq!(running(json!({}), json!({})), (1_000_000, 4 << 20));
+    let annotated = json!({
+        "simulation.keelson.dev/cpu-usage": "2", "simulation.keelson.dev/cpu-usage.main": "1500m",
+        "simulation.keelson.dev/memory-usage": "64Mi",
+    });
+    assert_eq!(running(annotated.clone(), requests), (1_500_000_000, 64 << 20));
+    let limits = json!({ "limits": { "cpu": "1", "memory": "32Mi" } });
+    assert_eq!(running(annotated, limits), (1_000_000_000, 32 << 20));
+}
+
+#[test]
+fn what_a_container_uses_is_told_while_it_runs() {
+    let mut runtime = Simulated::new(1);
+    let mut pod = (*pod(json!({ "simulation.keelson.dev/start-delay": "100ms" }))).clone();
+    pod.spec.get_or_insert_default().node_name = Some("n".to_owned());
+    start(&mut runtime, Arc::new(pod));
+    observe(&mut runtime, 100);
+    assert_eq!(runtime.usage("n", at(2_600))[0].window, Duration::from_millis(2_500), "it has not run for longer");
+    runtime.act(Action::Stop { container: main_container(), grace_seconds: 30 }, at(3_000));
+    observe(&mut runtime, 3_000);
+    assert_eq!(runtime.usage("n", at(3_000)), []);
+    runtime.act(Action::Remove { pod_uid: "u".to_owned() }, at(3_000));
+    assert!(runtime.nodes.is_empty(), "nothing is kept of it");
+}

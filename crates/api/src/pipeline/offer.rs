@@ -12,7 +12,7 @@ use super::request::Subresource;
 pub fn verbs(kind: &Kind) -> &'static [&'static str] {
     if kind.is_answered() {
         &["create"]
-    } else if kind.is_told() {
+    } else if kind.is_told() || kind.is_measured() {
         &["get", "list"]
     } else if kind.group.is_empty() && kind.plural == "namespaces" {
         // Namespaces go one by one, since each takes its content with it.

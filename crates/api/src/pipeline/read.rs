@@ -23,6 +23,9 @@ impl Pipeline {
         self.authorize(user, Verb::Get, target)?;
         self.await_version(version).await?;
         let kind = self.current(target.kind)?;
+        if kind.is_measured() {
+            return self.measured(target).await;
+        }
         let object = self.cached(kind, &target.namespace, &target.name)?;
         let is_pod = std::ptr::eq(kind, self.kinds.pods);
         match target.subresource {

@@ -130,6 +130,7 @@ impl Decoder {
             Type::IntOrText => int_or_text(payload.bytes()?)?,
             Type::Time => time::decode(payload.bytes()?, time::Unit::Seconds)?,
             Type::MicroTime => time::decode(payload.bytes()?, time::Unit::Microseconds)?,
+            Type::Duration => time::decode_length(payload.bytes()?)?,
             Type::Raw | Type::FieldSet | Type::Json => raw(payload.bytes()?)?,
             Type::Either(instead, index) => self.either(payload.bytes()?, *instead, schema().message(*index))?,
             Type::WrappedTexts => {

@@ -164,6 +164,9 @@ fn put_value(number: u32, value: &Value, of: &'static Type, field: &Field, out: 
         (Type::Time | Type::MicroTime, Value::String(text)) => {
             put_bytes(number, &time::encode(text).ok_or_else(misfit)?, out);
         }
+        (Type::Duration, Value::String(text)) => {
+            put_bytes(number, &time::encode_length(text).ok_or_else(misfit)?, out);
+        }
         (Type::Raw | Type::FieldSet | Type::Json, value) => put_nested(number, out, |out| {
             let json = serde_json::to_vec(value).map_err(|_| misfit())?;
             put_bytes(1, &json, out);

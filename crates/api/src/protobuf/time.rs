@@ -1,7 +1,8 @@
 //! Moments: a message of seconds and nanoseconds on the wire, RFC 3339 in JSON. The zero moment is an empty message, and
-//! absent in JSON.
+//! absent in JSON. Lengths of time: a message of nanoseconds, in JSON as Go writes them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use keelson_types::duration_go;
 use serde_json::Value;
 
 use super::wire::{Reader, Result, put_number};
@@ -40,5 +41,24 @@ pub(super) fn encode(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     put_number(1, moment.as_second() as u64, &mut out);
     put_number(2, moment.subsec_nanosecond() as u64, &mut out);
+    Some(out)
+}
+
+pub(super) fn decode_length(bytes: &[u8]) -> Result<Value> {
+    let mut reader = Reader::new(bytes);
+    let mut nanoseconds = 0;
+    while let Some((number, payload)) = reader.field()? {
+        if number == 1 {
+            nanoseconds = payload.varint()? as i64;
+        }
+    }
+    Ok(duration_go(SignedDuration::from_nanos(nanoseconds)).into())
+}
+
+/// None when the text is no length of time, or one of centuries.
+pub(super) fn encode_length(text: &str) -> Option<Vec<u8>> {
+    let length: SignedDuration = text.parse().ok()?;
+    let mut out = Vec::new();
+    put_number(1, i64::try_from(length.as_nanos()).ok()? as u64, &mut out);
     Some(out)
 }

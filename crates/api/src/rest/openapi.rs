@@ -155,6 +155,14 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &'static Kind) {
     if kind.namespaced {
         paths.insert(format!("{base}/{plural}"), json!({"get": operation(kind, "list", LIST)}));
     }
+    if kind.is_measured() {
+        let mut one = scope.clone();
+        one.push(path_parameter("name"));
+        let read = |action, parameters, scope| json!({"get": operation(kind, action, parameters), "parameters": scope});
+        paths.insert(collection.clone(), read("list", LIST, scope));
+        paths.insert(format!("{collection}/{{name}}"), read("get", &[], one));
+        return;
+    }
     let mut operations = json!({
         "get": operation(kind, "list", LIST),
         "post": with_body(operation(kind, "post", WRITE), kind),

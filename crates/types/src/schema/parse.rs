@@ -73,6 +73,7 @@ impl Cursor<'_> {
             b'O' => Type::IntOrText,
             b'T' => Type::Time,
             b'M' => Type::MicroTime,
+            b'D' => Type::Duration,
             b'R' => Type::Raw,
             b'F' => Type::FieldSet,
             b'E' => Type::WrappedTexts,

@@ -8,6 +8,7 @@ use keelson_types::{Kind, registry};
 pub struct Kinds {
     pub namespaces: &'static Kind,
     pub pods: &'static Kind,
+    pub nodes: &'static Kind,
     pub services: &'static Kind,
     pub endpoints: &'static Kind,
     pub endpoint_slices: &'static Kind,
@@ -31,6 +32,7 @@ impl Kinds {
         Ok(Kinds {
             namespaces: kind("namespaces")?,
             pods: kind("pods")?,
+            nodes: kind("nodes")?,
             services: kind("services")?,
             endpoints: kind("endpoints")?,
             endpoint_slices: of("discovery.k8s.io", "endpointslices")?,

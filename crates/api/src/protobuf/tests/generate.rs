@@ -67,6 +67,7 @@ impl Generator {
             Type::IntOrText => self.text(zero_is_absent).into(),
             Type::Time => "2026-02-03T04:05:06Z".into(),
             Type::MicroTime => "2026-02-03T04:05:06.000700Z".into(),
+            Type::Duration => ["15s", "1m30.5s", "250ms"][self.random.random_range(0..3)].into(),
             Type::Double => 0.5.into(),
             Type::Json => json!({"a": [1, "b", true]}),
             Type::Either(_, index) => Value::Object(self.message(schema().message(*index), depth + 1)),

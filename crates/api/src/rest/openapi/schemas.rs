@@ -80,6 +80,7 @@ fn value(schemas: &mut Map<String, Value>, of: &'static Type) -> Value {
         Type::MicroTime => {
             named(schemas, &format!("{META}.MicroTime"), json!({"type": "string", "format": "date-time"}))
         }
+        Type::Duration => named(schemas, &format!("{META}.Duration"), json!({"type": "string"})),
         Type::Double => json!({"type": "number", "format": "double"}),
         // Anything may stand there, and no schema says so better than none.
         Type::Json | Type::Either(..) => json!({}),
