@@ -12,6 +12,7 @@ mod nodes;
 mod pods;
 mod resizes;
 mod running;
+mod tops;
 
 use harness::{Kubectl, tools};
 use keelson::dev::{Scratch, Spec};
@@ -36,6 +37,19 @@ async fn custom_kinds_work_by_every_kubectl() {
     for name in ["kubectl-1.32", "kubectl-1.35", "kubectl-1.37"] {
         let kubectl = Kubectl::new(tools().join(name), &cluster, name.replace('.', "-"));
         kubectl.custom_kinds();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nodes_and_pods_use_is_shown_by_every_kubectl() {
+    let cluster = Scratch::start(Spec::undisturbed()).await.expect("the cluster becomes ready");
+    for (name, context) in [("kubectl-1.32", "keelson"), ("kubectl-1.35", "keelson-m2"), ("kubectl-1.37", "keelson-m3")]
+    {
+        let namespace = name.replace('.', "-");
+        let kubectl = Kubectl { program: tools().join(name), cluster: &cluster, namespace, context };
+        kubectl.run(&["create", "namespace", &kubectl.namespace]);
+        kubectl.tops();
+        kubectl.run(&["delete", "namespace", &kubectl.namespace]);
     }
 }
 
