@@ -30,6 +30,7 @@ mod run;
 mod scale;
 mod set;
 mod store;
+mod top;
 mod version;
 mod wait;
 mod watch;
@@ -76,6 +77,8 @@ pub(crate) enum Command {
     Cp(cp::Cp),
     Events(events::Events),
     #[command(subcommand)]
+    Top(top::Top),
+    #[command(subcommand)]
     Cluster(cluster::Cluster),
     Store(store::Store),
     Completion(completion::Completion),
@@ -112,6 +115,7 @@ pub(crate) async fn run(arguments: Arguments, context: &mut Context) -> Result<(
         Command::PortForward(command) => command.run(context).await,
         Command::Cp(command) => command.run(context).await,
         Command::Events(command) => command.run(context).await,
+        Command::Top(command) => command.run(context).await,
         Command::Cluster(command) => command.run(context).await,
         Command::Store(command) => command.run(),
         Command::Completion(command) => command.run(context),

@@ -81,6 +81,11 @@ impl Api {
         self.state.watched.subscribe().wait_for(|watched| watched == resource).await.expect("the state lives");
     }
 
+    /// Has an object from now on.
+    pub fn put(&self, resource: &str, namespace: &str, name: &str, object: Value) {
+        self.state.lock().insert((resource.to_owned(), namespace.to_owned(), name.to_owned()), object);
+    }
+
     pub fn change(&self, resource: &str, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let key = (resource.to_owned(), namespace.to_owned(), name.to_owned());
         let mut objects = self.state.lock();
@@ -98,7 +103,11 @@ impl State {
 
 fn key(name: Option<proto::ObjectName>) -> Key {
     let name = name.unwrap_or_default();
-    (name.resource.unwrap_or_default().resource, name.namespace, name.name)
+    let resource = name.resource.unwrap_or_default();
+    // Measurements have the plurals of what is measured.
+    let is_measured = resource.group == "metrics.k8s.io";
+    let plural = if is_measured { format!("{}.{}", resource.resource, resource.group) } else { resource.resource };
+    (plural, name.namespace, name.name)
 }
 
 fn value(object: Option<proto::Object>) -> Value {

@@ -3,6 +3,7 @@
 mod api;
 mod custom;
 mod objects;
+mod top;
 mod trouble;
 mod verbs;
 
