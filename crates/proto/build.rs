@@ -20,6 +20,7 @@ const FILES: &[&str] = &[
     "keelson/api/v1/cluster.proto",
     "keelson/api/v1/pods.proto",
     "keelson/api/v1/kinds.proto",
+    "keelson/api/v1/discovery.proto",
     "keelson/node/v1/node.proto",
 ];
 

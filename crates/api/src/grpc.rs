@@ -4,6 +4,7 @@
 
 mod cluster;
 mod convert;
+mod discovery;
 mod kinds;
 mod nodes;
 mod objects;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use keelson_proto::keelson::api::v1::cluster_server::{self, ClusterServer};
+use keelson_proto::keelson::api::v1::discovery_server::{self, DiscoveryServer};
 use keelson_proto::keelson::api::v1::kinds_server::{self, KindsServer};
 use keelson_proto::keelson::api::v1::objects_server::{self, ObjectsServer};
 use keelson_proto::keelson::api::v1::pods_server::{self, PodsServer};
@@ -27,6 +29,7 @@ use tonic::service::Routes;
 
 use crate::options::Options;
 use crate::pipeline::{BATCH_BYTES_MAX, Peer, Pipeline, User};
+use crate::rest::Published;
 use crate::status_code::grpc;
 
 /// A batch with its envelopes. Everything else is smaller.
@@ -35,12 +38,19 @@ const MESSAGE_BYTES_MAX: usize = BATCH_BYTES_MAX + (1 << 20);
 const TUNNEL_BYTES_MAX: usize = 4 << 20;
 
 /// The services, by path.
-pub fn router(pipeline: &Arc<Pipeline>, options: &Options, health: health::Service) -> Router {
+pub fn router(
+    pipeline: &Arc<Pipeline>,
+    published: &Arc<Published>,
+    options: &Options,
+    health: health::Service,
+) -> Router {
     let objects = ObjectsServer::new(objects::Service::new(pipeline.clone()))
         .max_decoding_message_size(MESSAGE_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
     let cluster = ClusterServer::new(cluster::Service::new(pipeline.clone(), options.api_addresses.clone()));
     let kinds = KindsServer::new(kinds::Service::new(pipeline.clone())).max_encoding_message_size(usize::MAX);
+    let discovery = DiscoveryServer::new(discovery::Service::new(pipeline.clone(), published.clone()))
+        .max_encoding_message_size(usize::MAX);
     let pods = PodsServer::new(pods::Service::new(pipeline.clone()));
     let nodes = NodesServer::new(nodes::Service::new(pipeline.clone())).max_decoding_message_size(TUNNEL_BYTES_MAX);
     let reflection = || {
@@ -54,6 +64,7 @@ pub fn router(pipeline: &Arc<Pipeline>, options: &Options, health: health::Servi
     Routes::new(objects)
         .add_service(cluster)
         .add_service(kinds)
+        .add_service(discovery)
         .add_service(pods)
         .add_service(nodes)
         .add_service(HealthServer::new(health))
@@ -69,6 +80,7 @@ pub fn health(store: &Handle, stopping: &CancellationToken) -> health::Service {
         objects_server::SERVICE_NAME,
         cluster_server::SERVICE_NAME,
         kinds_server::SERVICE_NAME,
+        discovery_server::SERVICE_NAME,
         pods_server::SERVICE_NAME,
         nodes_server::SERVICE_NAME,
     ];

@@ -14,23 +14,25 @@ mod frames;
 mod gzip;
 mod health;
 mod media;
-mod metrics;
+pub(crate) mod metrics;
 mod negotiate;
 mod openapi;
 mod parameters;
 mod path;
 mod pretty;
+mod published;
 mod respond;
 mod scale;
 mod sessions;
+pub(crate) mod shown;
 mod single;
 mod stream;
 mod verbs;
+pub(crate) mod version;
 mod view;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -42,55 +44,22 @@ use keelson_types::told::COMPONENT_STATUS;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::custom::Served;
 use crate::metrics::About;
 use crate::pipeline::{Peer, Pipeline, Target, User, Verb};
 use path::Route;
-use single::Single;
 
-/// What `kubectl version` shows: the API that is served, and by whom.
-const GIT_VERSION: &str = concat!("v1.36.0+keelson-", env!("CARGO_PKG_VERSION"));
-
-/// Everything that the front holds beside the pipeline; made once.
-struct Front {
-    pipeline: Arc<Pipeline>,
-    documents: ArcSwap<Documents>,
-    openapi_v2_empty: discovery::Document,
-    /// Lets one document of all kinds be made at a time, whichever kinds there are by then.
-    openapi_v2: Single,
-    /// Likewise for documents of version 3.
-    openapi: Single,
-}
-
-/// Everything that is told about the kinds of one registry.
-struct Documents {
-    served: Arc<Served>,
-    discovery: discovery::Documents,
-    openapi: Arc<openapi::Documents>,
-    /// Made when somebody asks for it.
-    openapi_v2: Arc<OnceLock<Arc<discovery::Document>>>,
-}
-
-impl Documents {
-    fn new(served: Arc<Served>, before: Option<&Documents>) -> Arc<Documents> {
-        let discovery = discovery::Documents::new(&served.registry);
-        let openapi = openapi::Documents::new(&served.registry, GIT_VERSION, before.map(|before| &*before.openapi));
-        Arc::new(Documents { served, discovery, openapi: Arc::new(openapi), openapi_v2: Arc::default() })
-    }
-}
+pub use published::Published;
 
 /// The front as an axum router that serves every path. Each request needs a [`Peer`] in its extensions; without one it is
 /// nobody's.
-pub fn router(pipeline: Arc<Pipeline>) -> Router {
-    let documents = Documents::new(pipeline.served(), None);
-    let front = Front {
-        pipeline,
-        documents: ArcSwap::new(documents),
-        openapi_v2_empty: openapi::v2::empty(),
-        openapi_v2: Single::new(),
-        openapi: Single::new(),
-    };
+pub fn router(published: Arc<Published>) -> Router {
+    let front = Front { pipeline: published.pipeline().clone(), published };
     Router::new().fallback(serve).with_state(Arc::new(front))
+}
+
+struct Front {
+    pipeline: Arc<Pipeline>,
+    published: Arc<Published>,
 }
 
 async fn serve(State(front): State<Arc<Front>>, request: Request) -> Response {
@@ -182,18 +151,6 @@ impl Front {
         Ok(path::route(&self.pipeline.served().registry, &path))
     }
 
-    /// The documents of the kinds that are served now.
-    fn documents(&self) -> Arc<Documents> {
-        let served = self.pipeline.served();
-        let known = self.documents.load_full();
-        if Arc::ptr_eq(&known.served, &served) {
-            return known;
-        }
-        let made = Documents::new(served, Some(&known));
-        self.documents.store(made.clone());
-        made
-    }
-
     /// What is counted of a request.
     fn about(&self, request: &Request) -> About {
         let route = path::route(&self.pipeline.served().registry, request.uri().path());
@@ -254,41 +211,33 @@ impl Front {
     async fn openapi_v2(&self, headers: &HeaderMap) -> Result<Response, Status> {
         let accept = accept(headers);
         if openapi::v2::wants_protobuf(accept) {
-            return Ok(respond::cached(&self.openapi_v2_empty, headers));
+            return Ok(respond::cached(self.published.openapi_v2_empty(), headers));
         }
         negotiate::json(accept)?;
-        let documents = self.documents();
-        let served = documents.served.clone();
-        let make = move || Arc::new(openapi::v2::document(&served.registry, GIT_VERSION));
-        let made = self.openapi_v2.get(documents.openapi_v2.clone(), make).await.map_err(Status::internal)?;
-        Ok(respond::cached(&made, headers))
+        Ok(respond::cached(&*self.published.openapi_v2().await?, headers))
     }
 
     /// A document of version 3, or the index of them.
     async fn openapi(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
         negotiate_document(accept(headers))?;
-        let documents = self.documents();
         let document = match route {
-            Route::OpenApiGroupVersion { group, version } => {
-                documents.openapi.group_version(group, version, &self.openapi).await
-            }
-            _ => documents.openapi.index(&self.openapi).await.map(Some),
+            Route::OpenApiGroupVersion { group, version } => self.published.openapi_of(group, version).await?,
+            _ => self.published.openapi_index().await?,
         };
-        let document = document.map_err(Status::internal)?.ok_or_else(Status::no_such_path)?;
         Ok(respond::cached(&document, headers))
     }
 
     /// What is not about objects.
     fn document(&self, route: &Route, headers: &HeaderMap) -> Result<Response, Status> {
         let accept = accept(headers);
-        let documents = self.documents();
+        let documents = self.published.documents();
         let document = match route {
             Route::CoreVersions => Some(documents.discovery.core(negotiate::discovery(accept)?)),
             Route::Groups => Some(documents.discovery.groups(negotiate::discovery(accept)?)),
             Route::Group(group) => documents.discovery.group(group),
             Route::Resources { group, version } => documents.discovery.resources(group, version),
-            Route::Metrics => return Ok(metrics::text(&self.pipeline)),
-            Route::Version => return Ok(respond::json(StatusCode::OK, version().to_string())),
+            Route::Metrics => return Ok(metrics::answer(&self.pipeline)),
+            Route::Version => return Ok(respond::json(StatusCode::OK, version::document().to_string())),
             Route::Root => return Ok(respond::json(StatusCode::OK, root(&documents.served.registry).to_string())),
             Route::OpenApi
             | Route::OpenApiGroupVersion { .. }
@@ -329,29 +278,6 @@ fn accept(headers: &HeaderMap) -> Option<&str> {
 
 fn get_only(method: &Method) -> Result<(), Status> {
     if method == Method::GET { Ok(()) } else { Err(Status::method_not_allowed()) }
-}
-
-fn version() -> Value {
-    json!({
-        "major": "1",
-        "minor": "36",
-        "gitVersion": GIT_VERSION,
-        "gitCommit": "",
-        "gitTreeState": "",
-        "buildDate": "1970-01-01T00:00:00Z",
-        "goVersion": "none",
-        "compiler": "rustc",
-        "platform": format!("{}/{}", std::env::consts::OS, platform()),
-    })
-}
-
-/// The processor by the name that Kubernetes' tools know.
-fn platform() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
 }
 
 fn root(registry: &Registry) -> Value {

@@ -127,9 +127,10 @@ impl Service {
         tasks.spawn(pipeline.clone().bootstrap(stopping.clone()));
         tasks.spawn(pipeline.clone().define(stopping.clone()));
 
+        let published = rest::Published::new(pipeline.clone());
         let fronts = Fronts {
-            rest: rest::router(pipeline.clone()),
-            grpc: grpc::router(&pipeline, &options, health),
+            rest: rest::router(published.clone()),
+            grpc: grpc::router(&pipeline, &published, &options, health),
             limits: Limits::new(&options, tasks.clone()),
             metrics: pipeline.metrics().clone(),
         };

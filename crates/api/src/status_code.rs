@@ -119,6 +119,7 @@ pub fn grpc_with(code: Code, status: &Status) -> tonic::Status {
             .map(|cause| proto::status::Cause { reason: cause.reason, message: cause.message, field: cause.field })
             .collect(),
         retry_after_seconds: i32::try_from(about.retry_after_seconds).unwrap_or(i32::MAX),
+        r#continue: status.continue_token.to_string(),
     };
     let details = RpcStatus {
         code: code as i32,

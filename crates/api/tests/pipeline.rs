@@ -9,6 +9,8 @@ mod budget;
 mod definitions;
 #[path = "pipeline/figures.rs"]
 mod figures;
+#[path = "pipeline/fronts.rs"]
+mod fronts;
 #[path = "pipeline/grpc.rs"]
 mod grpc;
 #[path = "pipeline/https.rs"]
@@ -30,7 +32,11 @@ mod ports;
 mod reads;
 #[path = "pipeline/refusals.rs"]
 mod refusals;
+#[path = "pipeline/shown.rs"]
+mod shown;
 #[path = "common/stored.rs"]
 mod stored;
+#[path = "pipeline/verbs.rs"]
+mod verbs;
 #[path = "pipeline/writes.rs"]
 mod writes;

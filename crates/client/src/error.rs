@@ -213,7 +213,7 @@ fn from_detail(detail: proto::Status) -> Status {
         retry_after_seconds: u32::try_from(detail.retry_after_seconds).unwrap_or_default(),
     };
     Status {
-        continue_token: "".into(),
+        continue_token: detail.r#continue.into(),
         reason,
         message: detail.message,
         code: u16::try_from(detail.code).ok().filter(|code| *code != 0).unwrap_or_else(|| reason.code()),

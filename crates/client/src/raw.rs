@@ -113,7 +113,7 @@ impl Raw {
     }
 
     pub(crate) async fn get_as<T: DeserializeOwned>(&self, name: &ObjectName) -> Result<T, Error> {
-        let request = proto::GetRequest { name: Some(name.to_proto()) };
+        let request = proto::GetRequest { name: Some(name.to_proto()), ..proto::GetRequest::default() };
         let response = self
             .transport
             .call(Safety::Read, |channel| {
@@ -141,6 +141,7 @@ impl Raw {
             limit: options.limit,
             r#continue: options.continue_token.clone(),
             resource_version: options.resource_version.clone(),
+            ..proto::ListRequest::default()
         };
         // A list that breaks in the middle starts over on another member: half a list is worth nothing.
         let chunks = self
@@ -355,6 +356,7 @@ impl Raw {
             label_selector: options.label_selector.clone(),
             field_selector: options.field_selector.clone(),
             resource_version: options.resource_version.clone(),
+            ..proto::WatchRequest::default()
         };
         let stream = self
             .transport

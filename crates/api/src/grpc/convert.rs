@@ -7,13 +7,14 @@ use keelson_proto::keelson::api::v1 as proto;
 use keelson_types::Kind;
 use keelson_types::registry::{self, Registry};
 use keelson_types::status::Status;
+use keelson_types::table::Column;
 
-use crate::cache::Object;
 use crate::custom::Served;
 use crate::pipeline::{
     DeleteOptions, FieldValidation, Operation, PatchType, Pipeline, Propagation, ReadVersion, Subresource, Target,
-    WriteOptions,
+    WatchStart, WriteOptions,
 };
+use crate::rest::shown::{IncludeObject, Shape};
 
 /// The kinds among which a request's are found. When this member does not know one, it first learns all that was acknowledged
 /// before: the kind may have been defined a moment ago, through another member, and "no such path" would be taken for a fact.
@@ -145,12 +146,13 @@ pub fn write_options(options: Option<proto::WriteOptions>) -> WriteOptions {
 pub fn delete_options(options: Option<proto::DeleteOptions>) -> DeleteOptions {
     let options = options.unwrap_or_default();
     let propagation = match options.propagation() {
-        proto::Propagation::Foreground => Propagation::Foreground,
-        proto::Propagation::Orphan => Propagation::Orphan,
-        proto::Propagation::Background | proto::Propagation::Unspecified => Propagation::Background,
+        proto::Propagation::Foreground => Some(Propagation::Foreground),
+        proto::Propagation::Orphan => Some(Propagation::Orphan),
+        proto::Propagation::Background | proto::Propagation::Unspecified => Some(Propagation::Background),
+        proto::Propagation::Kept => None,
     };
     DeleteOptions {
-        propagation: Some(propagation),
+        propagation,
         grace_period_seconds: options.grace_period_seconds,
         uid: options.uid,
         resource_version: options.resource_version,
@@ -185,6 +187,65 @@ pub fn revision(text: &str) -> Result<i64, Status> {
     number.ok_or_else(|| Status::bad_request(format!("resource version {text:?} is not a number")))
 }
 
+/// The state that a list is of.
+///
+/// # Errors
+/// BadRequest for what is no number, and for an exact revision that is none.
+pub fn list_version(text: &str, version_match: proto::VersionMatch) -> Result<ReadVersion, Status> {
+    match (version_match, read_version(text)?) {
+        (proto::VersionMatch::Exact, ReadVersion::NotOlderThan(revision)) => Ok(ReadVersion::Exact(revision)),
+        (proto::VersionMatch::Exact, _) => {
+            Err(Status::bad_request("version_match exact is about a revision, which resource_version must name"))
+        }
+        (proto::VersionMatch::Unspecified | proto::VersionMatch::NotOlderThan, version) => Ok(version),
+    }
+}
+
+/// Where a watch starts.
+///
+/// # Errors
+/// BadRequest for what is no number.
+pub fn watch_start(text: &str, initial: proto::InitialEvents) -> Result<WatchStart, Status> {
+    let version = read_version(text)?;
+    Ok(match (initial, version) {
+        (proto::InitialEvents::Send, version) => WatchStart::Initial(version),
+        (_, ReadVersion::NotOlderThan(revision) | ReadVersion::Exact(revision)) => WatchStart::After(revision),
+        (proto::InitialEvents::Skip, ReadVersion::MostRecent | ReadVersion::Any) => WatchStart::Now,
+        (proto::InitialEvents::Unspecified, version) => WatchStart::Initial(version),
+    })
+}
+
+/// What is given of each object.
+pub fn shape(view: Option<proto::View>) -> Shape {
+    let view = view.unwrap_or_default();
+    match view.form() {
+        proto::Form::Unspecified => Shape::Whole,
+        proto::Form::Metadata => Shape::Metadata,
+        proto::Form::Table => Shape::Row(match view.include_object() {
+            proto::IncludeObject::None => IncludeObject::None,
+            proto::IncludeObject::Object => IncludeObject::Object,
+            proto::IncludeObject::Metadata | proto::IncludeObject::Unspecified => IncludeObject::Metadata,
+        }),
+    }
+}
+
+pub fn columns(columns: &[Column]) -> Vec<proto::Column> {
+    let column = |column: &Column| proto::Column {
+        name: column.name.to_owned(),
+        r#type: column.kind.to_owned(),
+        format: column.format.to_owned(),
+        description: column.description.to_owned(),
+        priority: column.priority,
+    };
+    columns.iter().map(column).collect()
+}
+
+/// What is told to whoever uses this version of a kind, before what there is to tell of the request.
+pub fn warnings(kind: &Kind, of_request: Vec<String>) -> Vec<String> {
+    let of_kind = kind.definition().and_then(|definition| definition.warning());
+    of_kind.map(str::to_owned).into_iter().chain(of_request).collect()
+}
+
 /// # Errors
 /// As the single conversions.
 pub fn operation(registry: &Registry, operation: proto::write_request::Operation) -> Result<Operation, Status> {
@@ -212,8 +273,4 @@ pub fn operation(registry: &Registry, operation: proto::write_request::Operation
             Ok(Operation::Bind { namespace: bind.namespace, pod: bind.pod, uid: bind.uid, node: bind.node })
         }
     }
-}
-
-pub fn object(object: &Object) -> proto::Object {
-    proto::Object { json: object.json().clone() }
 }

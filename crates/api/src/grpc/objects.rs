@@ -1,29 +1,25 @@
 //! `keelson.api.v1.Objects`.
 
-use std::pin::Pin;
-use std::sync::Arc;
+mod streams;
 
-use futures::{Stream, stream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use keelson_proto::keelson::api::v1 as proto;
 use keelson_proto::keelson::api::v1::objects_server::Objects;
-use keelson_types::status::{Reason, Status};
-use tonic::{Code, Request, Response};
+use keelson_types::Kind;
+use keelson_types::status::Status;
+use tonic::{Request, Response};
 
 use super::{convert, user};
 use crate::custom::Served;
-use crate::pipeline::{
-    ChangeKind, Items, ListOptions, Operation, Outcome, Pipeline, ReadVersion, Watch, WatchItem, WatchOptions,
-    WatchStart, Written,
-};
-use crate::status_code::{grpc, grpc_with};
-
-/// Objects in one message of a list.
-const CHUNK_MAX: usize = 500;
-/// Bytes in one message: tonic's clients take 4 MiB unless told otherwise, and an object may have 1.5.
-const CHUNK_BYTES_MAX: usize = 1 << 20;
+use crate::pipeline::{ListOptions, Operation, Outcome, Pipeline, Subresource, WatchOptions, Written};
+use crate::rest::shown::{Shape, Shown};
+use crate::status_code::grpc;
+use streams::Streamed;
 
 type Answer<T> = Result<Response<T>, tonic::Status>;
-type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, tonic::Status>> + Send>>;
 
 pub struct Service {
     pipeline: Arc<Pipeline>,
@@ -36,6 +32,11 @@ impl Service {
 
     async fn served(&self, name: Option<&proto::ObjectName>) -> Result<Arc<Served>, tonic::Status> {
         convert::served(&self.pipeline, [name]).await.map_err(told)
+    }
+
+    /// How an answer shows what was read, which may have waited for another definition of its kind.
+    fn shown(&self, kind: &'static Kind, scale: bool, shape: Shape) -> Result<Shown, Status> {
+        Ok(Shown::new(self.pipeline.current(kind)?, scale, shape, Timestamp::now()))
     }
 }
 
@@ -55,8 +56,16 @@ impl Objects for Service {
         let request = request.into_inner();
         let served = self.served(request.name.as_ref()).await?;
         let target = convert::one(&served.registry, request.name).map_err(told)?;
-        let json = self.pipeline.get(&user, &target, ReadVersion::MostRecent).await.map_err(told)?;
-        Ok(Response::new(proto::GetResponse { object: Some(proto::Object { json }) }))
+        let version = convert::read_version(&request.resource_version).map_err(told)?;
+        let json = self.pipeline.get(&user, &target, version).await.map_err(told)?;
+        let scale = target.subresource == Subresource::Scale;
+        let shown = self.shown(target.kind, scale, convert::shape(request.view)).map_err(told)?;
+        let object = proto::Object { json: shown.object(&json).map_err(told)? };
+        Ok(Response::new(proto::GetResponse {
+            object: Some(object),
+            columns: convert::columns(shown.columns()),
+            warnings: convert::warnings(target.kind, Vec::new()),
+        }))
     }
 
     type ListStream = Streamed<proto::ListResponse>;
@@ -65,16 +74,18 @@ impl Objects for Service {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
         let served = self.served(request.name.as_ref()).await?;
+        let (version_match, shape) = (request.version_match(), convert::shape(request.view));
         let target = convert::collection(&served.registry, request.name).map_err(told)?;
         let options = ListOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
             limit: usize::try_from(request.limit).unwrap_or(0),
             continue_token: request.r#continue,
-            version: convert::read_version(&request.resource_version).map_err(told)?,
+            version: convert::list_version(&request.resource_version, version_match).map_err(told)?,
         };
         let list = self.pipeline.list(&user, &target, options).await.map_err(told)?;
-        Ok(Response::new(chunks(list.items, list.resource_version.to_string(), list.continue_token)))
+        let shown = self.shown(target.kind, false, shape).map_err(told)?;
+        Ok(Response::new(streams::chunks(list, shown, convert::warnings(target.kind, Vec::new()))))
     }
 
     async fn create(&self, request: Request<proto::CreateRequest>) -> Answer<proto::CreateResponse> {
@@ -84,8 +95,12 @@ impl Objects for Service {
         let target = convert::in_namespace(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let written = self.pipeline.create(&user, target, body, &options).await.map_err(told)?;
-        Ok(Response::new(proto::CreateResponse { object: object(&written), warnings: written.warnings }))
+        Ok(Response::new(proto::CreateResponse {
+            object: object(&written),
+            warnings: convert::warnings(kind, written.warnings),
+        }))
     }
 
     async fn update(&self, request: Request<proto::UpdateRequest>) -> Answer<proto::UpdateResponse> {
@@ -95,8 +110,12 @@ impl Objects for Service {
         let target = convert::one(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let written = self.pipeline.update(&user, target, body, &options).await.map_err(told)?;
-        Ok(Response::new(proto::UpdateResponse { object: object(&written), warnings: written.warnings }))
+        Ok(Response::new(proto::UpdateResponse {
+            object: object(&written),
+            warnings: convert::warnings(kind, written.warnings),
+        }))
     }
 
     async fn apply(&self, request: Request<proto::ApplyRequest>) -> Answer<proto::ApplyResponse> {
@@ -107,15 +126,18 @@ impl Objects for Service {
         let target = convert::in_namespace(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let written = self.pipeline.apply(&user, target, body, &options).await.map_err(told)?;
         let outcome = match written.outcome {
             Outcome::Created => Told::Created,
             Outcome::Unchanged => Told::Unchanged,
             Outcome::Configured | Outcome::Removed | Outcome::Deleting => Told::Configured,
         };
-        let response =
-            proto::ApplyResponse { object: object(&written), outcome: outcome as i32, warnings: written.warnings };
-        Ok(Response::new(response))
+        Ok(Response::new(proto::ApplyResponse {
+            object: object(&written),
+            outcome: outcome as i32,
+            warnings: convert::warnings(kind, written.warnings),
+        }))
     }
 
     async fn server_side_apply(
@@ -129,6 +151,7 @@ impl Objects for Service {
         let target = convert::one(&served.registry, request.name).map_err(told)?;
         let body = convert::body(request.object).map_err(told)?;
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let applied = self.pipeline.server_side_apply(&user, target, body, request.force, &options).await;
         let written = applied.map_err(told)?;
         let outcome = match written.outcome {
@@ -139,7 +162,7 @@ impl Objects for Service {
         Ok(Response::new(proto::ServerSideApplyResponse {
             object: object(&written),
             outcome: outcome as i32,
-            warnings: written.warnings,
+            warnings: convert::warnings(kind, written.warnings),
         }))
     }
 
@@ -150,9 +173,13 @@ impl Objects for Service {
         let served = self.served(request.name.as_ref()).await?;
         let target = convert::one(&served.registry, request.name).map_err(told)?;
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let patched = self.pipeline.patch(&user, target, patch_type, request.patch, &options).await;
         let written = patched.map_err(told)?;
-        Ok(Response::new(proto::PatchResponse { object: object(&written), warnings: written.warnings }))
+        Ok(Response::new(proto::PatchResponse {
+            object: object(&written),
+            warnings: convert::warnings(kind, written.warnings),
+        }))
     }
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Answer<proto::DeleteResponse> {
@@ -162,9 +189,15 @@ impl Objects for Service {
         let target = convert::one(&served.registry, request.name).map_err(told)?;
         let delete = convert::delete_options(request.delete);
         let options = convert::write_options(request.options);
+        let kind = target.kind;
         let written = self.pipeline.delete(&user, target, delete, &options).await.map_err(told)?;
         let removed = written.outcome == Outcome::Removed;
-        Ok(Response::new(proto::DeleteResponse { object: object(&written), removed }))
+        let object = object(&written);
+        Ok(Response::new(proto::DeleteResponse {
+            object,
+            removed,
+            warnings: convert::warnings(kind, written.warnings),
+        }))
     }
 
     async fn delete_collection(
@@ -193,20 +226,21 @@ impl Objects for Service {
         let user = user(&self.pipeline, &request)?;
         let request = request.into_inner();
         let served = self.served(request.name.as_ref()).await?;
+        let start = convert::watch_start(&request.resource_version, request.initial_events()).map_err(told)?;
+        let shape = convert::shape(request.view);
         let target = convert::collection(&served.registry, request.name).map_err(told)?;
-        let start = match request.resource_version.as_str() {
-            "" => WatchStart::Initial(ReadVersion::MostRecent),
-            version => WatchStart::After(convert::revision(version).map_err(told)?),
-        };
+        let timeout = Some(request.timeout_seconds).filter(|seconds| *seconds > 0).map(Duration::from_secs);
         let options = WatchOptions {
             label_selector: request.label_selector,
             field_selector: request.field_selector,
             start,
             bookmarks: true,
-            timeout: None,
+            timeout,
         };
         let watch = self.pipeline.watch(&user, &target, options).await.map_err(told)?;
-        Ok(Response::new(events(watch)))
+        let shown = self.shown(target.kind, false, shape).map_err(told)?;
+        let warnings = convert::warnings(target.kind, Vec::new());
+        Ok(Response::new(streams::events(watch, shown, warnings, self.pipeline.shutdown().clone())))
     }
 
     async fn write(&self, request: Request<proto::WriteRequest>) -> Answer<proto::WriteResponse> {
@@ -231,72 +265,5 @@ impl Objects for Service {
         let response =
             proto::WriteResponse { objects: objects.collect(), resource_version: batch.revision.to_string() };
         Ok(Response::new(response))
-    }
-}
-
-/// A list in messages of bounded size. There is always one, since it tells the revision.
-fn chunks(items: Items, resource_version: String, continue_token: String) -> Streamed<proto::ListResponse> {
-    let state = (items.chunked(), true);
-    Box::pin(stream::unfold(state, move |(mut items, first)| {
-        let (resource_version, continue_token) = (resource_version.clone(), continue_token.clone());
-        async move {
-            let (chunk, last) = items.take(CHUNK_MAX, CHUNK_BYTES_MAX);
-            if chunk.is_empty() && !first {
-                return None;
-            }
-            let response = proto::ListResponse {
-                objects: chunk.iter().map(|object| convert::object(object)).collect(),
-                resource_version,
-                r#continue: if last { continue_token } else { String::new() },
-            };
-            Some((Ok(response), (items, false)))
-        }
-    }))
-}
-
-fn events(watch: Watch) -> Streamed<proto::WatchResponse> {
-    Box::pin(stream::unfold(Some(watch), |watch| async move {
-        let mut watch = watch?;
-        match watch.next().await {
-            Some(Ok(item)) => Some((Ok(response(item)), Some(watch))),
-            Some(Err(status)) => {
-                // The stream can be resumed, elsewhere if need be.
-                let error = match status.reason {
-                    Reason::Expired | Reason::Gone => grpc(&status),
-                    _ => grpc_with(Code::Unavailable, &status),
-                };
-                Some((Err(error), None))
-            }
-            None => {
-                let status = Status::unavailable("this member is stopping; watch another");
-                Some((Err(grpc(&status)), None))
-            }
-        }
-    }))
-}
-
-fn response(item: WatchItem) -> proto::WatchResponse {
-    use proto::watch_response::{Event, Type};
-    match item {
-        WatchItem::Changes { revision, changes } => {
-            let events = changes.iter().map(|change| {
-                let r#type = match change.kind {
-                    ChangeKind::Added => Type::Added,
-                    ChangeKind::Modified => Type::Modified,
-                    ChangeKind::Deleted => Type::Deleted,
-                };
-                Event { r#type: r#type as i32, object: Some(convert::object(&change.object)) }
-            });
-            proto::WatchResponse {
-                events: events.collect(),
-                resource_version: revision.to_string(),
-                initial_events_end: false,
-            }
-        }
-        WatchItem::Bookmark { revision, initial_events_end } => proto::WatchResponse {
-            events: vec![Event { r#type: Type::Bookmark as i32, object: None }],
-            resource_version: revision.to_string(),
-            initial_events_end,
-        },
     }
 }

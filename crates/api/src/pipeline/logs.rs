@@ -1,6 +1,7 @@
 //! Container logs: found by the pod, fetched from its node.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use keelson_proto::keelson::api::v1::LogsRequest;
 use keelson_types::status::Status;
 use serde_json::Value;
@@ -43,6 +44,8 @@ impl Pipeline {
             subresource: Subresource::Log,
         };
         self.authorize(user, Verb::Get, &target)?;
+        request.since_seconds = since_seconds(&request, (self.settings.clock)())?;
+        request.since_time.clear();
         self.await_version(ReadVersion::MostRecent).await?;
         let pod = self.cached(self.kinds.pods, &request.namespace, &request.pod)?.value().map_err(Status::internal)?;
         request.container = container_named(&pod, &request.pod, &request.container)?;
@@ -54,6 +57,20 @@ impl Pipeline {
         self.tunnels.reach(node).await?;
         let reply = self.tunnels.logs(node, request)?;
         Ok(LogStream { reply, shutdown: self.shutdown.clone() })
+    }
+}
+
+/// How far back the log is wanted, in whole seconds, rounded up so that nothing younger is left out.
+fn since_seconds(request: &LogsRequest, now: Timestamp) -> Result<Option<i64>, Status> {
+    match (request.since_seconds, request.since_time.as_str()) {
+        (seconds, "") => Ok(seconds),
+        (Some(_), _) => Err(Status::bad_request("at most one of sinceTime or sinceSeconds may be specified")),
+        (None, time) => {
+            let then: Timestamp = time
+                .parse()
+                .map_err(|error| Status::bad_request(format!("sinceTime: Invalid value: {time:?}: {error}")))?;
+            Ok(Some(now.duration_since(then).as_secs_f64().ceil().max(1.0) as i64))
+        }
     }
 }
 
@@ -102,6 +119,19 @@ fn check_started(pod: &Value, request: &LogsRequest) -> Result<(), Status> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_since_time_becomes_seconds() {
+        let now: Timestamp = "2026-01-01T00:01:00.5Z".parse().expect("a time");
+        let since = |time: &str, seconds| {
+            let request = LogsRequest { since_time: time.to_owned(), since_seconds: seconds, ..LogsRequest::default() };
+            since_seconds(&request, now).map_err(|status| status.code)
+        };
+        assert_eq!(since("2026-01-01T00:00:00Z", None), Ok(Some(61)));
+        assert_eq!(since("2027-01-01T00:00:00Z", None), Ok(Some(1)));
+        assert_eq!((since("", None), since("", Some(7))), (Ok(None), Ok(Some(7))));
+        assert_eq!((since("yesterday", None), since("2026-01-01T00:00:00Z", Some(7))), (Err(400), Err(400)));
+    }
 
     #[test]
     fn the_container_is_the_only_one_or_the_one_named() {

@@ -19,7 +19,7 @@ const JSON: &str = "application/json";
 
 /// A document that is made once and served with its hash, which changes when and only when the content does.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(crate) struct Document {
     pub content_type: &'static str,
     pub body: Bytes,
     /// Quoted, as the header wants it.
@@ -38,7 +38,7 @@ impl Document {
     }
 
     /// The hash without its quotes.
-    pub(super) fn hash(&self) -> &str {
+    pub(crate) fn hash(&self) -> &str {
         self.etag.trim_matches('"')
     }
 }

@@ -23,10 +23,15 @@ const FIGURES: [Figure; 3] = [
 ];
 
 /// All figures; of resources, those that have objects.
-pub(super) fn text(pipeline: &Pipeline) -> Response {
+pub(crate) fn text(pipeline: &Pipeline) -> String {
     let mut text = pipeline.metrics().text();
     text.push_str(&lines(&pipeline.cache_sizes(), pipeline.cached_revision()));
-    let mut response = respond::text(StatusCode::OK, text);
+    text
+}
+
+/// The same as an answer.
+pub(super) fn answer(pipeline: &Pipeline) -> Response {
+    let mut response = respond::text(StatusCode::OK, text(pipeline));
     response.headers_mut().insert(CONTENT_TYPE, CONTENT);
     response
 }

@@ -31,7 +31,7 @@ pub(super) struct Watch {
 
 /// What to put into a table row's `object`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum IncludeObject {
+pub(crate) enum IncludeObject {
     None,
     #[default]
     Metadata,

@@ -137,13 +137,6 @@ pub(super) async fn log(
     uri: Uri,
 ) -> Result<Response, Status> {
     let parameters = Parameters::parse(&uri)?;
-    let since_seconds = match (parameters.number("sinceSeconds")?, parameters.get("sinceTime")) {
-        (Some(_), Some(_)) => {
-            return Err(Status::bad_request("at most one of sinceTime or sinceSeconds may be specified"));
-        }
-        (seconds, None) => seconds,
-        (None, Some(time)) => Some(seconds_since(time, Timestamp::now())?),
-    };
     let request = LogsRequest {
         namespace,
         pod,
@@ -152,17 +145,11 @@ pub(super) async fn log(
         previous: parameters.flag("previous")?,
         tail_lines: parameters.number("tailLines")?,
         timestamps: parameters.flag("timestamps")?,
-        since_seconds,
+        since_seconds: parameters.number("sinceSeconds")?,
         limit_bytes: parameters.number("limitBytes")?,
+        since_time: parameters.get("sinceTime").unwrap_or_default().to_owned(),
     };
     stream::logs(pipeline.logs(user, request).await?).await
-}
-
-/// Whole seconds from an RFC 3339 time until now, rounded up so that nothing younger is left out.
-fn seconds_since(time: &str, now: Timestamp) -> Result<i64, Status> {
-    let then: Timestamp =
-        time.parse().map_err(|error| Status::bad_request(format!("sinceTime: Invalid value: {time:?}: {error}")))?;
-    Ok(now.duration_since(then).as_secs_f64().ceil().max(1.0) as i64)
 }
 
 async fn watch_one(
@@ -284,17 +271,4 @@ fn success(kind: &Kind, name: &str, uid: &str) -> Value {
 
 fn plain_success() -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_since_time_becomes_seconds() {
-        let now: Timestamp = "2026-01-01T00:01:00.5Z".parse().expect("a time");
-        assert_eq!(seconds_since("2026-01-01T00:00:00Z", now).expect("seconds"), 61);
-        assert_eq!(seconds_since("2027-01-01T00:00:00Z", now).expect("seconds"), 1);
-        assert_eq!(seconds_since("yesterday", now).expect_err("no time").code, 400);
-    }
 }

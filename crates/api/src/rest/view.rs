@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use keelson_types::Kind;
+use keelson_types::table::Column;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -96,7 +97,7 @@ impl View {
                 type_meta("Table", version.api_version(), frames)?;
                 frames.json(&metadata)?;
                 frames.text(",\"columnDefinitions\":");
-                frames.json(&self.columns())?;
+                frames.json(&self.column_definitions())?;
                 frames.text(",\"rows\":[");
             }
         }
@@ -165,16 +166,20 @@ impl View {
         type_meta("Table", version.api_version(), frames)?;
         frames.json(&json!({"resourceVersion": head.metadata.resource_version}))?;
         frames.text(",\"columnDefinitions\":");
-        frames.json(&if columns { self.columns() } else { Value::Null })?;
+        frames.json(&if columns { self.column_definitions() } else { Value::Null })?;
         frames.text(",\"rows\":[");
         self.row(version, json, now, frames)?;
         frames.text("]}");
         Ok(())
     }
 
-    fn columns(&self) -> Value {
-        let columns = if self.scale { scale::COLUMNS } else { self.kind.columns };
-        let columns = columns.iter().map(|column| {
+    /// Of a table.
+    pub(super) fn columns(&self) -> &'static [Column] {
+        if self.scale { scale::COLUMNS } else { self.kind.columns }
+    }
+
+    fn column_definitions(&self) -> Value {
+        let columns = self.columns().iter().map(|column| {
             json!({
                 "name": column.name,
                 "type": column.kind,

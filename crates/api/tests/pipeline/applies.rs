@@ -97,7 +97,7 @@ async fn a_batch_applies_all_or_nothing() {
     };
     let refused = client.write(batch("none")).await.expect_err("is refused");
     assert_eq!(refused.code(), tonic::Code::NotFound);
-    let get = proto::GetRequest { name: name("configmaps", "m", "") };
+    let get = proto::GetRequest { name: name("configmaps", "m", ""), ..Default::default() };
     assert_eq!(client.get(get.clone()).await.expect_err("is not there").code(), tonic::Code::NotFound);
     client.write(batch("other")).await.expect("writes");
     let found = value(client.get(get).await.expect("is there").into_inner().object);
@@ -151,7 +151,7 @@ async fn parts_of_pods_are_changed_over_grpc() {
         let none = client.server_side_apply(apply("none", part, another["spec"].clone(), "m")).await;
         assert_eq!(none.expect_err("there is no such pod").code(), tonic::Code::NotFound, "{part}");
     }
-    let get = proto::GetRequest { name: name("pods", "p", "resize") };
+    let get = proto::GetRequest { name: name("pods", "p", "resize"), ..Default::default() };
     assert_eq!(value(client.get(get).await.expect("is read").into_inner().object)["kind"], "Pod");
     member.stop().await;
 }

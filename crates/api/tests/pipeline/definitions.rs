@@ -123,7 +123,7 @@ async fn kinds_that_users_define_are_served_over_grpc() {
     let patched = told(client.patch(patch).await.expect("patches").into_inner().object);
     assert_eq!(patched["spec"]["size"], 1, "a status is no specification");
 
-    let read = proto::GetRequest { name: own.clone() };
+    let read = proto::GetRequest { name: own.clone(), ..Default::default() };
     let seen = told(client.get(read).await.expect("is there").into_inner().object);
     assert_eq!(seen["metadata"]["uid"], created["metadata"]["uid"]);
     let list = proto::ListRequest { name: collection.clone(), ..Default::default() };

@@ -30,7 +30,7 @@ async fn requests_and_watches_are_told_under_the_names_of_kubernetes() {
     let admin = member.authority.client("kubernetes-admin", &["system:masters"]);
     let mut grpc = ObjectsClient::new(member.dial(Some(admin)).await);
     let name = proto::ObjectName { name: "nobody".to_owned(), ..object_name("", "configmaps", "default") };
-    grpc.get(proto::GetRequest { name: Some(name) }).await.expect_err("is not there");
+    grpc.get(proto::GetRequest { name: Some(name), ..Default::default() }).await.expect_err("is not there");
     let watching = client.open(Method::GET, &format!("{MAPS}?watch=true"), Body::empty()).await.expect("is answered");
 
     let maps = ["resource=\"configmaps\"", "group=\"\"", "version=\"v1\""];

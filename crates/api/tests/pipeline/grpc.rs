@@ -20,7 +20,7 @@ async fn only_our_certificates_are_let_in_and_others_are_told_so() {
         let (member, name) = (&member, name.clone());
         async move {
             let mut client = ObjectsClient::new(member.dial(identity).await);
-            client.get(proto::GetRequest { name: Some(name) }).await
+            client.get(proto::GetRequest { name: Some(name), ..Default::default() }).await
         }
     };
     let ours = &member.authority;
@@ -73,7 +73,8 @@ async fn who_cannot_catch_up_does_not_say_that_there_is_no_such_kind() {
         let (group, resource) = (group.to_owned(), "crontabs".to_owned());
         let resource = Some(proto::Resource { group, resource, ..proto::Resource::default() });
         let (namespace, name) = ("default".to_owned(), "a".to_owned());
-        proto::GetRequest { name: Some(proto::ObjectName { resource, namespace, name, ..Default::default() }) }
+        let name = Some(proto::ObjectName { resource, namespace, name, ..Default::default() });
+        proto::GetRequest { name, ..Default::default() }
     };
     let unknown = client.get(get("example.com")).await.expect_err("nobody has defined it");
     assert_eq!(unknown.code(), tonic::Code::NotFound);

@@ -72,6 +72,17 @@ impl Https {
 
     /// Sends a request, and gives the head of its answer.
     pub async fn open(&mut self, method: Method, path: &str, body: Body) -> Result<Response<Incoming>, hyper::Error> {
+        self.open_as(method, path, "application/json", body).await
+    }
+
+    /// The same for an answer of some media types.
+    async fn open_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Body,
+    ) -> Result<Response<Incoming>, hyper::Error> {
         let uri = match self {
             Https::One(_) => path.to_owned(),
             Https::Two(_) => format!("https://localhost{path}"),
@@ -80,7 +91,7 @@ impl Https {
             Method::PATCH => "application/merge-patch+json",
             _ => "application/json",
         };
-        let request = Request::builder().method(method).uri(uri).header("host", "localhost");
+        let request = Request::builder().method(method).uri(uri).header("host", "localhost").header("accept", accept);
         let request = request.header("content-type", content_type).body(body).expect("is a request");
         match self {
             Https::One(sender) => {
@@ -100,9 +111,18 @@ impl Https {
         path: &str,
         body: impl Into<Body>,
     ) -> Result<Answer, hyper::Error> {
-        let body = body.into();
+        self.try_send_as(method, path, "application/json", body.into()).await
+    }
+
+    async fn try_send_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Body,
+    ) -> Result<Answer, hyper::Error> {
         let answer = async {
-            let response = self.open(method, path, body).await?;
+            let response = self.open_as(method, path, accept, body).await?;
             let (parts, body) = response.into_parts();
             let body = body.collect().await?.to_bytes();
             let text = String::from_utf8(body.to_vec()).expect("is text");
@@ -113,6 +133,12 @@ impl Https {
 
     pub async fn send(&mut self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         let sent = self.try_send(method, path, body).await;
+        sent.unwrap_or_else(|error| panic!("{path} is not answered: {error:?}"))
+    }
+
+    /// Reads in a form that the `Accept` header names.
+    pub async fn get_as(&mut self, path: &str, accept: &str) -> Answer {
+        let sent = self.try_send_as(Method::GET, path, accept, Body::empty()).await;
         sent.unwrap_or_else(|error| panic!("{path} is not answered: {error:?}"))
     }
 

@@ -59,8 +59,7 @@ async fn run_pod(member: &Member, name: &str, node: &str) -> String {
     let created = member.create("pods", pod).await.expect("creates");
     let status = Target { subresource: Subresource::Status, ..target("pods", "default", name) };
     let patch = json!({"status": {"phase": "Running"}}).to_string().into();
-    let patched =
-        member.pipeline.patch(&admin(), status, PatchType::Merge, patch, &WriteOptions::default()).await;
+    let patched = member.pipeline.patch(&admin(), status, PatchType::Merge, patch, &WriteOptions::default()).await;
     patched.expect("patches");
     created["metadata"]["uid"].as_str().expect("has one").to_owned()
 }
@@ -130,8 +129,9 @@ async fn what_nodes_have_measured_is_read_and_nothing_else_is_told() {
 
     let identity = member.authority.client("kubernetes-admin", &["system:masters"]);
     let mut grpc = ObjectsClient::new(member.dial(Some(identity)).await);
-    let name = Some(proto::ObjectName { name: "measured".to_owned(), ..object_name("metrics.k8s.io", "pods", "default") });
-    let got = grpc.get(proto::GetRequest { name }).await.expect("is measured").into_inner();
+    let name =
+        Some(proto::ObjectName { name: "measured".to_owned(), ..object_name("metrics.k8s.io", "pods", "default") });
+    let got = grpc.get(proto::GetRequest { name, ..Default::default() }).await.expect("is measured").into_inner();
     let got: Value = serde_json::from_slice(&got.object.expect("has an object").json).expect("is JSON");
     assert_eq!(got, rest.get(&of("namespaces/default/pods/measured")).await.json());
     member.stop().await;

@@ -79,7 +79,7 @@ async fn is_refused_over_grpc(client: &mut ObjectsClient<Channel>, kind: &Kind, 
             let request = proto::DeleteCollectionRequest { name: all, label_selector, options, ..Default::default() };
             client.delete_collection(request).await.map(|_| ())
         }
-        "get" => client.get(proto::GetRequest { name: one }).await.map(|_| ()),
+        "get" => client.get(proto::GetRequest { name: one, ..Default::default() }).await.map(|_| ()),
         "list" => client.list(proto::ListRequest { name: all, ..Default::default() }).await.map(|_| ()),
         "patch" => {
             let patch_type = proto::patch_request::Type::Merge as i32;

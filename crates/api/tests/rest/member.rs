@@ -108,7 +108,7 @@ impl Member {
                 }
             }
         });
-        let router = rest::router(pipeline.clone());
+        let router = rest::router(rest::Published::new(pipeline.clone()));
         let member = Member { router, pipeline, shutdown, _folder: None };
         member.get("/api/v1/namespaces/default").await.expect(200);
         (member, gate)
@@ -142,7 +142,7 @@ impl Member {
         let any: SocketAddr = ([127, 0, 0, 1], 0).into();
         let service = Service::bind(Options::new(any, files), handle).await.expect("the API binds");
         let pipeline = service.pipeline().clone();
-        let router = rest::router(pipeline.clone());
+        let router = rest::router(rest::Published::new(pipeline.clone()));
         (Member { router, pipeline, shutdown, _folder: Some(folder) }, service)
     }
 

@@ -139,7 +139,9 @@ fn inner(kind: &Type) -> Option<&'static Message> {
 
 fn type_name(kind: &Type) -> String {
     match kind {
-        Type::Text | Type::Time | Type::MicroTime | Type::Duration | Type::Bytes | Type::Quantity => "string".to_owned(),
+        Type::Text | Type::Time | Type::MicroTime | Type::Duration | Type::Bytes | Type::Quantity => {
+            "string".to_owned()
+        }
         Type::Truth => "boolean".to_owned(),
         Type::Int32 | Type::Int64 => "integer".to_owned(),
         Type::IntOrText => "IntOrString".to_owned(),

@@ -80,6 +80,7 @@ impl Logs {
             timestamps: self.timestamps,
             since_seconds: self.since.map(|since| i64::try_from(since.as_secs().max(1)).unwrap_or(i64::MAX)),
             limit_bytes: self.limit_bytes,
+            ..proto::LogsRequest::default()
         };
         let mut stream = context.client()?.pods_logs(request).await?;
         while let Some(data) = stream.next().await? {

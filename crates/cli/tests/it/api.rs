@@ -250,7 +250,7 @@ impl Objects for Service {
         let key = key(request.into_inner().name);
         let objects = self.0.lock();
         let found = objects.get(&key).ok_or_else(|| not_found(&key))?;
-        Ok(Response::new(proto::GetResponse { object: Some(object(found)) }))
+        Ok(Response::new(proto::GetResponse { object: Some(object(found)), ..proto::GetResponse::default() }))
     }
 
     async fn list(&self, request: Request<proto::ListRequest>) -> Answered<Self::ListStream> {
@@ -261,7 +261,7 @@ impl Objects for Service {
         let chunk = proto::ListResponse {
             objects: found.map(|(_, value)| object(value)).collect(),
             resource_version: "1".into(),
-            r#continue: String::new(),
+            ..proto::ListResponse::default()
         };
         Ok(Response::new(futures::stream::iter([Ok(chunk)]).boxed()))
     }
@@ -329,7 +329,7 @@ impl Objects for Service {
         let key = key(request.into_inner().name);
         let found = self.0.lock().get(&key).cloned().ok_or_else(|| not_found(&key))?;
         self.remove(key, found.clone());
-        Ok(Response::new(proto::DeleteResponse { object: Some(object(&found)), removed: false }))
+        Ok(Response::new(proto::DeleteResponse { object: Some(object(&found)), ..proto::DeleteResponse::default() }))
     }
 
     async fn watch(&self, request: Request<proto::WatchRequest>) -> Answered<Self::WatchStream> {
@@ -337,7 +337,8 @@ impl Objects for Service {
         let (wanted, fields) = (key(request.name), request.field_selector);
         let receiver = self.0.changes.subscribe();
         let message = |events, initial_events_end| {
-            Ok(proto::WatchResponse { events, resource_version: "1".into(), initial_events_end })
+            let resource_version = "1".into();
+            Ok(proto::WatchResponse { events, resource_version, initial_events_end, ..proto::WatchResponse::default() })
         };
         let event = |kind: Type, value: &Value| Event { r#type: kind.into(), object: Some(object(value)) };
         let objects = self.0.lock();

@@ -126,12 +126,14 @@ async fn a_refusal_is_told_as_kubernetes_tells_it_and_by_one_member_only() {
                 message: "Required value".into(),
                 field: "spec.containers".into(),
             }],
+            r#continue: "on".into(),
             ..Default::default()
         },
     )));
     let error = client(&[first.address, second.address]).create(&new_pod("a")).await.expect_err("it is refused");
     let status = error.status().expect("the API refused");
     assert_eq!((status.code, status.message.as_str()), (422, "Pod \"a\" is invalid"));
+    assert_eq!(&*status.continue_token, "on");
     let details = status.details.as_deref().expect("it has details");
     assert_eq!((details.kind.as_str(), details.causes[0].field.as_str()), ("Pod", "spec.containers"));
     assert!(error.is_invalid() && second.played.calls().is_empty());

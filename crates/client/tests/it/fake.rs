@@ -214,7 +214,8 @@ struct Any {
 pub fn batch(events: &[(Type, Value)], resource_version: u64) -> Result<proto::WatchResponse, Status> {
     let events =
         events.iter().map(|(kind, value)| Event { r#type: (*kind).into(), object: Some(object(value)) }).collect();
-    Ok(proto::WatchResponse { events, resource_version: resource_version.to_string(), initial_events_end: false })
+    let resource_version = resource_version.to_string();
+    Ok(proto::WatchResponse { events, resource_version, ..proto::WatchResponse::default() })
 }
 
 pub fn initial_end(resource_version: u64) -> Result<proto::WatchResponse, Status> {
@@ -222,6 +223,7 @@ pub fn initial_end(resource_version: u64) -> Result<proto::WatchResponse, Status
         events: vec![Event { r#type: Type::Bookmark.into(), object: None }],
         resource_version: resource_version.to_string(),
         initial_events_end: true,
+        ..proto::WatchResponse::default()
     })
 }
 
@@ -240,7 +242,7 @@ impl Objects for Service {
 
     async fn get(&self, request: Request<proto::GetRequest>) -> Answered<proto::GetResponse> {
         let object = self.0.next(format!("get {}", name(request.into_inner().name))).await?;
-        Ok(Response::new(proto::GetResponse { object: Some(object) }))
+        Ok(Response::new(proto::GetResponse { object: Some(object), ..proto::GetResponse::default() }))
     }
 
     async fn create(&self, request: Request<proto::CreateRequest>) -> Answered<proto::CreateResponse> {
@@ -255,7 +257,7 @@ impl Objects for Service {
             Answer::Object(value) => Ok(proto::ListResponse {
                 objects: vec![object(&value)],
                 resource_version: "7".into(),
-                r#continue: String::new(),
+                ..proto::ListResponse::default()
             }),
             Answer::Refuse(status) => Err(status),
             Answer::Hang => Err(Status::internal("a list does not hang")),
