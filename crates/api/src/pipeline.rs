@@ -10,6 +10,7 @@ mod admit;
 mod authenticate;
 mod authorize;
 mod bootstrap;
+mod components;
 mod count;
 mod decode;
 mod definitions;

@@ -8,7 +8,6 @@
 //! Kubernetes gives to pods and namespaces.
 
 mod body;
-mod components;
 mod discovery;
 mod frames;
 mod gzip;
@@ -40,7 +39,6 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
 use keelson_types::registry::Registry;
 use keelson_types::status::Status;
-use keelson_types::told::COMPONENT_STATUS;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -113,10 +111,6 @@ impl Front {
                 let response = verbs::object(&self.pipeline, &user, target, request).await;
                 response.map(|response| warned(response, warning))
             }
-            Route::Components(name) => {
-                let response = components::serve(&self.pipeline, &user, name.as_deref(), request).await;
-                response.map(|response| warned(response, COMPONENT_STATUS.deprecation()))
-            }
             Route::Log { namespace, pod } => {
                 get_only(request.method())?;
                 verbs::log(&self.pipeline, &user, namespace, pod, request.uri().clone()).await
@@ -159,7 +153,7 @@ impl Front {
         let verb = match (request.method().as_str(), &route) {
             (_, Some(Route::Session { .. })) => "CONNECT",
             ("GET", Some(Route::Collection(_) | Route::Object(_))) if crate::service::is_watch(query) => "WATCH",
-            ("GET", Some(Route::Collection(_) | Route::Components(None))) => "LIST",
+            ("GET", Some(Route::Collection(_))) => "LIST",
             ("DELETE", Some(Route::Collection(_))) => "DELETECOLLECTION",
             ("GET", _) => "GET",
             ("POST", _) => "POST",
@@ -184,10 +178,6 @@ impl Front {
             }
             Some(Route::Object(target)) => {
                 About { kind: Some(target.kind), subresource: target.subresource.as_str(), scope: "resource", ..about }
-            }
-            Some(Route::Components(name)) => {
-                let scope = if name.is_some() { "resource" } else { "cluster" };
-                About { kind: Some(&COMPONENT_STATUS), scope, ..about }
             }
             Some(Route::Log { .. }) => pod("log"),
             Some(Route::Session { what: path::Session::Exec, .. }) => pod("exec"),
@@ -246,7 +236,6 @@ impl Front {
             | Route::HealthCheck(..)
             | Route::Collection(_)
             | Route::Object(_)
-            | Route::Components(_)
             | Route::Log { .. }
             | Route::Session { .. } => None,
         };

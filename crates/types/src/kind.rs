@@ -20,10 +20,8 @@ pub enum Served {
     Stored,
     /// It is a question: it can only be created, and the answer is in what comes back. Nothing is stored.
     Answered,
-    /// It is told of the cluster as it is: it can be read, and nothing is stored.
-    Told,
-    /// It is measured when somebody asks: it can be read, and nobody writes it. Nothing is stored.
-    Measured,
+    /// It is observed when somebody asks: it can be read, and nobody writes it. Nothing is stored.
+    Observed,
     /// It is another version of a stored kind.
     As(&'static View),
 }
@@ -164,7 +162,7 @@ impl Kind {
         Kind { served: Served::Answered, ..Kind::of::<T>(singular, namespaced) }
     }
 
-    /// A kind that is measured when somebody asks; see [`Served::Measured`].
+    /// A kind that is measured when somebody asks; see [`Served::Observed`].
     pub(crate) const fn measured(kind: &'static str, list_kind: &'static str, plural: &'static str) -> Kind {
         Kind {
             group: "metrics.k8s.io",
@@ -179,7 +177,7 @@ impl Kind {
             status: false,
             scale: false,
             approval: false,
-            served: Served::Measured,
+            served: Served::Observed,
             columns: &[],
             selectable_fields: &[],
             merge_rules: &[],
@@ -220,21 +218,16 @@ impl Kind {
         matches!(self.served, Served::Answered)
     }
 
-    /// Whether it is read of the cluster itself, and nothing is kept of it.
-    pub fn is_told(&self) -> bool {
-        matches!(self.served, Served::Told)
-    }
-
-    /// Whether objects are measured when somebody asks, and can only be read.
-    pub fn is_measured(&self) -> bool {
-        matches!(self.served, Served::Measured)
+    /// Whether objects are observed when somebody asks, and can only be read.
+    pub fn is_observed(&self) -> bool {
+        matches!(self.served, Served::Observed)
     }
 
     /// The kind as which objects are stored: mostly this one.
     pub fn stored(&'static self) -> &'static Kind {
         match self.served {
             Served::As(view) => view.stored,
-            Served::Stored | Served::Answered | Served::Told | Served::Measured => self,
+            Served::Stored | Served::Answered | Served::Observed => self,
         }
     }
 
@@ -242,7 +235,7 @@ impl Kind {
     pub fn view(&self) -> Option<&'static View> {
         match self.served {
             Served::As(view) => Some(view),
-            Served::Stored | Served::Answered | Served::Told | Served::Measured => None,
+            Served::Stored | Served::Answered | Served::Observed => None,
         }
     }
 
@@ -297,7 +290,7 @@ impl Kind {
         match (self.served, self.behaviour.definition) {
             (_, Some(definition)) => definition.stored_api_version() == self.api_version(),
             (Served::As(_), None) => false,
-            (Served::Stored | Served::Answered | Served::Told | Served::Measured, None) => true,
+            (Served::Stored | Served::Answered | Served::Observed, None) => true,
         }
     }
 

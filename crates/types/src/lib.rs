@@ -4,6 +4,7 @@
 //! JSON values and asks the object's [`Kind`] for everything that depends on what it is: decoding, defaults, validation,
 //! table cells. [`registry`] finds the kind; [`kinds`] has one file for each and says how to add one.
 
+pub mod binding;
 pub mod custom;
 pub mod decode;
 mod duration;
@@ -26,7 +27,6 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
-pub mod told;
 
 pub use custom::Definition;
 pub use decode::Decoded;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use keelson_proto::keelson::api::v1 as proto;
-use keelson_types::Kind;
 use keelson_types::registry::{self, Registry};
 use keelson_types::status::Status;
 use keelson_types::table::Column;
+use keelson_types::{Kind, binding};
 
 use crate::custom::Served;
 use crate::pipeline::{
@@ -67,8 +67,14 @@ pub fn name(operation: &proto::write_request::Operation) -> Option<&proto::Objec
 pub fn target(registry: &Registry, name: Option<proto::ObjectName>) -> Result<Target, Status> {
     let name = name.ok_or_else(|| Status::bad_request("name is missing"))?;
     let resource = name.resource.ok_or_else(|| Status::bad_request("name.resource is missing"))?;
+    // As `pods/<name>/binding`, but the body says which pod.
+    let binds = resource.group.is_empty() && resource.resource == binding::KIND.plural;
+    let plural = if binds { "pods".to_owned() } else { resource.resource };
+    let resource = proto::Resource { resource: plural, ..resource };
     let kind = kind(registry, &resource).ok_or_else(Status::no_such_path)?;
     let subresource = match name.subresource.as_str() {
+        "" if binds => Subresource::Binding,
+        _ if binds => return Err(Status::no_such_path()),
         "" => Subresource::None,
         "status" => Subresource::Status,
         "scale" => Subresource::Scale,
@@ -242,8 +248,7 @@ pub fn columns(columns: &[Column]) -> Vec<proto::Column> {
 
 /// What is told to whoever uses this version of a kind, before what there is to tell of the request.
 pub fn warnings(kind: &Kind, of_request: Vec<String>) -> Vec<String> {
-    let of_kind = kind.definition().and_then(|definition| definition.warning());
-    of_kind.map(str::to_owned).into_iter().chain(of_request).collect()
+    kind.deprecation().map(str::to_owned).into_iter().chain(of_request).collect()
 }
 
 /// # Errors

@@ -9,7 +9,7 @@ use keelson_types::status::Status;
 use tonic::{Request, Response};
 
 use super::user;
-use crate::pipeline::offer::{Offered, subresources, verbs};
+use crate::pipeline::offer::{Offered, kinds, subresources, verbs};
 use crate::pipeline::{Pipeline, Verb};
 use crate::rest::{Published, metrics, version};
 use crate::status_code::grpc;
@@ -46,8 +46,8 @@ impl Discovery for Service {
         self.pipeline.catch_up().await.map_err(told)?;
         let group = request.into_inner().group;
         let served = self.pipeline.served();
-        let wanted = served.registry.all().iter().filter(|kind| group.as_ref().is_none_or(|group| kind.group == group));
-        Ok(Response::new(proto::ResourcesResponse { resources: wanted.map(|kind| resource(kind)).collect() }))
+        let wanted = kinds(&served.registry).filter(|kind| group.as_ref().is_none_or(|group| kind.group == group));
+        Ok(Response::new(proto::ResourcesResponse { resources: wanted.map(resource).collect() }))
     }
 
     async fn open_api(&self, request: Request<proto::OpenApiRequest>) -> Answer<proto::OpenApiResponse> {

@@ -192,7 +192,7 @@ impl Pipeline {
 
     /// The same for somebody who was asked already.
     pub(super) async fn list_allowed(&self, target: &Target, options: ListOptions) -> Result<List, Status> {
-        if target.kind.is_measured() {
+        if target.kind.is_observed() {
             return self.list_measured(target, options).await;
         }
         // What the selectors say is read by the kind as it is when the answer is made.

@@ -46,6 +46,11 @@ impl Pipeline {
     pub(super) async fn measured(&self, target: &Target) -> Result<Bytes, Status> {
         let kind = target.kind;
         let missing = || Status::not_found(kind.group, kind.plural, &target.name);
+        if self.is_component(kind) {
+            let components = self.components(self.caches.revision()).await?;
+            let found = components.iter().find(|component| component.name() == target.name);
+            return found.map(|object| object.json().clone()).ok_or_else(missing);
+        }
         let path = keys::path(&target.namespace, &target.name);
         let object = self.caches.get(self.measured_of(kind), &path).ok_or_else(missing)?;
         let measured = self.measure(kind, vec![object]).await?;
@@ -67,10 +72,19 @@ impl Pipeline {
         let kind = target.kind;
         let selection = Selection::parse(kind, &target.namespace, &options.label_selector, &options.field_selector)?;
         self.await_version(options.version).await?;
+        if self.is_component(kind) {
+            let revision = self.caches.revision();
+            let mut components = self.components(revision).await?;
+            components.retain(|component| selection.matches(component));
+            return Ok(whole(revision, components));
+        }
         let (objects, revision) = self.caches.snapshot(self.measured_of(kind));
         let selected = Items::snapshot(objects, Arc::new(selection)).collect();
-        let items = Items::page(self.measure(kind, selected).await?);
-        Ok(List { resource_version: revision, continue_token: String::new(), remaining: None, items })
+        Ok(whole(revision, self.measure(kind, selected).await?))
+    }
+
+    fn is_component(&self, kind: &'static Kind) -> bool {
+        std::ptr::eq(kind, self.kinds.components)
     }
 
     /// The kind of what is measured.
@@ -89,6 +103,11 @@ impl Pipeline {
         });
         measured.collect()
     }
+}
+
+/// A list in one answer.
+fn whole(revision: i64, objects: Vec<Arc<Object>>) -> List {
+    List { resource_version: revision, continue_token: String::new(), remaining: None, items: Items::page(objects) }
 }
 
 /// The node that knows what an object uses.

@@ -2,17 +2,23 @@
 //!
 //! **Invariant**: a verb that is not offered here is refused before anything happens, whichever front it came through.
 
-use keelson_types::Kind;
+use keelson_types::registry::Registry;
 use keelson_types::status::Status;
+use keelson_types::{Kind, binding};
 
 use super::authorize::Verb;
 use super::request::Subresource;
+
+/// The kinds that discovery tells of.
+pub fn kinds(registry: &Registry) -> impl Iterator<Item = &'static Kind> + use<'_> {
+    registry.all().iter().copied().chain([&binding::KIND])
+}
 
 /// The verbs of objects and collections of a kind, in the order in which discovery tells them.
 pub fn verbs(kind: &Kind) -> &'static [&'static str] {
     if kind.is_answered() {
         &["create"]
-    } else if kind.is_told() || kind.is_measured() {
+    } else if kind.is_observed() {
         &["get", "list"]
     } else if kind.group.is_empty() && kind.plural == "namespaces" {
         // Namespaces go one by one, since each takes its content with it.

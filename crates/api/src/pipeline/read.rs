@@ -23,7 +23,7 @@ impl Pipeline {
         self.authorize(user, Verb::Get, target)?;
         self.await_version(version).await?;
         let kind = self.current(target.kind)?;
-        if kind.is_measured() {
+        if kind.is_observed() {
             return self.measured(target).await;
         }
         let object = self.cached(kind, &target.namespace, &target.name)?;

@@ -8,12 +8,13 @@ mod legacy;
 use std::collections::HashSet;
 
 use bytes::Bytes;
+use keelson_types::Kind;
 use keelson_types::registry::Registry;
-use keelson_types::{Kind, told};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::negotiate::DiscoveryForm;
+use crate::pipeline::offer::kinds;
 
 const JSON: &str = "application/json";
 
@@ -143,7 +144,7 @@ pub(super) fn kinds_of<'r>(
     group: &'r str,
     version: &'r str,
 ) -> impl Iterator<Item = &'static Kind> + use<'r> {
-    registry.all().iter().copied().chain(told::ALL).filter(move |kind| kind.group == group && kind.version == version)
+    kinds(registry).filter(move |kind| kind.group == group && kind.version == version)
 }
 
 fn versions_of(registry: &Registry, group: &str) -> Vec<&'static str> {

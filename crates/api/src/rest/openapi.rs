@@ -155,7 +155,7 @@ fn add_paths(paths: &mut Map<String, Value>, kind: &'static Kind) {
     if kind.namespaced {
         paths.insert(format!("{base}/{plural}"), json!({"get": operation(kind, "list", LIST)}));
     }
-    if kind.is_measured() {
+    if kind.is_observed() {
         let mut one = scope.clone();
         one.push(path_parameter("name"));
         let read = |action, parameters, scope| json!({"get": operation(kind, action, parameters), "parameters": scope});

@@ -49,8 +49,6 @@ pub(super) enum Route {
     Collection(Target),
     /// One object, or a subresource of it.
     Object(Target),
-    /// `componentstatuses`, all or the one of a name.
-    Components(Option<String>),
     /// `pods/<name>/log`
     Log {
         namespace: String,
@@ -123,8 +121,6 @@ fn resource(registry: &Registry, group: &str, version: &str, rest: &[&str]) -> O
     let find = |plural: &str| registry.by_versioned_resource(group, version, plural);
     match rest {
         [] => Some(Route::Resources { group, version }),
-        ["componentstatuses"] if group.is_empty() => Some(Route::Components(None)),
-        ["componentstatuses", name] if group.is_empty() => Some(Route::Components(Some((*name).to_owned()))),
         // As `pods/<name>/binding`, but the body says which pod.
         ["namespaces", namespace, "bindings"] if group.is_empty() => {
             Some(Route::Object(target(find("pods")?, namespace, "", Subresource::Binding)))
@@ -240,8 +236,6 @@ mod tests {
             ("/api/v1/namespaces/default/services/x/resize", "nothing"),
             ("/api/v1/namespaces/default/bindings", "pods \"default\" \"\" Binding"),
             ("/apis/apps/v1/namespaces/default/bindings", "nothing"),
-            ("/api/v1/componentstatuses", "Components(None)"),
-            ("/api/v1/componentstatuses/etcd-0", "Components(Some(\"etcd-0\"))"),
             ("/api/v1/namespaces/default/pods/x/log", "Log { namespace: \"default\", pod: \"x\" }"),
             ("/api/v1/namespaces/default/pods/x/exec", "Session { what: Exec, namespace: \"default\", pod: \"x\" }"),
             (

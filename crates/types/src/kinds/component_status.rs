@@ -1,18 +1,16 @@
-//! Kinds of the core group of which nothing is stored, and which stand beside the registry: the state of the cluster's components,
-//! and the old way to bind a pod. Discovery tells of them; the fronts serve them by paths of their own.
+//! ComponentStatus: how the parts of the control plane are, in a form that Kubernetes has deprecated and people still ask for.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Binding, ComponentStatus};
+use k8s_openapi::api::core::v1::ComponentStatus;
 use serde_json::{Value, json};
 
 use crate::json::{items, text};
 use crate::kind::{Behaviour, Kind, Served};
 use crate::table::{self, Column};
 
-/// `GET componentstatuses`
-pub static COMPONENT_STATUS: Kind = Kind {
+pub static KIND: Kind = Kind {
     short_names: &["cs"],
-    served: Served::Told,
+    served: Served::Observed,
     columns: &[
         Column::NAME,
         Column::string("Status", "Whether the component works."),
@@ -26,12 +24,6 @@ pub static COMPONENT_STATUS: Kind = Kind {
     },
     ..Kind::cluster::<ComponentStatus>("componentstatus")
 };
-
-/// `POST namespaces/<namespace>/bindings`
-pub static BINDING: Kind = Kind::answered::<Binding>("binding", true);
-
-/// Both, in the order in which discovery tells of them.
-pub static ALL: [&Kind; 2] = [&BINDING, &COMPONENT_STATUS];
 
 fn cells(object: &Value, _: Timestamp) -> Vec<Value> {
     let condition = items(&object["conditions"]).find(|(_, condition)| condition["type"] == "Healthy");
