@@ -132,20 +132,23 @@ pub(crate) fn display(kind: &Kind, name: &str) -> String {
     }
 }
 
-/// At most three plural names that differ from `name` in few letters.
+/// At most three names that differ from `name` in few letters.
 fn near(name: &str) -> Vec<String> {
     let name = name.to_ascii_lowercase();
     let limit = (name.chars().count() / 3).max(1);
     let mut near: Vec<(usize, &str)> = registry::all()
         .iter()
         .filter_map(|kind| {
-            let names = [kind.plural, kind.singular].into_iter().chain(kind.short_names.iter().copied());
+            // What is measured has the plural of what it is measured of.
+            let meant = if kind.is_observed() { kind.singular } else { kind.plural };
+            let names = [meant, kind.singular].into_iter().chain(kind.short_names.iter().copied());
             let distance = names.map(|candidate| distance(&name, candidate)).min()?;
-            (distance <= limit).then_some((distance, kind.plural))
+            (distance <= limit).then_some((distance, meant))
         })
         .collect();
     near.sort_unstable();
-    near.into_iter().take(3).map(|(_, plural)| plural.to_owned()).collect()
+    near.dedup();
+    near.into_iter().take(3).map(|(_, meant)| meant.to_owned()).collect()
 }
 
 /// How many letters to insert, delete, replace or swap with the next (optimal string alignment).
@@ -199,6 +202,8 @@ mod tests {
         assert!(read(&["pod/a", "b"]).expect_err("mixed").contains("\"b\" is not KIND/NAME"));
         let error = read(&["pdos"]).expect_err("a typing error");
         assert!(error.ends_with("did you mean pods?"), "{error}");
+        let error = read(&["podmetric"]).expect_err("another");
+        assert!(error.contains("did you mean podmetrics"), "{error}");
         assert_eq!(
             read(&["elephants"]).expect_err("nothing near"),
             "there is no kind of resource called \"elephants\""
