@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// For each crate, the crates of this workspace that it may depend on in code that ships.
-const ALLOWED: [(&str, &[&str]); 17] = [
+const ALLOWED: [(&str, &[&str]); 18] = [
     ("keelson-proto", &[]),
     ("keelson-types", &[]),
     ("keelson-schema", &["keelson-types"]),
@@ -21,6 +21,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("keelson", ANY),
     ("keelson-bench", ANY),
     ("keelson-checkers", &[]),
+    ("keelson-fuzzing", &[]),
     ("keelson-simulation", &["keelson-proto", "keelson-types", "keelson-store", "keelson-checkers"]),
     ("jepsen-like-tests", ANY),
 ];
@@ -53,6 +54,9 @@ fn crates_depend_only_on_what_the_architecture_allows() {
             if *allowed != ANY && !allowed.contains(&dependency.as_str()) {
                 faults.push(format!("{name} must not depend on {dependency}"));
             }
+        }
+        if dependencies.contains("keelson-fuzzing") {
+            faults.push(format!("{name} ships with keelson-fuzzing, which is for tests"));
         }
         for (library, owners) in CONFINED {
             if dependencies.contains(library) && !owners.contains(&name.as_str()) {

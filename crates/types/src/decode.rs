@@ -136,4 +136,6 @@ fn take_out_unknown(value: &mut Value, check: Check) -> Result<Vec<String>, fiel
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -223,6 +223,8 @@ pub fn safe_encode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz};
+
     use super::*;
 
     #[test]
@@ -252,5 +254,27 @@ mod tests {
         let name = generated(&"a".repeat(80), [1, 2, 3, 4, u32::MAX]);
         assert_eq!(name.len(), LABEL_BYTES_MAX);
         assert!(dns1123_label(&name).is_empty());
+    }
+
+    #[test]
+    fn what_is_a_name_is_one_wherever_less_is_asked() {
+        let seeds = ["nginx", "my-app-1", "a", "web-0"];
+        fuzz!(Texts::new(&seeds, &["-", ".", "_", "/", "A", "0", "=", "é"]), |name| {
+            let is = |check: fn(&str) -> Vec<String>| check(name).is_empty();
+            for (strict, loose) in [
+                (dns1035_label as fn(&str) -> Vec<String>, dns1123_label as fn(&str) -> Vec<String>),
+                (dns1123_label, dns1123_subdomain),
+                (dns1123_label, label_value),
+                (dns1123_label, qualified_name),
+                (dns1123_subdomain, config_map_key),
+                (config_map_key, env_var),
+            ] {
+                assert!(!is(strict) || is(loose), "{name}");
+            }
+            assert!(!is(dns1123_label) || name.len() <= LABEL_BYTES_MAX);
+            assert!(!is(dns1123_subdomain) || name.len() <= SUBDOMAIN_BYTES_MAX);
+            assert!(!is(dns1123_label) || is_label(&generated(name, [0, 1, 2, 3, u32::MAX])));
+            is(dns1123_label)
+        });
     }
 }

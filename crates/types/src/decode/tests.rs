@@ -90,11 +90,6 @@ fn what_a_schema_gives_by_default_may_be_empty() {
 
 proptest! {
     #[test]
-    fn decoding_never_panics(text in "[\\[\\]{}\":,a-c0-9 ]{0,60}") {
-        let _ = decode("pod", &text);
-    }
-
-    #[test]
     fn what_was_decoded_decodes_to_itself(name in "[a-z]{1,8}", replicas in 0..9, label in "[a-z]{0,4}") {
         let object = json!({"metadata": {"name": name, "labels": {"l": label}}, "spec": {"replicas": replicas}});
         let once = decode("deploy", &object.to_string()).expect("decodes");

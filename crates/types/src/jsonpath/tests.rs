@@ -1,3 +1,4 @@
+use keelson_fuzzing::{Objects, Texts, fuzz};
 use serde_json::json;
 
 use super::*;
@@ -130,4 +131,34 @@ fn a_long_text_is_cut_and_a_large_value_is_not_written_for_it() {
     assert_eq!(text_within(&json!({"a": [1, 2]}), 6), "{\"a\":[…");
     assert_eq!(beginning(&json!(vec!["x".repeat(1000); 1000]), 100).len(), 100);
     assert_eq!(text_within(&json!(null), 1), "");
+}
+
+#[test]
+fn no_template_and_no_value_takes_more_looks_than_it_may() {
+    let templates = [
+        "{.items[*].metadata.name}",
+        "{range .items[*]}{.metadata.name}{\"\\t\"}{end}",
+        "{.items[?(@.status.n>5)].metadata['name','labels']}",
+        "{..name}{$.kind} {.items[-1:].x} {.items[0:2:2]}",
+        "{.items[?(@.metadata.labels[?(@.a==1)])]}",
+    ];
+    let words =
+        ["[", "]", "[?(", "@", ")", "..", ".*", "[-1]", "[::-1]", "[::0]", "{end}", "{range .items[*]}", "'", "=="];
+    let pod = |name: &str| json!({"metadata": {"name": name, "labels": {"a": 1}}, "status": {"n": 7}});
+    let value = json!({"kind": "List", "items": [pod("a"), pod("b")]});
+    let values = Objects::new(vec![value; templates.len()], &["items", "metadata", "name"]);
+    fuzz!((Texts::new(&templates, &words), values), |(template, value)| {
+        let Ok(template) = Template::parse(template) else { return false };
+        let mut work = WORK_MAX;
+        let first = template.first(value, &mut work);
+        assert!(work <= WORK_MAX);
+        // What looks at values for values that it found is bounded where others write it, and costs whoever does for himself.
+        if template.descents() < 2 {
+            let printed = template.print(value);
+            if let (Ok(first), Ok(values)) = (first, template.values(value)) {
+                assert_eq!(first, values.first().copied(), "what comes first comes first, {printed:?}");
+            }
+        }
+        true
+    });
 }

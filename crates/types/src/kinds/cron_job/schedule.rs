@@ -88,7 +88,9 @@ fn number(text: &str, index: usize) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use keelson_fuzzing::{Texts, fuzz};
+
+    use super::{WORDS, check};
 
     #[test]
     fn schedules_are_told_from_other_texts() {
@@ -109,5 +111,24 @@ mod tests {
         ] {
             assert!(check(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_schedule_is_one_whatever_its_letters_and_spaces() {
+        let seeds = ["*/15 0-6,22 1 jan-mar MON", "@every 1h30m", "@hourly", "0 0 ? * 0", "59 23 31 12 6"];
+        let words = ["*", "/", "-", ",", "?", " ", "@", "@every ", "jan", "SUN", "4294967296", "1.5h", "é"];
+        fuzz!(Texts::new(&seeds, &words), |text| {
+            if check(text).is_err() {
+                return false;
+            }
+            if text.starts_with('@') {
+                assert!(text.starts_with("@every ") || WORDS.contains(&text.as_str()));
+                return true;
+            }
+            let fields: Vec<&str> = text.split_ascii_whitespace().collect();
+            assert_eq!(fields.len(), 5);
+            assert_eq!(check(&fields.join("  ").to_lowercase()), Ok(()), "{text}");
+            true
+        });
     }
 }
