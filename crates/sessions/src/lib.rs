@@ -29,4 +29,6 @@ pub const SESSIONS_MAX: usize = 1024;
 pub struct Closed;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

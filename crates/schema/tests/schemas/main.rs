@@ -3,6 +3,7 @@
 mod change;
 mod costs;
 mod facts;
+mod fuzz;
 mod properties;
 mod rules;
 mod structure;

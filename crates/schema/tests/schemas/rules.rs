@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 pub const PATH: &str = "spec.validation.openAPIV3Schema";
 
 /// A schema whose spec is the one given, with bounds that make every rule cheap enough.
-fn with_rule(mut spec: Value, rule: Value) -> Result<Structural, Vec<String>> {
+pub(crate) fn with_rule(mut spec: Value, rule: Value) -> Result<Structural, Vec<String>> {
     spec["x-kubernetes-validations"] = json!([rule]);
     let schema = json!({"type": "object", "properties": {"spec": spec}});
     Structural::parse(&schema, PATH).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// A spec with a field of every type.
-fn everything() -> Value {
+pub(crate) fn everything() -> Value {
     json!({
         "type": "object",
         "properties": {
@@ -44,7 +44,7 @@ fn everything() -> Value {
     })
 }
 
-fn an_object() -> Value {
+pub(crate) fn an_object() -> Value {
     json!({
         "text": "Hello World", "count": 3, "share": 0.5, "on": true, "when": "2024-02-29T12:30:15.250Z", "day": "2024-03-01",
         "wait": "1h30m", "blob": "aGk=", "port": "80%", "a-b": 7, "namespace": "default", "names": ["a", "b", "c"],
