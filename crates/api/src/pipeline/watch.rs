@@ -120,7 +120,8 @@ impl Pipeline {
             bookmarks: options.bookmarks,
             next_bookmark: now + BOOKMARK_INTERVAL,
             bookmark_due: false,
-            deadline: options.timeout.map(|timeout| now + timeout),
+            // One beyond what the clock can count is none.
+            deadline: options.timeout.and_then(|timeout| now.checked_add(timeout)),
             shutdown: self.shutdown.clone(),
             events: self.metrics.watch_events(kind),
         })

@@ -66,6 +66,14 @@ async fn a_watch_ends_when_its_time_is_over() {
 }
 
 #[tokio::test]
+async fn a_watch_may_ask_for_more_time_than_there_is() {
+    let member = Member::start().await;
+    create(&member, "a").await;
+    let mut lines = watch(&member, &format!("resourceVersion=0&timeoutSeconds={}", u64::MAX), &[]).await;
+    assert_eq!(short(&lines.next().await.expect("an event")), "ADDED a");
+}
+
+#[tokio::test]
 async fn a_watched_table_names_its_columns_once() {
     let member = Member::start().await;
     create(&member, "a").await;
