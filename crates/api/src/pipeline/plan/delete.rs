@@ -48,8 +48,9 @@ impl Planner<'_> {
 
         let earlier_seconds = new["metadata"]["deletionGracePeriodSeconds"].as_i64();
         if !was_deleting || earlier_seconds.is_some_and(|earlier| grace_seconds < earlier) {
-            // The timestamp tells when the grace period is over.
-            let deadline = self.now + jiff::SignedDuration::from_secs(grace_seconds);
+            // The timestamp tells when the grace period is over; the last one there is, for a period longer than the calendar.
+            let grace = jiff::SignedDuration::from_secs(grace_seconds);
+            let deadline = self.now.checked_add(grace).unwrap_or(jiff::Timestamp::MAX);
             value::set_metadata(&mut new, "deletionTimestamp", keelson_types::meta::time_text(deadline).into());
             value::set_metadata(&mut new, "deletionGracePeriodSeconds", grace_seconds.into());
         }

@@ -304,6 +304,22 @@ fn only_a_bound_pod_gets_time_to_end() {
 }
 
 #[test]
+fn a_grace_period_may_be_longer_than_the_calendar() {
+    let mut world = World::new();
+    let mut bound = pod("a");
+    bound["spec"]["nodeName"] = "n1".into();
+    world.create("pods", "", bound).expect("creates");
+    let options = DeleteOptions { grace_period_seconds: Some(i64::MAX), ..DeleteOptions::default() };
+    let (marked, outcome) = world.delete("pods", "a", options).expect("marks");
+    assert_eq!(outcome, Outcome::Deleting);
+    assert_eq!(marked["metadata"]["deletionGracePeriodSeconds"], i64::MAX);
+    assert_eq!(marked["metadata"]["deletionTimestamp"], "9999-12-30T22:00:00Z");
+    let shorter = DeleteOptions { grace_period_seconds: Some(5), ..DeleteOptions::default() };
+    let (marked, _) = world.delete("pods", "a", shorter).expect("shortens");
+    assert_eq!(marked["metadata"]["deletionTimestamp"], "1970-01-01T00:00:05Z");
+}
+
+#[test]
 fn a_deletion_checks_its_preconditions() {
     let mut world = World::new();
     world.create("configmaps", "", config_map("1")).expect("creates");
