@@ -103,6 +103,27 @@ fn unknown_fields_are_skipped_and_what_is_wrong_is_told_with_its_place() {
 }
 
 #[test]
+fn the_epoch_is_a_moment_and_what_rfc_3339_cannot_say_is_none() {
+    let created =
+        |text: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"creationTimestamp": text}});
+    for text in ["1970-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-30T22:00:00Z"] {
+        let map = created(text);
+        assert_eq!(decode(&document(&map).expect("is written"), ("", "")).expect("is read"), map);
+    }
+    let at = |seconds: i64| {
+        let (mut moment, mut metadata, mut map) = (Vec::new(), Vec::new(), Vec::new());
+        wire::put_number(1, seconds as u64, &mut moment);
+        wire::put_bytes(8, &moment, &mut metadata);
+        wire::put_bytes(1, &metadata, &mut map);
+        decode(&envelope("ConfigMap", &map), ("", ""))
+    };
+    assert_eq!(at(0).expect("is read"), created("1970-01-01T00:00:00Z"));
+    for seconds in [-62_167_219_201, i64::MIN, i64::MAX] {
+        assert!(matches!(at(seconds), Err(Error::Malformed { what, .. }) if what.contains("calendar")), "{seconds}");
+    }
+}
+
+#[test]
 fn no_type_holds_itself_so_that_bytes_nest_no_deeper_than_the_table() {
     fn depth(of: &'static Message, around: &mut Vec<&'static str>) -> usize {
         if around.contains(&of.name) {

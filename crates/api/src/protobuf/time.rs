@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::wire::{Reader, Result, put_number};
 
+/// The beginning of the year 0: RFC 3339 has no years before it.
+const FIRST_SECOND: i64 = -62_167_219_200;
+
 /// What JSON keeps of a moment.
 #[derive(Clone, Copy)]
 pub(super) enum Unit {
@@ -15,6 +18,9 @@ pub(super) enum Unit {
 }
 
 pub(super) fn decode(bytes: &[u8], unit: Unit) -> Result<Value> {
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
     let mut reader = Reader::new(bytes);
     let (mut seconds, mut nanoseconds) = (0, 0);
     while let Some((number, payload)) = reader.field()? {
@@ -24,10 +30,8 @@ pub(super) fn decode(bytes: &[u8], unit: Unit) -> Result<Value> {
             _ => {}
         }
     }
-    if seconds == 0 && nanoseconds == 0 {
-        return Ok(Value::Null);
-    }
-    let moment = Timestamp::new(seconds, nanoseconds).map_err(|_| "the moment is outside of what a calendar has")?;
+    let moment = Timestamp::new(seconds, nanoseconds).ok().filter(|moment| moment.as_second() >= FIRST_SECOND);
+    let moment = moment.ok_or("the moment is outside of what a calendar has")?;
     let format = match unit {
         Unit::Seconds => "%Y-%m-%dT%H:%M:%SZ",
         Unit::Microseconds => "%Y-%m-%dT%H:%M:%S.%6fZ",
