@@ -83,8 +83,8 @@ impl Archive {
         let manifest = SnapshotManifest::decode(&manifest[..]).map_err(|_| not_a_backup())?;
         let start = HEAD_BYTES + u64::from(length);
         let content = manifest.files.iter().try_fold(start, |sum, file| sum.checked_add(file.bytes));
-        let content = content.ok_or_else(not_a_backup)?;
-        let expected = content + padding(content) + SHA256_BYTES;
+        let padded = content.and_then(|content| content.checked_next_multiple_of(BLOCK_BYTES));
+        let expected = padded.and_then(|padded| padded.checked_add(SHA256_BYTES)).ok_or_else(not_a_backup)?;
         if bytes != expected {
             return Err(Error::Length { path: path.to_owned(), found: bytes, expected });
         }
@@ -160,5 +160,38 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, Error> {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(Error::Io { action: "list", path: folder.to_owned(), source: error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keelson_proto::keelson::store::v1::snapshot_manifest;
+
+    use super::*;
+
+    /// A backup of these files, with whatever its manifest says of them.
+    fn backup(manifest: &SnapshotManifest, content: &[u8]) -> Vec<u8> {
+        let manifest = manifest.encode_to_vec();
+        let length = u32::try_from(manifest.len()).expect("is short");
+        let mut bytes = [&MAGIC[..], &FORMAT_VERSION.to_be_bytes(), &length.to_be_bytes(), &manifest, content].concat();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK_BYTES as usize), 0);
+        bytes.extend_from_slice(&Sha256::digest(&bytes));
+        bytes
+    }
+
+    fn manifest(files: &[(&str, u64)]) -> SnapshotManifest {
+        let file = |(name, bytes): &(&str, u64)| snapshot_manifest::File { name: (*name).to_owned(), bytes: *bytes };
+        SnapshotManifest { files: files.iter().map(file).collect(), ..SnapshotManifest::default() }
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_told_and_not_added_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backup");
+        for bytes in [u64::MAX, u64::MAX - 100, u64::MAX - 600] {
+            fs::write(&path, backup(&manifest(&[("CURRENT", bytes)]), b"")).expect("the folder takes files");
+            let refused = Archive::open(&path).map(|_| ()).expect_err("it is longer than any file");
+            assert!(matches!(refused, Error::NotABackup { .. } | Error::Length { .. }), "{refused}");
+        }
     }
 }
