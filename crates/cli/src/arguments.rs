@@ -118,6 +118,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use keelson_fuzzing::{Texts, fuzz};
 
     use super::*;
 
@@ -135,5 +136,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn any_text_is_a_duration_or_none_and_longer_with_more_behind_it() {
+        fuzz!(Texts::new(&["500ms", "10s", "1m30s", "2h", "7"], &["ms", "s", "m", "h", "0", "-", ".", "é"]), |text| {
+            let Ok(duration) = parse_duration(text) else { return false };
+            if text.ends_with(|c: char| !c.is_ascii_digit())
+                && let Ok(longer) = parse_duration(&format!("{text}1s"))
+            {
+                assert_eq!(longer, duration + Duration::from_secs(1));
+            }
+            true
+        });
     }
 }

@@ -221,6 +221,8 @@ fn kind_of(object: &Value) -> Result<&'static Kind, String> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz, seeds};
+
     use super::*;
 
     fn resolved(documents: Result<Vec<Document>, Error>) -> Result<Vec<Manifest>, Error> {
@@ -302,5 +304,43 @@ items:
         };
         assert_eq!(read(false), ["a", "b"]);
         assert_eq!(read(true), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn any_text_is_objects_or_is_told_by_its_document() {
+        let lists =
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: &m {name: c}}\n- <<: *m\n";
+        let words = [
+            "---\n",
+            "...\n",
+            "<<: *m\n",
+            "&m ",
+            "*m",
+            "kind: List\n",
+            "items:",
+            "- ",
+            "{",
+            "[",
+            "!!binary ",
+            "? ",
+            "%YAML 9\n",
+        ];
+        fuzz!(Texts::new(&[seeds::MANIFEST, lists, "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}"], &words), |text| {
+            let documents = match parse(text, "app.yaml") {
+                Ok(documents) => documents,
+                Err(error) => {
+                    assert!(error.to_string().starts_with("app.yaml, document "), "{error}");
+                    return false;
+                }
+            };
+            for document in documents {
+                let of = (document.name().to_owned(), document.is_of_a_custom_kind(), document.definition().is_some());
+                if let Ok(manifest) = document.clone().resolve(&[]) {
+                    assert_eq!((manifest.name(), false), (of.0.as_str(), of.1));
+                    assert!(!of.2 || manifest.kind.kind == "CustomResourceDefinition");
+                }
+            }
+            true
+        });
     }
 }
