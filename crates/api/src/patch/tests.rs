@@ -30,6 +30,21 @@ fn patched(format: PatchType, object: Value, patch: Value) -> Result<Value, Erro
 }
 
 #[test]
+fn only_a_scalar_is_a_merge_key() {
+    let object = json!({"spec": {"containers": [{"name": "a"}]}});
+    for element in [
+        json!({"name": null, "image": "i"}),
+        json!({"name": null, "$patch": "delete"}),
+        json!({"name": {"a": null}, "image": "i"}),
+        json!({"name": [], "image": "i"}),
+    ] {
+        let patch = json!({"spec": {"containers": [element]}});
+        let error = patched(PatchType::Strategic, object.clone(), patch).expect_err("is nobody's key");
+        assert!(error.to_string().contains("does not contain declared merge key: name"), "{error}");
+    }
+}
+
+#[test]
 fn strategic_patches_do_what_kubernetes_documents() {
     let containers = |names: &[&str]| -> Value {
         let list: Vec<Value> = names.iter().map(|name| json!({"name": name, "image": "old"})).collect();

@@ -68,9 +68,11 @@ impl Keyed {
         }
     }
 
+    /// Only a scalar is a key. Merging takes null out of an element, and directives and nulls out of what is in an object: the element
+    /// could never be found again.
     pub(in crate::patch) fn key(&self, element: &Value) -> Option<ElementKey> {
         match self.merge_key {
-            Some(merge_key) => element.get(merge_key).map(ElementKey::scalar),
+            Some(merge_key) => element.get(merge_key).filter(|key| is_scalar(key)).map(ElementKey::scalar),
             None => Some(ElementKey::scalar(element)),
         }
     }
@@ -113,6 +115,10 @@ impl Keyed {
     fn error(&self, what: &str) -> Error {
         Error::Unprocessable(format!("{}: {what}", self.path))
     }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !matches!(value, Value::Null | Value::Array(_) | Value::Object(_))
 }
 
 /// Puts a merged list in order: elements that `wanted` names stand in its order, the others ("server only") in that of
