@@ -98,7 +98,8 @@ impl Table {
             _ if key == STATE_KEY => {
                 let (enabled, counts) = value.split_first()?;
                 let (revision, epoch) = counts.split_first_chunk::<8>()?;
-                self.enabled = *enabled == 1;
+                // Anything else is damage, and must not switch authentication off.
+                self.enabled = matches!(enabled, 0 | 1).then_some(*enabled == 1)?;
                 self.revision = u64::from_be_bytes(*revision);
                 self.epoch = u64::from_be_bytes(epoch.try_into().ok()?);
             }

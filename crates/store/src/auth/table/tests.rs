@@ -88,3 +88,13 @@ fn switching_on_is_an_epoch_but_no_revision() {
     assert_eq!((table.revision(), table.epoch()), (before.0 + 1, before.1 + 2));
     assert!(table.tokens().next().is_none());
 }
+
+#[test]
+fn a_damaged_state_is_refused_and_switches_nothing_off() {
+    let row = |enabled: u8| [&[enabled][..], &4_u64.to_be_bytes(), &5_u64.to_be_bytes()].concat();
+    let mut table = Table::default();
+    assert!(table.take_row(STATE_KEY, &row(1)).is_some() && table.enabled());
+    for enabled in [2, 3, 0x81, 0xff] {
+        assert!(table.take_row(STATE_KEY, &row(enabled)).is_none() && table.enabled(), "{enabled}");
+    }
+}
