@@ -165,6 +165,7 @@ pub(super) fn is_empty(folder: &Path) -> Result<bool, Error> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::fuzz;
     use keelson_proto::keelson::store::v1::snapshot_manifest;
 
     use super::*;
@@ -193,5 +194,38 @@ mod tests {
             let refused = Archive::open(&path).map(|_| ()).expect_err("it is longer than any file");
             assert!(matches!(refused, Error::NotABackup { .. } | Error::Length { .. }), "{refused}");
         }
+    }
+
+    /// Whoever changes a file can make its checksum fit.
+    #[test]
+    fn a_backup_of_any_bytes_is_refused_or_unpacked_within_its_folder() {
+        let files = manifest(&[("CURRENT", 3), ("000001.sst", 5), ("empty", 0)]);
+        let seeds = vec![backup(&files, b"abcdefgh"), backup(&manifest(&[]), b"")];
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backup");
+        fuzz!(
+            keelson_fuzzing::Bytes::new(
+                seeds,
+                &[b"../x", b"/", b"\x00", MAGIC, b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"]
+            ),
+            |bytes| {
+                let content = &bytes[..bytes.len().saturating_sub(SHA256_BYTES as usize)];
+                let whole = [content, &Sha256::digest(content)[..]].concat();
+                fs::write(&path, &whole).expect("the folder takes files");
+                let Ok(archive) = Archive::open(&path) else { return false };
+                assert_eq!((archive.bytes, &archive.sha256()[..]), (whole.len() as u64, &whole[content.len()..]));
+                let into = tempfile::tempdir_in(folder.path()).expect("a folder");
+                if archive.unpack(into.path()).is_err() {
+                    return false;
+                }
+                let unpacked =
+                    fs::read_dir(into.path()).expect("is listed").map(|file| file.expect("a file").metadata());
+                let unpacked: u64 = unpacked.map(|file| file.expect("is there").len()).sum();
+                assert_eq!(unpacked, archive.manifest.files.iter().map(|file| file.bytes).sum::<u64>());
+                let beside = fs::read_dir(folder.path()).expect("is listed").count();
+                assert_eq!(beside, 2, "the backup and the folder");
+                true
+            }
+        );
     }
 }

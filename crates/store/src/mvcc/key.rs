@@ -111,6 +111,7 @@ pub(crate) fn split_rev(rev_key: &[u8]) -> Result<(i64, u32), Error> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Bytes, fuzz};
     use proptest::prelude::*;
 
     use super::*;
@@ -156,5 +157,25 @@ mod tests {
                 prop_assert!(after(prefix.to_vec()) <= encode(&b, y));
             }
         }
+    }
+
+    #[test]
+    fn a_stored_key_of_any_bytes_is_refused_or_written_so() {
+        let seeds = vec![encode(b"a", 2), encode(b"a\0b\0\0", i64::MAX), rev(258, 3).to_vec()];
+        fuzz!(Bytes::new(seeds, &[&END, b"\x00\xff", b"\x00", b"\x00\x02"]), |stored| {
+            let mut decoded = false;
+            let mut key = Vec::new();
+            if let Ok((prefix, revision)) = split(stored)
+                && user_key(prefix, &mut key).is_ok()
+            {
+                assert_eq!(encode(&key, revision), *stored);
+                decoded = true;
+            }
+            if let Ok((revision, sub)) = split_rev(stored) {
+                assert_eq!(rev(revision, sub), stored[..]);
+                decoded = true;
+            }
+            decoded
+        });
     }
 }

@@ -89,6 +89,8 @@ pub(crate) fn decode_rev(stored: &[u8]) -> Result<(Kind, &[u8]), Error> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Bytes, fuzz};
+
     use super::*;
 
     #[test]
@@ -111,5 +113,27 @@ mod tests {
         assert!(Header::decode(b"short").is_err());
         assert!(decode_rev(b"\x02k").is_err());
         assert!(decode_rev(b"").is_err());
+    }
+
+    #[test]
+    fn a_stored_value_of_any_bytes_is_refused_or_written_so() {
+        let (mut value, mut deleted, mut change) = (Vec::new(), Vec::new(), Vec::new());
+        Header { tombstone: false, create_revision: 2, version: 3, lease: -1 }.encode(b"hi", &mut value);
+        Header::DELETED.encode(b"", &mut deleted);
+        encode_rev(Kind::Put, b"k", &mut change);
+        fuzz!(Bytes::new(vec![value, deleted, change], &[b"\x00", b"\x01", b"\x02"]), |stored| {
+            let mut again = Vec::new();
+            let header = Header::decode(stored);
+            if let Ok((header, value)) = &header {
+                header.encode(value, &mut again);
+                assert_eq!(again, *stored);
+            }
+            let change = decode_rev(stored);
+            if let Ok((kind, key)) = &change {
+                encode_rev(*kind, key, &mut again);
+                assert_eq!(again, *stored);
+            }
+            header.is_ok() || change.is_ok()
+        });
     }
 }

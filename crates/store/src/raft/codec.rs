@@ -287,6 +287,8 @@ pub(crate) fn to_snapshot_meta(header: proto::SnapshotHeader) -> Result<(Vote, S
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::fuzz;
+
     use super::*;
 
     /// Stored entries must be readable for ever.
@@ -355,5 +357,57 @@ mod tests {
             decode_entry(Bytes::from_static(b"\x08\x01\x10\x05")),
             Err(Error::UnknownPayload { index: 5 })
         ));
+    }
+
+    fn log_of_two() -> Vec<Entry> {
+        let voters = std::collections::BTreeSet::from([1, 2]);
+        let membership = Membership::new_with_defaults(vec![voters], [3]);
+        vec![
+            Entry { log_id: log_id(3, 5), payload: EntryPayload::Membership(membership) },
+            Entry { log_id: log_id(4, 6), payload: EntryPayload::Normal(Proposal(Bytes::from_static(b"batch"))) },
+        ]
+    }
+
+    #[test]
+    fn an_entry_of_any_bytes_is_refused_or_stored_as_it_was_read() {
+        let seeds = log_of_two().iter().map(|entry| from_entry(entry).encode_to_vec()).collect();
+        fuzz!(keelson_fuzzing::Bytes::new(seeds, &[b"\x1a\x00", b"\x22\x00", b"\x0a\x02\x01\x02"]), |bytes| {
+            let Ok(entry) = decode_entry(Bytes::copy_from_slice(bytes)) else { return false };
+            let again = decode_entry(from_entry(&entry).encode_to_vec().into()).expect("what was read is stored");
+            assert_eq!(again, entry);
+            true
+        });
+    }
+
+    #[test]
+    fn messages_of_any_bytes_are_refused_or_can_be_counted() {
+        let vote = Some(proto::Vote { term: 9, node_id: 1, committed: true });
+        let id = Some(proto::LogId { term: 3, index: 4 });
+        let entries = log_of_two().iter().map(from_entry).collect();
+        let append = proto::AppendRequest { vote, previous: id, entries, committed: id };
+        let ask = proto::VoteRequest { vote, last_log_id: id, leadership_transfer: true, pre_vote: true };
+        let membership = Some(from_stored_membership(&StoredMembership::default()));
+        let header = proto::SnapshotHeader { vote, last_log_id: id, membership };
+        let seeds = vec![append.encode_to_vec(), ask.encode_to_vec(), header.encode_to_vec()];
+        fuzz!(keelson_fuzzing::Bytes::new(seeds, &[b"\x08\x01", b"\x10\x05"]), |bytes| {
+            let append = proto::AppendRequest::decode(&bytes[..]).ok().and_then(|message| to_append(message).ok());
+            if let Some(append) = &append {
+                let written = from_append(append);
+                assert_eq!(from_append(&to_append(written.clone()).expect("is in order")), written);
+                let last = append.entries.last().map(|entry| entry.log_id).or(append.prev_log_id);
+                assert!(position(last.map(|id| id.index)) < u64::MAX);
+            }
+            let ask = proto::VoteRequest::decode(&bytes[..]).ok().and_then(|message| to_vote_request(message).ok());
+            if let Some(ask) = &ask {
+                let _ = position(ask.last_log_id.map(|id| id.index));
+            }
+            let meta =
+                proto::SnapshotHeader::decode(&bytes[..]).ok().and_then(|message| to_snapshot_meta(message).ok());
+            if let Some((vote, meta)) = &meta {
+                let (vote_again, meta_again) = to_snapshot_meta(from_snapshot_meta(vote, meta)).expect("is one");
+                assert_eq!((vote_again, meta_again), (*vote, meta.clone()));
+            }
+            append.is_some() || ask.is_some() || meta.is_some()
+        });
     }
 }

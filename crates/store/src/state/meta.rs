@@ -126,6 +126,8 @@ pub(crate) fn mark_format(db: &DB, columns: &Columns<'_>) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::fuzz;
+
     use super::*;
 
     #[test]
@@ -143,5 +145,15 @@ mod tests {
         assert!(check_format(Some(&1u32.to_be_bytes())).is_ok());
         let error = check_format(Some(&2u32.to_be_bytes())).expect_err("2 is newer");
         assert!(error.to_string().contains("newer format (version 2)"), "{error}");
+    }
+
+    #[test]
+    fn a_position_of_any_bytes_is_refused_or_written_so() {
+        let applied = Applied { index: 5, term: 2, log_id: Bytes::from_static(b"id"), membership: Bytes::new() };
+        fuzz!(keelson_fuzzing::Bytes::new(vec![encode(&applied, 9, 3)], &[]), |stored| {
+            let Ok((applied, revision, compacted)) = decode(stored) else { return false };
+            assert_eq!(encode(&applied, revision, compacted), *stored);
+            true
+        });
     }
 }

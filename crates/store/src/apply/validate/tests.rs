@@ -1,7 +1,9 @@
 //! Tables of requests and etcd's answers to them.
 
+use keelson_fuzzing::fuzz;
 use keelson_proto::etcdserverpb::Compare;
 use proptest::prelude::*;
+use prost::Message as _;
 
 use super::*;
 
@@ -123,4 +125,35 @@ proptest! {
             prop_assert_eq!(merged.contains(key.as_bytes()), expected, "key {:?}", key);
         }
     }
+}
+
+/// Most operations of all branches together: nested transactions share what their parent leaves over, each branch for itself.
+fn operations_in(request: &TxnRequest) -> usize {
+    let nested = request.success.iter().chain(&request.failure).map(|op| match &op.request {
+        Some(Request::RequestTxn(nested)) => operations_in(nested),
+        _ => 0,
+    });
+    request.success.len().max(request.failure.len()) + nested.max().unwrap_or(0)
+}
+
+#[test]
+fn a_transaction_of_any_bytes_is_refused_or_within_its_bounds() {
+    let nested = TxnRequest {
+        compare: vec![Compare { key: "a".into(), ..Default::default() }],
+        success: vec![put_op("a"), txn_op(vec![put_op("b")], vec![delete_op("c", "d")])],
+        failure: vec![op(Request::RequestRange(RangeRequest { key: "a".into(), limit: 5, ..Default::default() }))],
+    };
+    let reads = TxnRequest { success: nested.failure.clone(), ..Default::default() };
+    let seeds = vec![nested.encode_to_vec(), reads.encode_to_vec()];
+    fuzz!(keelson_fuzzing::Bytes::new(seeds, &[&reads.encode_to_vec(), b"\x12\x00", b"\x1a\x00"]), |bytes| {
+        let Ok(request) = TxnRequest::decode(&bytes[..]) else { return false };
+        if txn(&request, TXN_OPS_MAX).is_err() {
+            return false;
+        }
+        assert!(operations_in(&request) <= TXN_OPS_MAX);
+        assert!(!(txn_is_read_only(&request) && txn_may_put(&request)));
+        let again = TxnRequest::decode(&request.encode_to_vec()[..]).expect("is one");
+        txn(&again, TXN_OPS_MAX).expect("is as good as it was");
+        true
+    });
 }

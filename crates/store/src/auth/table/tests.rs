@@ -1,3 +1,5 @@
+use keelson_fuzzing::fuzz;
+
 use super::*;
 
 /// The rows that changes leave, in order.
@@ -97,4 +99,26 @@ fn a_damaged_state_is_refused_and_switches_nothing_off() {
     for enabled in [2, 3, 0x81, 0xff] {
         assert!(table.take_row(STATE_KEY, &row(enabled)).is_none() && table.enabled(), "{enabled}");
     }
+}
+
+#[test]
+fn rows_of_any_bytes_are_refused_or_switch_nothing_off() {
+    let seeds: Vec<Vec<u8>> = rows(changed(&mut Table::default()))
+        .into_iter()
+        .map(|(key, value)| [&[u8::try_from(key.len()).expect("is short")], &key[..], &value].concat())
+        .collect();
+    fuzz!(keelson_fuzzing::Bytes::new(seeds, &[b"\x01s", b"\x05uroot", b"\x02rr"]), |bytes| {
+        let Some((length, rest)) = bytes.split_first() else { return false };
+        let Some((key, value)) = rest.split_at_checked(usize::from(*length)) else { return false };
+        let mut table = Table::default();
+        if table.take_row(key, value).is_none() {
+            return false;
+        }
+        if key == STATE_KEY {
+            let state = [&[u8::from(table.enabled)][..], &table.revision.to_be_bytes(), &table.epoch.to_be_bytes()];
+            assert_eq!(state.concat(), value);
+        }
+        let _ = table.users().iter().map(|user| table.permissions(user)).collect::<Vec<_>>();
+        true
+    });
 }

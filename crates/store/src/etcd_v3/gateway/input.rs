@@ -187,7 +187,8 @@ fn too_large(bytes_max: usize) -> Status {
 
 #[cfg(test)]
 mod tests {
-    use prost_reflect::DescriptorPool;
+    use keelson_fuzzing::{Documents, fuzz};
+    use prost_reflect::{DescriptorPool, SerializeOptions};
 
     use super::*;
 
@@ -241,5 +242,35 @@ mod tests {
         assert!(matches!(first(b" {\"b\""), First::Incomplete));
         assert!(matches!(first(b" \n"), First::Nothing));
         assert!(matches!(first(b"}"), First::Wrong(_)));
+    }
+
+    #[test]
+    fn a_request_of_any_text_is_refused_or_is_a_message_that_says_the_same() {
+        let put = serde_json::json!({"key": "Zm9v", "value": "YmFy", "lease": "7", "prevKv": true});
+        let seeds = vec![
+            serde_json::json!({
+                "compare": [{"key": "Zm9v", "target": "MOD", "result": "GREATER", "mod_revision": "9"}],
+                "success": [{"request_put": put}, {"requestRange": {"key": "AA==", "range_end": "AA==", "limit": 5}}],
+                "failure": [{"request_txn": {"success": [{"request_delete_range": {"key": "eA=="}}]}}],
+            }),
+            serde_json::json!({"success": [{"request_range": {"key": "eA==", "sort_order": 1, "sortTarget": "VALUE"}}]}),
+        ];
+        let words =
+            ["compare", "success", "request_txn", "requestTxn", "key", "target", "VERSION", "-1", "AAA", "lease"];
+        let message = message("TxnRequest");
+        fuzz!(Documents::new(seeds, &words), |text| {
+            let First::Value(value, length) = first(text) else { return false };
+            assert!(length <= text.len() && value.len() <= length);
+            let Ok(framed) = frame(&message, value) else { return false };
+            let (head, body) = framed.split_at(FRAME_HEAD_BYTES);
+            assert_eq!(head[1..], u32::try_from(body.len()).expect("is short").to_be_bytes());
+            let read = DynamicMessage::decode(message.clone(), body).expect("the message just encoded");
+            let mut json = Vec::new();
+            let options = SerializeOptions::new().use_proto_field_name(true);
+            read.serialize_with_options(&mut serde_json::Serializer::new(&mut json), &options).expect("is JSON");
+            let again = frame(&message, std::str::from_utf8(&json).expect("is UTF-8")).expect("is taken again");
+            assert_eq!(again, framed);
+            true
+        });
     }
 }

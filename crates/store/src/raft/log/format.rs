@@ -166,6 +166,8 @@ pub(super) fn decode_owner(bytes: &[u8]) -> Result<Owner, OddOwner> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Bytes, fuzz};
+
     use super::*;
 
     const OWNER: Owner = Owner { identity: Identity { cluster_id: 1, member_id: 2 }, id_by_name: 3 };
@@ -220,5 +222,36 @@ mod tests {
         newer[19] = 3;
         newer.truncate(25);
         assert_eq!(decode_owner(&newer), Err(OddOwner::Newer { found: 3 }));
+    }
+
+    #[test]
+    fn a_body_of_any_bytes_is_none_or_is_written_so() {
+        let seeds = vec![
+            [&encode_entry_id(&log_id(2, 258))[..], b"entry"].concat(),
+            encode_vote(&Vote::new_committed(3, 9)).to_vec(),
+            encode_truncate(7).to_vec(),
+            encode_purge(&log_id(2, 7)).to_vec(),
+            encode_gate(GateState::Rejoining { floor_term: 4 }),
+            encode_owner(&OWNER),
+        ];
+        fuzz!(Bytes::new(seeds, &[MAGIC, b"\x01", b"\x02"]), |bytes| {
+            let (entry, vote) = (split_entry(bytes), decode_vote(bytes));
+            let (truncate, purge) = (decode_truncate(bytes), decode_purge(bytes));
+            let (gate, owner) = (decode_gate(bytes), decode_owner(bytes).ok());
+            let written = [
+                entry.map(|(id, entry)| [&encode_entry_id(&id)[..], entry].concat()),
+                vote.as_ref().map(|vote| encode_vote(vote).to_vec()),
+                truncate.map(|from| encode_truncate(from).to_vec()),
+                purge.as_ref().map(|upto| encode_purge(upto).to_vec()),
+                gate.map(encode_gate),
+                owner.as_ref().map(encode_owner),
+            ];
+            let mut written = written.into_iter().flatten().peekable();
+            written.peek().is_some()
+                && written.all(|again| {
+                    assert_eq!(again, *bytes);
+                    true
+                })
+        });
     }
 }

@@ -216,6 +216,8 @@ impl Round {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::fuzz;
+
     use super::*;
 
     fn seed(number: u64) -> Seed {
@@ -259,5 +261,28 @@ mod tests {
             assert_eq!(Record::read(&bytes[..place], seed(3)), None, "{place} bytes of it");
         }
         assert_eq!(Record::read(&[0; 64], seed(0)), None, "zeros");
+    }
+
+    #[test]
+    fn a_record_found_in_any_bytes_is_within_them_and_was_written_so() {
+        let inner = round(&[b"a record within a record", b"x"]);
+        let seeds = vec![round(&[b"first", b"", &[0; 600]]), round(&[&inner])];
+        fuzz!(keelson_fuzzing::Bytes::new(seeds, &[&[0; 8], &[0xff; 8], &inner]), |bytes| {
+            let mut found = 0;
+            for begin in (0..bytes.len()).step_by(ALIGNMENT) {
+                let Some(record) = Record::read(&bytes[begin..], seed(3)) else { continue };
+                found += 1;
+                let mut again = Round::default();
+                again.begin(seed(3), record.round);
+                again.add(record.kind, |to| to.extend_from_slice(record.body)).expect("it was read");
+                let mut again = again.finish().to_vec();
+                if !record.end {
+                    let header = Header { end: false, ..Header::read(&again, seed(3)).expect("just written") };
+                    again[..HEADER_BYTES].copy_from_slice(&header.encode(seed(3)));
+                }
+                assert!(bytes[begin..].starts_with(&again[..HEADER_BYTES + record.body.len()]));
+            }
+            found > 0
+        });
     }
 }

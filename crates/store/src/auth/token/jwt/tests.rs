@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use keelson_fuzzing::{Texts, fuzz};
 use rcgen::KeyPair;
 
 use super::*;
@@ -72,4 +73,25 @@ fn a_secret_signs_and_a_token_of_the_past_or_of_another_method_is_none() {
     let never = serde_json::json!({"username": "jane", "revision": 3});
     let token = jsonwebtoken::encode(&Header::new(keys.algorithm), &never, sign).expect("a token");
     assert_eq!(keys.check(&token), None, "a token without an end is none");
+}
+
+#[test]
+fn no_change_of_a_token_is_a_token() {
+    let folder = Folder::new();
+    let secret = folder.file("secret", "a secret of some length that nobody guesses");
+    let keys = Keys::read(&options(SignMethod::Hs256, None, Some(secret))).expect("keys");
+    let later = u64::MAX >> 12;
+    let sign = keys.sign.as_ref().expect("a private key");
+    let issue = |username: &str, revision| {
+        let claims = Claims { username: username.to_owned(), revision, exp: later };
+        jsonwebtoken::encode(&Header::new(keys.algorithm), &claims, sign).expect("a token")
+    };
+    let tokens = [issue("jane", 3), issue("root", u64::MAX)];
+    // {"alg":"none"}, and the claims of root.
+    let words = [".", "..", "eyJhbGciOiJub25lIn0", "eyJhbGciOiJub25lIn0.", "eyJ1c2VybmFtZSI6InJvb3QifQ", "=", "A", "-"];
+    fuzz!(Texts::new(&[tokens[0].as_str(), tokens[1].as_str()], &words), |token| {
+        let user = keys.check(token);
+        assert_eq!(user.is_some(), tokens.contains(token), "{token}");
+        user.is_some()
+    });
 }
