@@ -86,9 +86,25 @@ impl Managers {
     pub(super) fn decode(value: &Value) -> Result<Managers, String> {
         match value {
             Value::Null => Ok(Managers::default()),
-            Value::Array(entries) => entries.iter().map(Entry::decode).collect::<Result<_, _>>().map(Managers),
+            Value::Array(entries) => {
+                let mut managers = Managers::default();
+                for entry in entries {
+                    managers.put_together(Entry::decode(entry)?);
+                }
+                Ok(managers)
+            }
             _ => Err("must be a list".to_owned()),
         }
+    }
+
+    /// Adds an entry. An applier has one, even when a client brings several: it has what each of them says.
+    fn put_together(&mut self, mut entry: Entry) {
+        if entry.operation == Operation::Apply
+            && let Some(earlier) = self.take(&entry.manager, Operation::Apply, &entry.subresource)
+        {
+            entry.fields.add(&earlier.fields);
+        }
+        self.put(entry);
     }
 
     /// None when there are none.

@@ -363,3 +363,18 @@ proptest! {
         prop_assert_eq!(Fields::decode(&fields.encode()).expect("decodes"), fields);
     }
 }
+
+#[test]
+fn an_applier_has_one_entry_whatever_a_client_brings() {
+    let config = map(&json!({"a": "1", "b": "1"}));
+    let mut object = applied("configmaps", None, &config, "me").expect("is applied");
+    let entry = object["metadata"]["managedFields"][0].clone();
+    let mut other = entry.clone();
+    other["fieldsV1"] = json!({"f:data": {"f:c": {}}});
+    object["data"]["c"] = "1".into();
+    object["metadata"]["managedFields"] = json!([other, entry, entry]);
+    let object = applied("configmaps", Some(&object), &config, "me").expect("is applied");
+    assert_eq!(managers(&object), ["me Apply: .data.a .data.b"], "c is stated no more");
+    assert_eq!(object["data"], config["data"]);
+    assert_eq!(applied("configmaps", Some(&object), &config, "me").expect("is applied"), object);
+}
