@@ -8,10 +8,13 @@ fn inputs<I: Inputs>(inputs: &I, count: usize) -> Vec<I::Output> {
     (0..count).filter_map(|number| known::input(inputs, number)).collect()
 }
 
+/// What a decoder does wrong, and whether an input shows it.
+type Bug<'a> = (&'a str, &'a dyn Fn(&[u8]) -> bool);
+
 #[test]
 fn a_decoder_with_a_bug_is_found_out() {
     let text = |input: &[u8]| String::from_utf8_lossy(input).into_owned();
-    let bugs: [(&str, &dyn Fn(&[u8]) -> bool); 8] = [
+    let bugs: [Bug<'_>; 8] = [
         ("believes that all is UTF-8", &|input| std::str::from_utf8(input).is_err()),
         ("recurses without a bound", &|input| text(input).matches("{\"a\":").count() > 100),
         ("keeps the first of two keys", &|input| text(input).matches("\"name\"").count() > 1),

@@ -1,3 +1,5 @@
+use keelson_fuzzing::{Objects, fuzz};
+use keelson_types::decode::{MANAGED_DEPTH_MAX, depth};
 use keelson_types::registry;
 use proptest::prelude::*;
 use serde_json::json;
@@ -377,4 +379,66 @@ fn an_applier_has_one_entry_whatever_a_client_brings() {
     assert_eq!(managers(&object), ["me Apply: .data.a .data.b"], "c is stated no more");
     assert_eq!(object["data"], config["data"]);
     assert_eq!(applied("configmaps", Some(&object), &config, "me").expect("is applied"), object);
+}
+
+#[test]
+fn fields_that_are_read_are_written_and_read_again() {
+    let seeds = vec![
+        json!([{"manager": "m", "operation": "Apply", "apiVersion": "v1", "time": "T", "fieldsType": "FieldsV1", "fieldsV1": {
+            "f:metadata": {"f:labels": {".": {}, "f:a": {}}, "f:finalizers": {"v:\"x\"": {}}},
+            "f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {".": {}, "f:image": {}}}, "f:list": {"i:0": {}}},
+        }}]),
+        json!([{"manager": "n", "operation": "Update", "subresource": "status", "fieldsType": "FieldsV1"}]),
+    ];
+    let words = [
+        "f:",
+        "k:{}",
+        "k:{\"b\": 1, \"a\":2}",
+        "v:",
+        "v:null",
+        "v:1.0",
+        "i:-1",
+        ".",
+        "f:.",
+        "fieldsV1",
+        "Apply",
+        "Update",
+    ];
+    fuzz!(Objects::new(seeds, &words), |entries| {
+        if depth(entries) > MANAGED_DEPTH_MAX {
+            return false;
+        }
+        let Ok(managers) = Managers::decode(entries) else { return false };
+        let written = managers.encode().unwrap_or_default();
+        let again = Managers::decode(&written).expect("what was written is read");
+        assert_eq!(again.encode().unwrap_or_default(), written);
+        assert_eq!(again.all().encode(), managers.all().encode());
+        true
+    });
+}
+
+#[test]
+fn a_forced_apply_of_anything_states_it_and_the_second_changes_nothing() {
+    let config = deployment(&json!([{"name": "a", "image": "a:1", "ports": [{"containerPort": 80}], "args": ["x"]}]));
+    let applied = applied("deployments", None, &config, "me").expect("is applied");
+    let mut live = update("deployments", &applied, "editor", |object| object["spec"]["replicas"] = 3.into());
+    for entry in live["metadata"]["managedFields"].as_array_mut().expect("has managers") {
+        entry["time"] = "2026-02-03T04:05:06Z".into();
+    }
+    let words =
+        ["spec", "template", "containers", "ports", "name", "managedFields", "f:spec", "k:{\"name\":\"a\"}", "manager"];
+    fuzz!((Objects::new(vec![live], &words), Objects::new(vec![config], &words)), |(live, config)| {
+        // The pipeline has decoded both before.
+        let decoded = |value: &Value| kind("deployments").decode_value(value.clone()).map(|decoded| decoded.object);
+        let (Ok(live), Ok(config)) = (decoded(live), decoded(config)) else { return false };
+        // What is stored twice in a list is nobody's in particular.
+        if walk::owned(&live, shape_of(kind("deployments")).expect("has a type")).is_err() {
+            return false;
+        }
+        let me = writer("me", "2026-02-03T04:05:07Z");
+        let apply = |live: &Value| apply(kind("deployments"), Some(live), config.clone(), true, me);
+        let Ok(once) = apply(&live) else { return false };
+        assert_eq!(apply(&once).expect("is applied again"), once);
+        true
+    });
 }

@@ -14,7 +14,7 @@ use super::{Error, parse};
 const OPERATIONS_MAX: usize = 10_000;
 /// Bytes of JSON that all `copy` operations of one patch may duplicate together: twice the largest object. What a `move` puts
 /// deeper counts, too, since its depth has to be found out.
-const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
+pub(super) const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 pub(super) fn patch(mut object: Value, patch: &[u8]) -> Result<Value, Error> {
     let patch: json_patch::Patch =

@@ -1,5 +1,6 @@
 //! Tables of known examples, and properties over random objects.
 
+mod fuzz;
 mod properties;
 
 use keelson_types::merge::{Rule, Strategy};

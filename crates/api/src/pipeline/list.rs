@@ -335,6 +335,7 @@ fn expired(error: keelson_store::Error, revision: i64, after: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use keelson_fuzzing::{Texts, fuzz};
     use keelson_types::registry;
 
     fn objects(paths: &[&str]) -> Objects {
@@ -405,5 +406,25 @@ mod tests {
         for token in ["x", "e30", &URL_SAFE_NO_PAD.encode(br#"{"v":1,"rv":0,"after":""}"#)] {
             assert_eq!(Continue::decode(token).expect_err(token).code, 400);
         }
+    }
+
+    #[test]
+    fn a_token_that_is_taken_says_where_to_go_on_and_every_other_is_refused() {
+        let seeds = [Continue::encode(7, "n/b"), Continue::encode(NEWEST, ""), Continue::encode(i64::MAX, "ä")];
+        let long = URL_SAFE_NO_PAD.encode(r#"{"v":1,"rv":-7,"after":"a","more":[]}"#);
+        let seeds: Vec<&str> = seeds.iter().map(String::as_str).collect();
+        fuzz!(Texts::new(&seeds, &[long.as_str(), "eyJ2Ijox", "=", "-", "_", "+", "fQ"]), |text| {
+            match Continue::decode(text) {
+                Ok(token) => {
+                    assert!(token.rv > 0 || token.rv == NEWEST);
+                    assert_eq!(Continue::decode(&Continue::encode(token.rv, &token.after)).expect("is one"), token);
+                    true
+                }
+                Err(status) => {
+                    assert_eq!(status.code, 400);
+                    false
+                }
+            }
+        });
     }
 }

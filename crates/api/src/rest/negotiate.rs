@@ -161,6 +161,8 @@ fn choose<T>(accept: Option<&str>, serve: impl Fn(&Clause<'_>, Media) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz};
+
     use super::*;
 
     const ALL: Offer = Offer { protobuf: true, yaml: true };
@@ -216,5 +218,27 @@ mod tests {
         assert_eq!(discovery(Some(v2)).expect("served"), DiscoveryForm::AggregatedV2);
         assert_eq!(discovery(Some(nopeer)).expect("served"), DiscoveryForm::AggregatedV2);
         assert_eq!(discovery(Some("application/json, */*")).expect("served"), DiscoveryForm::Legacy);
+    }
+
+    #[test]
+    fn nobody_gets_what_is_not_offered_and_a_fallback_is_always_found() {
+        let seeds = [
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            "application/vnd.kubernetes.protobuf;q=0.8, application/yaml;q=0.9, */*;q=0.1",
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json",
+        ];
+        let words =
+            [";q=", "0", "-1", "NaN", "inf", "1e39", ",", ";", "=", "as=", "v=v1", "*/*", "application/", "text/html"];
+        fuzz!(Texts::new(&seeds, &words), |accept| {
+            let _ = (discovery(Some(accept)), json(Some(accept)), failure(Some(accept)));
+            if let Ok((_, media)) = form(Some(accept), Offer { protobuf: false, yaml: false }) {
+                assert_eq!(media, Media::Json, "{accept}");
+            }
+            let chosen = form(Some(accept), ALL);
+            assert!(chosen.as_ref().err().is_none_or(|status| status.code == 406));
+            form(Some(&format!("{accept},application/json")), ALL).expect("the fallback is served");
+            chosen.is_ok()
+        });
     }
 }

@@ -251,6 +251,8 @@ fn forbidden(name: &str, why: &str) -> Status {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz};
+
     use super::*;
 
     fn parameters(query: &str) -> Parameters {
@@ -323,5 +325,53 @@ mod tests {
         let options =
             parameters("fieldSelector=spec.nodeName%3Dn1%2Cstatus.phase%21%3DFailed").list().expect("options");
         assert_eq!(options.field_selector, "spec.nodeName=n1,status.phase!=Failed");
+    }
+
+    #[test]
+    fn any_query_means_something_bounded_or_is_refused_with_a_reason() {
+        let seeds = [
+            "limit=500&continue=abc&labelSelector=a%3Db&fieldSelector=metadata.name%3Dx",
+            "watch=1&resourceVersion=7&timeoutSeconds=5&allowWatchBookmarks=true",
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+            "dryRun=All&fieldManager=m&fieldValidation=Strict&force=true",
+            "gracePeriodSeconds=0&propagationPolicy=Orphan&orphanDependents=false",
+            "includeObject=None&limit",
+        ];
+        let words = [
+            "&",
+            "=",
+            "%",
+            "%00",
+            "%ff",
+            "+",
+            "limit=",
+            "resourceVersion=",
+            "watch",
+            "true",
+            "Exact",
+            "timeoutSeconds=",
+        ];
+        fuzz!(Texts::new(&seeds, &words), |query| {
+            let Ok(uri) = format!("/x?{query}").parse::<Uri>() else { return false };
+            let Ok(parameters) = Parameters::parse(&uri) else { return false };
+            let told = |refused: Option<Status>| {
+                assert!(refused.is_none_or(|status| matches!(status.code, 400 | 422) && !status.message.is_empty()));
+            };
+            let list = parameters.list();
+            assert!(list.as_ref().map_or(0, |options| options.limit) <= LIMIT_MAX);
+            told(list.err());
+            told(parameters.watch().err());
+            told(parameters.write().err());
+            told(parameters.read_version().err());
+            told(parameters.include_object().err());
+            told(parameters.force(false).err());
+            let deleted = parameters.delete(DeleteOptions::default());
+            assert!(
+                deleted.as_ref().is_ok_and(|options| options.grace_period_seconds.unwrap_or(0) >= 0)
+                    || deleted.is_err()
+            );
+            told(deleted.err());
+            true
+        });
     }
 }

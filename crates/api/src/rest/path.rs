@@ -185,6 +185,9 @@ fn decode(segment: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz};
+    use keelson_types::registry;
+
     use super::*;
 
     /// A route in short, for the table below.
@@ -254,5 +257,54 @@ mod tests {
         ] {
             assert_eq!(short(path), wanted, "{path}");
         }
+    }
+
+    /// The path of an object or a collection, with every byte of a name encoded.
+    fn path(target: &Target) -> String {
+        let segment =
+            |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let Kind { group, version, plural, .. } = target.kind;
+        let mut path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+        if !target.namespace.is_empty() {
+            path += &format!("/namespaces/{}", segment(&target.namespace));
+        }
+        path += &format!("/{plural}");
+        if !target.name.is_empty() {
+            path += &format!("/{}", segment(&target.name));
+        }
+        path
+    }
+
+    #[test]
+    fn what_a_path_leads_to_has_a_path_that_leads_there() {
+        let seeds = [
+            "/api/v1/namespaces/default/pods/x",
+            "/apis/apps/v1/namespaces/d/deployments/x/scale",
+            "/api/v1/nodes/n1/status",
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/system:x",
+            "/api/v1/namespaces/default/events/a%2Fb",
+            "/api/v1/pods",
+        ];
+        let words = ["/", "//", "%2F", "%", "%c3%a4", "..", "namespaces", "status", "pods", "v1", "apps", "exec", "?"];
+        fuzz!(Texts::new(&seeds, &words), |text| {
+            let about = |target: &Target| (target.kind.plural, target.namespace.clone(), target.name.clone());
+            let route = |path: &str| route(registry::built_in(), path);
+            match route(text) {
+                Some(Route::Collection(target)) => {
+                    let again = route(&path(&target));
+                    assert!(
+                        matches!(again, Some(Route::Collection(again)) if about(&again) == about(&target)),
+                        "{text}"
+                    );
+                }
+                Some(Route::Object(target)) => {
+                    assert!(!target.name.is_empty() && target.kind.namespaced != target.namespace.is_empty(), "{text}");
+                    let again = route(&path(&target));
+                    assert!(matches!(again, Some(Route::Object(again)) if about(&again) == about(&target)), "{text}");
+                }
+                other => return other.is_some(),
+            }
+            true
+        });
     }
 }

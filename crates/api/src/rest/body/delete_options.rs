@@ -73,6 +73,7 @@ fn refuse(why: &str) -> Status {
 #[cfg(test)]
 mod tests {
     use http::header::CONTENT_TYPE;
+    use keelson_fuzzing::{Documents, fuzz};
 
     use super::*;
     use crate::protobuf;
@@ -116,5 +117,25 @@ mod tests {
             let status = delete_options(&headers(content_type), Bytes::from_static(body)).expect_err("is refused");
             assert_eq!(status.code, 400, "{status}");
         }
+    }
+
+    #[test]
+    fn options_of_any_text_are_refused_or_mean_something() {
+        let seeds = vec![
+            serde_json::json!({"propagationPolicy": "Foreground", "gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}),
+            serde_json::json!({"orphanDependents": true, "dryRun": ["All"], "preconditions": {"resourceVersion": "7"}}),
+        ];
+        fuzz!(Documents::new(seeds, &["Orphan", "Background", "dryRun", "orphanDependents", "uid"]), |text| {
+            match delete_options(&headers("application/json"), Bytes::copy_from_slice(text)) {
+                Ok((options, _)) => {
+                    assert!(options.grace_period_seconds.is_none_or(|seconds| seconds >= 0));
+                    true
+                }
+                Err(status) => {
+                    assert_eq!(status.code, 400, "{status}");
+                    false
+                }
+            }
+        });
     }
 }

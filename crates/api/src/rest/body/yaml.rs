@@ -166,6 +166,9 @@ impl<'de> Deserialize<'de> for Key {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::{Texts, fuzz, seeds};
+    use serde_json::Value;
+
     use super::*;
 
     #[test]
@@ -199,5 +202,35 @@ mod tests {
         for yaml in [long, nested, "[".repeat(100_000)] {
             assert_eq!(to_json(yaml.as_bytes()).expect_err("is refused").code, 400);
         }
+    }
+
+    /// YAML takes some characters only as escapes, which JSON does not need, and no key of more than 1,024 without a mark.
+    fn is_yaml(json: &str) -> bool {
+        let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{feff}' | '\u{fffe}' | '\u{ffff}');
+        json.len() <= 1024 && json.chars().all(is_plain)
+    }
+
+    #[test]
+    fn what_is_yaml_is_bounded_json_that_means_the_same_as_yaml() {
+        let mut documents: Vec<&str> = seeds::MANIFEST.split("---\n").filter(|text| text.contains("kind")).collect();
+        documents.extend(["a: &x {b: [1, 0x1f, 1.5, ~, yes]}\nc: *x\n'd': \"e\\x7f\"\nf: |-\n  g\n", "{\"a\":[1,{}]}"]);
+        let words = [
+            "&a ", "*a", "*a, ", "[", "{", "- ", ": ", "? ", "!!str ", "!x ", "<<", "|", ">", "---", "#", "\t", ".inf",
+        ];
+        fuzz!(Texts::new(&documents, &words), |text| {
+            let Ok(json) = to_json(text.as_bytes()) else { return false };
+            assert!(json.len() <= JSON_BYTES_MAX);
+            let value = match serde_json::from_slice::<Value>(&json) {
+                Ok(value) => value,
+                // The pipeline tells so, with the place.
+                Err(error) if error.to_string().contains("recursion limit") => return true,
+                Err(error) => panic!("{error} in {}", String::from_utf8_lossy(&json)),
+            };
+            match to_json(&json) {
+                Ok(again) => assert_eq!(serde_json::from_slice::<Value>(&again).expect("is JSON again"), value),
+                Err(error) => assert!(!is_yaml(std::str::from_utf8(&json).expect("is UTF-8")), "{error}"),
+            }
+            true
+        });
     }
 }

@@ -190,6 +190,8 @@ pub(super) async fn tunnel(io: Io) -> DuplexStream {
 
 #[cfg(test)]
 mod tests {
+    use keelson_fuzzing::fuzz;
+
     use super::*;
 
     #[test]
@@ -203,5 +205,19 @@ mod tests {
         {
             assert_eq!(read(nothing), None, "{nothing:?}");
         }
+    }
+
+    #[test]
+    fn a_message_of_any_bytes_says_no_more_than_it_holds() {
+        let seeds = vec![b"\0ls".to_vec(), b"\x04{\"Width\":80,\"Height\":24}".to_vec(), b"\xff\x00".to_vec()];
+        fuzz!(keelson_fuzzing::Bytes::new(seeds, &[b"\x04", b"65536", b"-1", b"\"Width\""]), |bytes| {
+            match said(Bytes::copy_from_slice(bytes), true) {
+                Some(Said::Stdin(data)) => assert_eq!(data, bytes[1..]),
+                Some(Said::Resize { columns, rows }) => assert!(columns.max(rows) <= u32::from(u16::MAX)),
+                Some(Said::StdinLast) => assert_eq!(*bytes, [CLOSE, STDIN]),
+                None => return false,
+            }
+            true
+        });
     }
 }

@@ -192,7 +192,7 @@ fn control(kind: u16, length: usize) -> BytesMut {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use keelson_fuzzing::fuzz;
 
     use super::*;
 
@@ -265,26 +265,38 @@ mod tests {
         assert!(matches!(refused(&garbage), Error::Headers(_)));
     }
 
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused_without_swelling(bytes in prop::collection::vec(any::<u8>(), 0..2048)) {
-            let mut buffer = BytesMut::from(&bytes[..]);
-            if let Ok(frames) = all(&mut Decoder::new(), &mut buffer) {
-                let data: usize = frames.iter().map(|frame| match frame { Frame::Data { data, .. } => data.len(), _ => 0 }).sum();
-                prop_assert!(data <= bytes.len());
+    #[test]
+    fn any_bytes_are_read_alike_in_pieces_and_never_swell() {
+        let bomb = Headers(vec![("a".to_owned(), "x".repeat(15 << 10))]);
+        let seeds = vec![conversation().0.to_vec(), open(&mut HeaderEncoder::new(), 1, &bomb).to_vec()];
+        let words: [&[u8]; 4] = [&[0x80, 3, 0, 1], &[0x80, 3, 0, 8], &[0, 0, 0, 1, 1, 0, 0, 0], &[0, 0xff, 0xff, 0xff]];
+        fuzz!(keelson_fuzzing::Bytes::new(seeds, &words), |bytes| {
+            let whole = all(&mut Decoder::new(), &mut BytesMut::from(&bytes[..]));
+            let (mut decoder, mut buffer) = (Decoder::new(), BytesMut::new());
+            let mut pieces: Result<Vec<Frame>, Error> = Ok(Vec::new());
+            for piece in bytes.chunks(7) {
+                buffer.extend_from_slice(piece);
+                pieces = pieces.and_then(|mut before| {
+                    before.extend(all(&mut decoder, &mut buffer)?);
+                    Ok(before)
+                });
             }
-        }
-
-        #[test]
-        fn a_conversation_with_a_few_wrong_bytes_is_read_or_refused(
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)
-        ) {
-            let (mut bytes, _) = conversation();
-            let length = bytes.len();
-            for (place, value) in changes {
-                bytes[place.index(length)] = value;
+            // How much a frame of data brings depends on how it arrived, the sum does not.
+            let data = |frames: &[Frame]| -> usize {
+                frames.iter().map(|frame| if let Frame::Data { data, .. } = frame { data.len() } else { 0 }).sum()
+            };
+            let others = |frames: &[Frame]| -> Vec<Frame> {
+                frames.iter().filter(|frame| !matches!(frame, Frame::Data { .. })).cloned().collect()
+            };
+            match (whole, pieces) {
+                (Ok(whole), Ok(pieces)) => {
+                    assert_eq!((data(&whole), others(&whole)), (data(&pieces), others(&pieces)));
+                    assert!(data(&whole) <= bytes.len());
+                    true
+                }
+                (Err(_), Err(_)) => false,
+                (whole, pieces) => panic!("{whole:?} at once, {pieces:?} in pieces"),
             }
-            let _ = all(&mut Decoder::new(), &mut bytes);
-        }
+        });
     }
 }
