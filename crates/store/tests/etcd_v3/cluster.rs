@@ -199,6 +199,16 @@ impl Cluster {
         }
     }
 
+    /// Stops all members but the first, and waits until they have: until then, one of them may still be elected with the first's vote.
+    pub async fn stop_others(&mut self) {
+        for member in &self.members[1..] {
+            member.stop.cancel();
+        }
+        while self.members.len() > 1 {
+            self.stopped(1).await;
+        }
+    }
+
     /// Waits until a member that was told to stop has done so; it is none of `members` then.
     pub async fn stopped(&mut self, member: usize) {
         let gone = self.members.swap_remove(member);

@@ -18,7 +18,7 @@ fn requiring<T>(message: T) -> Request<T> {
 
 #[tokio::test]
 async fn requests_and_streams_that_require_a_leader_end_without_one_and_others_go_on() {
-    let cluster = Cluster::start(false);
+    let mut cluster = Cluster::start(false);
     let mut kv = cluster.kv(0).await;
     put(&mut kv, "a", "1").await;
     let local = RangeRequest { serializable: true, ..range_request("a", "") };
@@ -42,9 +42,7 @@ async fn requests_and_streams_that_require_a_leader_end_without_one_and_others_g
         tokio::spawn(async move { client.lock(requiring(LockRequest { name: "l".into(), lease: waits })).await });
     crate::lock::queued(&cluster, "l", 2).await;
 
-    for member in &cluster.members[1..] {
-        member.stop.cancel();
-    }
+    cluster.stop_others().await;
     let no_leader = (Code::Unavailable, "etcdserver: no leader".to_owned());
     let refused = eventually("a refusal", || {
         let (mut kv, local) = (kv.clone(), local.clone());

@@ -13,7 +13,7 @@ const WRITES: usize = 64;
 #[tokio::test]
 async fn writes_that_find_the_queue_full_are_refused_and_the_others_are_not() {
     for by_bytes in [false, true] {
-        let cluster = Cluster::start_with(false, move |options| {
+        let mut cluster = Cluster::start_with(false, move |options| {
             if by_bytes {
                 options.queued_bytes_max = 8 << 10;
             } else {
@@ -23,9 +23,7 @@ async fn writes_that_find_the_queue_full_are_refused_and_the_others_are_not() {
         let kv = cluster.kv(0).await;
         let put = |i: usize| PutRequest { value: vec![0; 1 << 10].into(), ..put_request(&format!("queue/{i}"), "") };
         kv.clone().put(put(0)).await.expect("there is a leader");
-        for member in &cluster.members[1..] {
-            member.stop.cancel();
-        }
+        cluster.stop_others().await;
         let web = crate::web::Web::new(cluster.members[0].address);
         eventually("the loss of the leader", || async {
             web.get("/health").await.1.contains("RAFT NO LEADER").then_some(())
