@@ -120,8 +120,8 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::AtomicI64;
 
-    /// Flushes that are begun, and then waited for; one in three was over too early.
-    const ROUNDS: usize = 100;
+    /// Flushes that are begun beside one under way. By RocksDB's own wait, some of them are over too early.
+    const ROUNDS: usize = 50;
 
     #[test]
     fn a_flush_beside_one_under_way_is_over_only_when_nothing_is_left() {
@@ -136,12 +136,14 @@ mod tests {
             db.write_opt(batch, &super::super::generation::without_log()).expect("writes");
         };
         for _ in 0..ROUNDS {
-            // So that the families count their memtables differently.
-            write(&[columns.meta, columns.data]);
-            start(&columns).expect("starts");
-            write(&[columns.meta, columns.lease]);
-            flush(&columns).expect("flushes");
-            assert_eq!(unflushed_memtables(&columns).expect("is told"), 0);
+            for other in [columns.data, columns.rev, columns.lease] {
+                // One family has more memtables than the other by now, and alone something for the second flush.
+                write(&[columns.meta, other]);
+                start(&columns).expect("starts");
+                write(&[columns.meta]);
+                flush(&columns).expect("flushes");
+                assert_eq!(unflushed_memtables(&columns).expect("is told"), 0);
+            }
         }
     }
 }
